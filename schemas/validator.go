@@ -97,7 +97,7 @@ func (v *Validator) Types() []string {
 func (v *Validator) Event(raw []byte) Verdict {
 	return v.validate(raw, func(x *bytecheck.Index) Verdict {
 		typ, of := rulesFor(x, "event_type", v.events, v.envelope)
-		found, unknown := of.checker.CheckAll(x)
+		found, unknown := of.checker.Check(x, true)
 		out := Verdict{Type: typ, Errors: findings(found)}
 		if of.name == "" && typ != "" {
 			at, _ := x.Member(0, "event_type")
@@ -114,7 +114,8 @@ func (v *Validator) Event(raw []byte) Verdict {
 func (v *Validator) Message(raw []byte) Verdict {
 	return v.validate(raw, func(x *bytecheck.Index) Verdict {
 		typ, of := rulesFor(x, "type", v.messages, v.typed)
-		return Verdict{Type: typ, Errors: findings(of.checker.Check(x))}
+		found, _ := of.checker.Check(x, false)
+		return Verdict{Type: typ, Errors: findings(found)}
 	})
 }
 

@@ -46,7 +46,7 @@ func TestCheckAllListsUnknownMembers(t *testing.T) {
 		`{"c":null}`:                              "",
 	} {
 		require.True(t, x.Read([]byte(document)))
-		found, unknown := checker.CheckAll(&x)
+		found, unknown := checker.Check(&x, true)
 		require.Empty(t, found, document)
 		var got []string
 		for _, u := range unknown {

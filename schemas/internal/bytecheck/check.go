@@ -18,20 +18,12 @@ type Finding struct {
 	Detail string // what was expected and what was there
 }
 
-// Check says where a document breaks the schema, sorted by path.
-func (c *Checker) Check(x *Index) []Finding {
-	found, _ := c.check(walk{x: x})
-	return found
-}
-
-// CheckAll is Check, and lists the members that the schema does not name, of the
-// objects of which it names some. The details of these are what was there. Where an
-// object has a name twice, both are listed, in their order.
-func (c *Checker) CheckAll(x *Index) (found, unknown []Finding) {
-	return c.check(walk{x: x, all: true})
-}
-
-func (c *Checker) check(w walk) (found, unknown []Finding) {
+// Check says where a document breaks the schema, sorted by path, and with all lists
+// the members that the schema does not name, of the objects of which it names some.
+// The details of these are what was there. Where an object has a name twice, both are
+// listed, in their order.
+func (c *Checker) Check(x *Index, all bool) (found, unknown []Finding) {
+	w := walk{x: x, all: all}
 	w.value(c, 0)
 	slices.SortFunc(w.found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
@@ -69,8 +61,8 @@ func (w *walk) within(name string, do func()) {
 
 func (w *walk) value(c *Checker, at Node) {
 	kind := w.x.Kind(at)
-	if c.types != 0 && !c.typed(w.x, at, kind) {
-		w.say("type", c.types.String(), w.x.Short(at))
+	if c.types != nil && !c.typed(w.x, at, kind) {
+		w.say("type", strings.Join(c.types, " or "), w.x.Short(at))
 		return
 	}
 	switch {
@@ -148,8 +140,7 @@ func (w *walk) text(c *Checker, at Node) {
 }
 
 func (c *Checker) typed(x *Index, at Node, kind Kind) bool {
-	of := [...]types{Null: typeNull, Boolean: typeBoolean, Number: typeNumber, String: typeString, Object: typeObject, Array: typeArray}[kind]
-	return c.types&of != 0 || kind == Number && c.types&typeInteger != 0 && x.integer(at)
+	return slices.Contains(c.types, kindNames[kind]) || kind == Number && slices.Contains(c.types, "integer") && x.integer(at)
 }
 
 func isTime(text []byte) bool {

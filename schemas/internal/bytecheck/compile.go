@@ -19,7 +19,7 @@ import (
 // Checker is a compiled schema. It is not changed by use and may be shared,
 // each goroutine with an Index of its own.
 type Checker struct {
-	types     types    // 0: any
+	types     types
 	constants []string // const, and enum; none: any value
 	listed    bool     // they are those of enum
 	nonEmpty  bool
@@ -140,52 +140,24 @@ func (m *members) place(name string) int {
 	return place
 }
 
-// types is a set of JSON types.
-type types uint8
-
-const (
-	typeBoolean types = 1 << iota
-	typeNumber
-	typeInteger
-	typeString
-	typeObject
-	typeArray
-	typeNull
-)
-
-// typeNames are their names, in the same order.
-var typeNames = [...]string{"boolean", "number", "integer", "string", "object", "array", "null"}
+// types are names of JSON types; none: any.
+type types []string
 
 // UnmarshalJSON implements json.Unmarshaler: one name, or a list of them.
 func (t *types) UnmarshalJSON(text []byte) error {
-	var names []string
 	if text[0] != '[' {
 		text = slices.Concat([]byte("["), text, []byte("]"))
 	}
-	if err := json.Unmarshal(text, &names); err != nil {
-		return err
-	}
+	var names []string
+	err := json.Unmarshal(text, &names)
 	for _, name := range names {
-		bit := slices.Index(typeNames[:], name)
-		if bit < 0 {
+		if name != "integer" && !slices.Contains(kindNames[:], name) {
 			return fmt.Errorf("unknown type %q", name)
 		}
-		*t |= 1 << bit
 	}
-	return nil
+	*t = names
+	return err
 }
 
-// String lists the types as a sentence does, null last.
-func (t types) String() string {
-	var words []string
-	for i, name := range typeNames {
-		if t&(1<<i) != 0 {
-			words = append(words, name)
-		}
-	}
-	last := len(words) - 1
-	if last < 1 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
+// kindNames are the names of the kinds of values.
+var kindNames = [...]string{Null: "null", Boolean: "boolean", Number: "number", String: "string", Object: "object", Array: "array"}
