@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -31,28 +32,12 @@ func TestIdentify(t *testing.T) {
 		return `{"event_type":"users.profile.Update","id":"i","time":1700000000,"user":{"user_id":"u","external_user_id":"e","timezone":"z"},"properties":` + p + `}`
 	}
 	const ids = `,"messageId":"i","anonymousId":"u","userId":"e","timestamp":"2023-11-14T22:13:20.000Z"`
-	for name, tt := range map[string]struct{ properties, context, traits string }{
-		"everything": {
-			`{"app_id":"a","archived":false,"country":"DE","custom_attributes":"{\"x\":1}","dob":"1990-01-02","email_address":"m","first_name":"F","gender":"F","home_city":"C","language":"de","last_name":"L","phone_number":"+1","time_ms":1700000000123,"update_source":"REST API","platform":"ios","ad_id":"AD"}`,
-			`,"device":{"advertisingId":"AD"},"os":{"name":"ios"}`,
-			`{"email":"m","phone":"+1","firstName":"F","lastName":"L","birthday":"1990-01-02","address":{"city":"C","country":"DE"},"app_id":"a","archived":false,"custom_attributes":"{\"x\":1}","gender":"F","language":"de","time_ms":1700000000123,"update_source":"REST API"}`,
-		},
-		"escapes":         {`{ "email\u005faddress" : "\u006d" , "x" : [1, 2] }`, ``, `{"email":"\u006d","x" : [1, 2]}`},
-		"null":            {`{"email_address":null,"home_city":null,"country":null,"x":null}`, ``, `{"x":null}`},
-		"only null":       {`{"email_address":null}`, ``, ``},
-		"one of address":  {`{"country":"DE"}`, ``, `{"address":{"country":"DE"}}`},
-		"other phone":     {`{"to_phone_number":"+2","phone_number":"+1"}`, ``, `{"phone":"+1","to_phone_number":"+2"}`},
-		"duplicates":      {`{"dob":1,"x":1,"dob":2,"x":2}`, ``, `{"birthday":2,"x":1,"x":2}`},
-		"name is taken":   {`{"email_address":"m","email":"n","home_city":"C","country":"DE","addr\u0065ss":1,"phone":null,"phone_number":"+1","firstName":1,"first_name":2,"last_name":3,"lastName":4,"dob":5,"birthday":6}`, ``, `{"email_address":"m","email":"n","home_city":"C","country":"DE","addr\u0065ss":1,"phone":null,"phone_number":"+1","firstName":1,"first_name":2,"last_name":3,"lastName":4,"dob":5,"birthday":6}`},
-		"empty":           {`{}`, ``, ``},
-		"no properties":   {`null`, ``, ``},
-		"values keep all": {`{"phone_number":{"a" : 1},"first_name":""}`, ``, `{"phone":{"a" : 1},"firstName":""}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := m.Append(nil, []byte(profile(tt.properties)), "")
-			want := context + tt.context + `,"timezone":"z"` + call + `"identify"` + ids
-			if tt.traits != "" {
-				want += `,"traits":` + tt.traits
+	for _, tt := range casefile.Read(t, "testdata/identify.tsv", 4) {
+		t.Run(tt[0], func(t *testing.T) {
+			got := m.Append(nil, []byte(profile(tt[3])), "")
+			want := context + tt[1] + `,"timezone":"z"` + call + `"identify"` + ids
+			if tt[2] != "" {
+				want += `,"traits":` + tt[2]
 			}
 			require.Equal(t, want+"}", string(got))
 			requireValid(t, v, got)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -54,41 +55,11 @@ func TestFilterByType(t *testing.T) {
 }
 
 func TestFilterByProperties(t *testing.T) {
-	rule := func(property string, values ...string) []mapping.PropertyRule {
-		return []mapping.PropertyRule{{Property: property, Values: values}}
-	}
-	tests := []struct {
-		rules      []mapping.PropertyRule
-		properties string
-		holds      bool
-	}{
-		{rule("app_id", "a", "b"), `{"app_id":"a"}`, true},
-		{rule("app_id", "a", "b"), `{"x":1,"app\u005fid":"\u0062"}`, true},
-		{rule("app_id", "a", "b"), `{"app_id":"c"}`, false},
-		{rule("app_id", "a"), `{"app_id":"c","app_id":"a"}`, true},
-		{rule("app_id", "a"), `{"app_id":"a","app_id":"c"}`, false},
-		{rule("app_id", "a"), `{}`, false}, {rule("app_id", ""), `{}`, false}, {rule("app_id", ""), `{"app_id":""}`, true},
-		{rule("app_id", "a"), `null`, false}, {rule("app_id", "a"), `["a"]`, false}, {rule("app_id", "a"), `"app_id"`, false},
-		{rule("n", "1"), `{"n":1}`, true}, {rule("n", "1"), `{"n":1.0}`, true}, {rule("n", "1.0"), `{"n":1}`, true}, {rule("n", "1"), `{"n":10e-1}`, true},
-		{rule("n", "1"), `{"n":"1"}`, true}, {rule("n", "1"), `{"n":"1.0"}`, false}, {rule("n", "1"), `{"n":-1}`, false}, {rule("n", "9007199254740993"), `{"n":9007199254740992}`, false},
-		{rule("n", "x"), `{"n":1}`, false}, {rule("n", "2 "), `{"n":2}`, false}, {rule("n", " 2"), `{"n":2}`, false}, {rule("n", "01"), `{"n":1}`, false}, {rule("n", "-0"), `{"n":0}`, true},
-		{rule("t", "true"), `{"t":true}`, true}, {rule("t", "true"), `{"t":"true"}`, true}, {rule("t", "true"), `{"t":1}`, false}, {rule("t", "false"), `{"t":false}`, true},
-		{rule("t", "null"), `{"t":null}`, true}, {rule("t", "null"), `{}`, false},
-		{rule("t", "{}"), `{"t":{}}`, false}, {rule("t", "[]"), `{"t":[]}`, false},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties":{"plan":"gold"}}`, true},
-		{rule("custom_properties.plan", "gold"), `{"custom\u005fproperties":{"x":1,"pl\u0061n":"silver","plan":"gold"}}`, true},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties":{"plan":"silver"}}`, false},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties":"plan"}`, false},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties":{"plan":"gold"},"custom_properties.plan":"silver"}`, false},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties.plan":"gold"}`, true},
-		{rule("custom_properties.a.b", "gold"), `{"custom_properties":{"a.b":"gold"}}`, true},
-		{rule("plan", "gold"), `{"custom_properties":{"plan":"gold"}}`, false},
-		{rule(".a", "x"), `{"":{"a":"x"}}`, false},
-	}
-	for _, tt := range tests {
-		event := []byte(`{"event_type":"t","properties":{"n":5},"user":{"app_id":"a"},"properties":` + tt.properties + `}`)
-		require.Equal(t, tt.holds, newMapper(t, mapping.Options{Filter: mapping.Filter{AllowProperties: tt.rules}}).Keeps(event), "%v %s", tt.rules, tt.properties)
-		require.Equal(t, !tt.holds, newMapper(t, mapping.Options{Webhook: true, Filter: mapping.Filter{DenyProperties: tt.rules}}).Keeps(event), "%v %s", tt.rules, tt.properties)
+	for _, tt := range casefile.Read(t, "testdata/filters.tsv", 4) {
+		holds, rules := tt[0] == "true", []mapping.PropertyRule{{Property: tt[1], Values: strings.Split(tt[2], "|")}}
+		event := []byte(`{"event_type":"t","properties":{"n":5},"user":{"app_id":"a"},"properties":` + tt[3] + `}`)
+		require.Equal(t, holds, newMapper(t, mapping.Options{Filter: mapping.Filter{AllowProperties: rules}}).Keeps(event), tt)
+		require.Equal(t, !holds, newMapper(t, mapping.Options{Webhook: true, Filter: mapping.Filter{DenyProperties: rules}}).Keeps(event), tt)
 	}
 	two := []mapping.PropertyRule{{Property: "a", Values: []string{"1"}}, {Property: "b", Values: []string{"2"}}}
 	all := newMapper(t, mapping.Options{Filter: mapping.Filter{AllowProperties: two}})
