@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -22,8 +23,8 @@ func sample(t testing.TB) [][]byte {
 		event["new"] = 1
 		out = append(out, marshal(t, event))
 	}
-	for _, tc := range messages() {
-		out = append(out, []byte(tc.raw))
+	for _, tt := range casefile.Read(t, "testdata/messages.tsv", 3) {
+		out = append(out, []byte(tt[2]))
 	}
 	return out
 }
