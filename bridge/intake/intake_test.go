@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,93 +17,59 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 const oneAccepted, noneAccepted = "{\"accepted\":1,\"duplicates\":0,\"dead\":0}\n", "{\"accepted\":0,\"duplicates\":0,\"dead\":0}\n"
 
+// answer is a request and what must become of it.
 type answer struct {
 	name   string
-	req    request
 	status int
-	body   string // the whole body of a 200, a part of the error otherwise
 	stored string // the connector that has a batch afterwards
+	body   string // the whole body of a 200, a part of the error otherwise
+	req    request
 }
 
-func firstAnswers() []answer {
-	return []answer{
-		{"one event", request{body: oneEvent, header: with("secret")}, 200, oneAccepted, "a"},
-		{"second token", request{body: oneEvent, header: with("next+/==")}, 200, oneAccepted, "a"},
-		{"chunked", request{body: oneEvent, header: with("secret"), chunked: true}, 200, oneAccepted, "a"},
-		{"by name", request{path: "/currents/b", body: oneEvent, header: with("other")}, 200, oneAccepted, "b"},
-		{"query strings are ignored", request{path: "/currents?your_app_group_key=Brand%20A", body: oneEvent, header: with("secret")}, 200, oneAccepted, "a"},
-		{"scheme in small letters", request{body: oneEvent, header: map[string]string{"Authorization": "bearer secret"}}, 200, oneAccepted, "a"},
-		{"scheme in capitals", request{body: oneEvent, header: map[string]string{"Authorization": "BEARER  secret "}}, 200, oneAccepted, "a"},
-		{"any content type", request{body: oneEvent, header: with("secret", "Content-Type", "text/plain")}, 200, oneAccepted, "a"},
-		{"form content type", request{body: oneEvent, header: with("secret", "Content-Type", "application/x-www-form-urlencoded")}, 200, oneAccepted, "a"},
-		{"unknown version", request{body: oneEvent, header: with("secret", "Braze-Currents-Version", "2")}, 200, oneAccepted, "a"},
-		{"other top-level keys", request{body: `{"a":1,` + oneEvent[1:], header: with("secret")}, 200, oneAccepted, "a"},
-
-		{"no token", request{body: oneEvent}, 401, "the token is missing or wrong", ""},
-		{"wrong token", request{body: oneEvent, header: with("wrong")}, 401, "the token", ""},
-		{"part of the token", request{body: oneEvent, header: with("secre")}, 401, "the token", ""},
-		{"another scheme", request{body: oneEvent, header: map[string]string{"Authorization": "Basic secret"}}, 401, "the token", ""},
-		{"no scheme", request{body: oneEvent, header: map[string]string{"Authorization": "secret"}}, 401, "the token", ""},
-		{"another connector's token", request{body: oneEvent, header: with("other")}, 401, "the token", ""},
-		{"wrong token, empty body", request{header: with("wrong")}, 401, "the token", ""},
-		{"wrong token, no events", request{body: `{"events":[]}`, header: with("wrong")}, 401, "the token", ""},
-		{"unknown connector", request{path: "/currents/zzz", body: oneEvent, header: with("other")}, 404, "there is no connector of this name", ""},
-		{"unknown connector, wrong token", request{path: "/currents/zzz", body: oneEvent, header: with("wrong")}, 401, "the token", ""},
-		{"unknown path", request{path: "/events", body: oneEvent, header: with("secret")}, 404, "Braze posts to /currents", ""},
-		{"trailing slash", request{path: "/currents/", body: oneEvent, header: with("secret")}, 404, "Braze posts to /currents", ""},
-		{"GET", request{method: "GET", header: with("secret")}, 405, "only POST", ""},
-		{"PUT", request{method: "PUT", body: oneEvent, header: with("secret")}, 405, "only POST", ""},
-
-		{"empty body", request{header: with("secret")}, 200, noneAccepted, ""},
-		{"blank body", request{body: " \r\n\t", header: with("secret")}, 200, noneAccepted, ""},
-		{"no events", request{body: `{"events":[]}`, header: with("secret")}, 200, noneAccepted, ""},
-		{"empty gzipped body", request{body: zipped(""), header: with("secret", "Content-Encoding", "gzip")}, 200, noneAccepted, ""},
-		{"not JSON", request{body: `{"events":[}`, header: with("secret")}, 400, "not JSON", ""},
-		{"two documents", request{body: `{"events":[]}{}`, header: with("secret")}, 400, "not JSON", ""},
-		{"byte-order mark", request{body: "\ufeff" + oneEvent, header: with("secret")}, 400, "not JSON", ""},
-		{"no events array", request{body: `{"event":[]}`, header: with("secret")}, 400, "no array called events", ""},
-		{"events is an object", request{body: `{"events":{}}`, header: with("secret")}, 400, "no array called events", ""},
-		{"a bare array", request{body: `[{"id":"1"}]`, header: with("secret")}, 400, "no array called events", ""},
+// answers are those of the file, and those whose bodies are made.
+func answers(t *testing.T) (list []answer) {
+	t.Helper()
+	for _, row := range casefile.Read(t, "testdata/answers.tsv", 7) {
+		a := answer{name: row[0], stored: row[2], body: row[3], req: request{header: map[string]string{}}}
+		a.status, _ = strconv.Atoi(row[1])
+		if a.status == http.StatusOK {
+			a.body += "\n"
+		}
+		a.req.method, a.req.path, _ = strings.Cut(row[4], " ")
+		for header := range strings.SplitSeq(row[5], "; ") {
+			name, value, _ := strings.Cut(header, ": ")
+			a.req.header[name] = value
+		}
+		delete(a.req.header, "")
+		a.req.body = strings.ReplaceAll(row[6], "ONE", oneEvent)
+		if plain, found := strings.CutPrefix(a.req.body, "gzip "); found {
+			a.req.body = zipped(plain)
+		}
+		list = append(list, a)
 	}
-}
-
-func moreAnswers() []answer {
-	return []answer{
-		{"gzip", request{body: zipped(oneEvent), header: with("secret", "Content-Encoding", "gzip")}, 200, oneAccepted, "a"},
-		{"GZIP", request{body: zipped(oneEvent), header: with("secret", "Content-Encoding", " GZIP ")}, 200, oneAccepted, "a"},
-		{"identity", request{body: oneEvent, header: with("secret", "Content-Encoding", "identity")}, 200, oneAccepted, "a"},
-		{"deflate", request{body: oneEvent, header: with("secret", "Content-Encoding", "deflate")}, 415, "only gzip", ""},
-		{"br", request{body: oneEvent, header: with("secret", "Content-Encoding", "br")}, 415, "only gzip", ""},
-		{"twice gzip", request{body: zipped(zipped(oneEvent)), header: with("secret", "Content-Encoding", "gzip, gzip")}, 415, "only gzip", ""},
-		{"another encoding, wrong token", request{body: oneEvent, header: with("wrong", "Content-Encoding", "br")}, 401, "the token", ""},
-
-		{"announced too large", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret")}, 413, "larger than 4.9 KiB", ""},
-		{"too large in chunks", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret"), chunked: true}, 413, "larger than 4.9 KiB", ""},
-		{"too large decompressed", request{body: zipped(oneEvent + strings.Repeat(" ", 1<<20)), header: with("secret", "Content-Encoding", "gzip")}, 413, "larger than 4.9 KiB", ""},
-		{"just small enough", request{body: oneEvent + strings.Repeat(" ", 4999-len(oneEvent)), header: with("secret")}, 200, oneAccepted, "a"},
-		{"a byte too large", request{body: oneEvent + strings.Repeat(" ", 5000-len(oneEvent)), header: with("secret"), chunked: true}, 413, "larger than", ""},
-		{"too many events", request{body: `{"events":[` + strings.Repeat("1,", 100) + `1]}`, header: with("secret")}, 413, "too many events", ""},
-		{"many events", request{body: `{"events":[` + strings.Repeat("1,", 99) + `1]}`, header: with("secret")}, 200, "{\"accepted\":100,\"duplicates\":0,\"dead\":100}\n", "a"},
-		{"repeats", request{body: strings.Replace(oneEvent, "]}", ","+oneEvent[11:], 1), header: with("secret")}, 200, "{\"accepted\":1,\"duplicates\":1,\"dead\":0}\n", "a"},
-
-		{"as RudderStack", request{path: "/v1/webhook?writeKey=other", body: oneEvent}, 200, oneAccepted, "b"},
-		{"as RudderStack, escaped", request{path: "/v1/webhook?x=y&writeKey=next%2B%2F%3D%3D", body: oneEvent}, 200, oneAccepted, "a"},
-		{"as RudderStack, plus not escaped", request{path: "/v1/webhook?writeKey=next+/==", body: oneEvent}, 200, oneAccepted, "a"},
-		{"as RudderStack, basic auth", request{path: "/v1/webhook", body: oneEvent, header: map[string]string{"Authorization": "Basic b3RoZXI6"}}, 200, oneAccepted, "b"},
-		{"as RudderStack, bearer", request{path: "/v1/webhook?writeKey=", body: oneEvent, header: with("other")}, 200, oneAccepted, "b"},
-		{"as RudderStack, the query wins", request{path: "/v1/webhook?writeKey=wrong", body: oneEvent, header: with("other")}, 401, "the token", ""},
-		{"as RudderStack, no key", request{path: "/v1/webhook", body: oneEvent}, 401, "the token", ""},
-		{"as RudderStack, probe", request{path: "/v1/webhook?writeKey=secret", body: `{"events":[]}`}, 200, noneAccepted, ""},
-		{"as RudderStack, GET", request{method: "GET", path: "/v1/webhook?writeKey=secret"}, 405, "only POST", ""},
-	}
+	good, gzip, blanks := with("secret"), with("secret", "Content-Encoding", "gzip"), strings.Repeat(" ", 5000)
+	return append(list, []answer{
+		{"chunked", 200, "a", oneAccepted, request{body: oneEvent, header: good, chunked: true}},
+		{"blank body", 200, "", noneAccepted, request{body: " \r\n\t", header: good}},
+		{"byte-order mark", 400, "", "not JSON", request{body: "\ufeff" + oneEvent, header: good}},
+		{"announced too large", 413, "", "larger than 4.9 KiB", request{body: oneEvent + blanks, header: good}},
+		{"too large in chunks", 413, "", "larger than 4.9 KiB", request{body: oneEvent + blanks, header: good, chunked: true}},
+		{"too large decompressed", 413, "", "larger than 4.9 KiB", request{body: zipped(oneEvent + strings.Repeat(" ", 1<<20)), header: gzip}},
+		{"just small enough", 200, "a", oneAccepted, request{body: oneEvent + blanks[len(oneEvent)+1:], header: good}},
+		{"a byte too large", 413, "", "larger than", request{body: oneEvent + blanks[len(oneEvent):], header: good, chunked: true}},
+		{"too many events", 413, "", "too many events", request{body: `{"events":[` + strings.Repeat("1,", 100) + `1]}`, header: good}},
+		{"many events", 200, "a", "{\"accepted\":100,\"duplicates\":0,\"dead\":100}\n", request{body: `{"events":[` + strings.Repeat("1,", 99) + `1]}`, header: good}},
+		{"repeats", 200, "a", "{\"accepted\":1,\"duplicates\":1,\"dead\":0}\n", request{body: strings.Replace(oneEvent, "]}", ","+oneEvent[11:], 1), header: good}},
+	}...)
 }
 
 func TestAnswers(t *testing.T) {
-	for _, tt := range append(firstAnswers(), moreAnswers()...) {
+	for _, tt := range answers(t) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := start(t, Config{MaxBody: 4999, MaxEvents: 100})
 			got := b.do(t, tt.req)
