@@ -105,11 +105,10 @@ func TestAnswers(t *testing.T) {
 
 func TestOpenConnectors(t *testing.T) {
 	b := start(t, Config{Connectors: []Connector{current("a", "t"), current("o")}})
-	require.Equal(t, 200, b.do(t, request{path: "/currents/o", body: oneEvent}).status)
+	for path, status := range map[string]int{"/currents/o": 200, "/currents": 401, "/currents/x": 404, "/v1/webhook?writeKey=anything": 200} {
+		require.Equal(t, status, b.do(t, request{path: path, body: oneEvent}).status, path)
+	}
 	require.Equal(t, 200, b.do(t, request{path: "/currents/o", body: oneEvent, header: with("anything")}).status)
-	require.Equal(t, 401, b.do(t, request{path: "/currents", body: oneEvent}).status)
-	require.Equal(t, 404, b.do(t, request{path: "/currents/x", body: oneEvent}).status)
-	require.Equal(t, 200, b.do(t, request{path: "/v1/webhook?writeKey=anything", body: oneEvent}).status)
 	require.Equal(t, 3, b.queues["o"].count())
 }
 
@@ -191,32 +190,31 @@ func TestFates(t *testing.T) {
 	}
 }
 
-func TestStoreFailuresAreAnswered503(t *testing.T) {
-	for _, err := range []error{queue.ErrFull, queue.ErrClosed, queue.ErrFailed, queue.ErrAway, errors.New("disk on fire")} {
-		t.Run(err.Error(), func(t *testing.T) {
-			b := start(t, Config{})
-			b.queues["a"].err = fmt.Errorf("append: %w", err)
-			got := b.do(t, request{body: oneEvent, header: with("secret")})
-			require.Equal(t, 503, got.status)
-			require.Equal(t, "5", got.header.Get("Retry-After"))
-			require.Contains(t, got.body, "again later")
-			require.Contains(t, b.log.String(), "batches could not be stored")
-			// The probe of the credentials stores nothing.
-			require.Equal(t, 200, b.do(t, request{header: with("secret")}).status)
-		})
-	}
-}
-
 // 413 makes Braze halve the batch, so that all but the event in question pass.
-func TestEventTooLargeForTheQueue(t *testing.T) {
-	b := start(t, Config{})
-	b.queues["a"].err = fmt.Errorf("event of 2 MB: %w", queue.ErrTooLarge)
-	got := b.do(t, request{body: oneEvent, header: with("secret")})
-	require.Equal(t, 413, got.status)
-	require.Empty(t, got.header.Get("Retry-After"))
-	require.Contains(t, got.body, "an event in the batch is larger than the bridge's queue can keep")
-	require.Contains(t, b.log.String(), "event of 2 MB")
-	require.NotContains(t, b.log.String(), "retry")
+func TestStoreFailuresAreAnswered503(t *testing.T) {
+	for _, tt := range []struct {
+		err                     error
+		status                  int
+		retryAfter, said, noted string
+	}{
+		{queue.ErrFull, 503, "5", "again later", "batches could not be stored; Braze was asked to retry"},
+		{queue.ErrClosed, 503, "5", "again later", "batches could not be stored"},
+		{queue.ErrFailed, 503, "5", "again later", "batches could not be stored"},
+		{queue.ErrAway, 503, "5", "again later", "batches could not be stored"},
+		{errors.New("disk on fire"), 503, "5", "again later", "batches could not be stored"},
+		{queue.ErrTooLarge, 413, "", "an event in the batch is larger than the bridge's queue can keep", "event of 2 MB"},
+	} {
+		b := start(t, Config{})
+		b.queues["a"].err = fmt.Errorf("event of 2 MB: %w", tt.err)
+		got := b.do(t, request{body: oneEvent, header: with("secret")})
+		require.Equal(t, tt.status, got.status)
+		require.Equal(t, tt.retryAfter, got.header.Get("Retry-After"))
+		require.Contains(t, got.body, tt.said)
+		require.Contains(t, b.log.String(), tt.noted)
+		require.Equal(t, tt.status == 503, strings.Contains(b.log.String(), "retry"))
+		// The probe of the credentials stores nothing.
+		require.Equal(t, 200, b.do(t, request{header: with("secret")}).status)
+	}
 }
 
 // A refusal comes at once, whatever of the body is missing: in fake time, no
@@ -328,19 +326,4 @@ func TestNoAnswerBeforeTheStoreIsDone(t *testing.T) {
 	q.release()
 	require.Equal(t, 503, answerOn(t, conn).StatusCode)
 	require.Zero(t, q.count())
-}
-
-func TestExpectContinue(t *testing.T) {
-	b := start(t, Config{})
-	conn := b.raw(t, fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(oneEvent)))
-	reader := bufio.NewReader(conn)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
-	first, err := http.ReadResponse(reader, nil)
-	require.NoError(t, err)
-	require.Equal(t, 100, first.StatusCode)
-	_, err = conn.Write([]byte(oneEvent))
-	require.NoError(t, err)
-	second, err := http.ReadResponse(reader, nil)
-	require.NoError(t, err)
-	require.Equal(t, 200, second.StatusCode)
 }

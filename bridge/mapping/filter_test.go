@@ -56,12 +56,12 @@ func TestFilterByType(t *testing.T) {
 
 func TestFilterByProperties(t *testing.T) {
 	for _, tt := range casefile.Read(t, "testdata/filters.tsv", 4) {
-		holds, rules := tt[0] == "true", []mapping.PropertyRule{{Property: tt[1], Values: strings.Split(tt[2], "|")}}
+		holds, rules := tt[0] == "true", map[string][]string{tt[1]: strings.Split(tt[2], "|")}
 		event := []byte(`{"event_type":"t","properties":{"n":5},"user":{"app_id":"a"},"properties":` + tt[3] + `}`)
 		require.Equal(t, holds, newMapper(t, mapping.Options{Filter: mapping.Filter{AllowProperties: rules}}).Keeps(event), tt)
 		require.Equal(t, !holds, newMapper(t, mapping.Options{Webhook: true, Filter: mapping.Filter{DenyProperties: rules}}).Keeps(event), tt)
 	}
-	two := []mapping.PropertyRule{{Property: "a", Values: []string{"1"}}, {Property: "b", Values: []string{"2"}}}
+	two := map[string][]string{"a": {"1"}, "b": {"2"}}
 	all := newMapper(t, mapping.Options{Filter: mapping.Filter{AllowProperties: two}})
 	any := newMapper(t, mapping.Options{Filter: mapping.Filter{DenyProperties: two}})
 	for properties, want := range map[string]struct{ all, none bool }{
@@ -102,7 +102,7 @@ func FuzzFilter(f *testing.F) {
 	f.Add([]byte(`{"event_type":5,"properties":{"a":{"b":null,"b":true}}}`), "[0-9]", "a.b", "true")
 	none := &schemas.Glossary{}
 	f.Fuzz(func(t *testing.T, event []byte, pattern, property, value string) {
-		rule := []mapping.PropertyRule{{Property: property, Values: []string{"never", value}}}
+		rule := map[string][]string{property: {"never", value}}
 		allow, err := mapping.New(mapping.Options{Glossary: none, Filter: mapping.Filter{Allow: []string{pattern}}})
 		if err != nil || property == "" {
 			return

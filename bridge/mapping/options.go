@@ -24,8 +24,7 @@ type Options struct {
 	// Drift, where it is not nil, counts event types and fields that are not in
 	// the glossary, and ids and traits that Braze has redacted.
 	Drift *drift.Watch
-	// Glossary steers names, personal data and drift; nil: the one that is built
-	// in.
+	// Glossary steers names, personal data and drift; nil: one that is empty.
 	Glossary *schemas.Glossary
 }
 
@@ -47,14 +46,10 @@ type Filter struct {
 	Deny  []string // wins over Allow
 	// AllowProperties keeps back every event that does not have one of the
 	// values of each of these properties; DenyProperties every event that has
-	// one of the values of any.
-	AllowProperties, DenyProperties []PropertyRule
-}
-
-// PropertyRule names a property and values of it.
-type PropertyRule struct {
-	Property string   // custom_properties.plan for a key of that name, or else for one that is nested
-	Values   []string // texts of strings, numbers, true, false or null; numbers are compared by value
+	// one of the values of any. custom_properties.plan is for a key of that name, or
+	// else for one that is nested. Values are texts of strings, numbers, true, false or
+	// null; numbers are compared by value.
+	AllowProperties, DenyProperties map[string][]string
 }
 
 // Action says what is done to a field.
