@@ -14,6 +14,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents/currentstest"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -58,33 +59,11 @@ func TestDrift(t *testing.T) {
 		return `{"event_type":"users.messages.email.Open","id":"i","time":1,"user":{"user_id":"u"` + user + `},"properties":{"email_address":"m"` + properties + `}` + rest + `}`
 	}
 	const typ = "users.messages.email.Open|"
-	for name, tt := range map[string]struct {
-		event string
-		want  []string
-	}{
-		"known":               {open(`,"timezone":"z"`, `,"device_class":1,"campaign_id":2`, ``), nil},
-		"escaped":             {strings.NewReplacer("type", `t\u0079pe`, "email.Open", `\u0065mail.Open`, "user_id", `user\u005fid`, "email_address", `email\u005faddress`).Replace(open(``, ``, ``)), nil},
-		"top":                 {open(``, ``, `,"sent_at":1`), []string{typ + "sent_at=1"}},
-		"user":                {open(`,"country":"x"`, ``, ``), []string{typ + "user.country=1"}},
-		"user of other types": {`{"event_type":"users.UserDeleteRequest","user":{"user_id":"u","device_id":"d"}}`, []string{"users.UserDeleteRequest|user.device_id=1"}},
-		"properties":          {open(``, `,"b":1,"new\u005ffield":null,"a":{"c":1}`, ``), []string{typ + "properties.a=1", typ + "properties.b=1", typ + "properties.new_field=1"}},
-		"moved of others":     {open(``, `,"to_phone_number":1`, ``), []string{typ + "properties.to_phone_number=1"}},
-		"type last":           {`{"properties":{"x":1,"email_address":2},"user":{"y":1},"event_type":"users.messages.email.Open"}`, []string{typ + "properties.x=1", typ + "user.y=1"}},
-		"type between":        {`{"properties":{"x":1},"event_type":"users.UserOrphan","user":{"user_id":"u"}}`, []string{"users.UserOrphan|properties.x=1"}},
-		"type behind user":    {`{"user":{"device_id":1},"event_type":"users.UserDeleteRequest","properties":{"app_group_id":"u"}}`, []string{"users.UserDeleteRequest|user.device_id=1"}},
-		"type last, known":    {`{"properties":{"email_address":2},"user":{"user_id":1},"event_type":"users.messages.email.Open"}`, nil},
-		"type twice":          {`{"event_type":"new","properties":{"app_id":1,"x":2},"event_type":"users.UserOrphan"}`, []string{"users.UserOrphan|properties.x=1"}},
-		"type":                {`{"event_type":"users.messages.pigeon.Send","id":"i","user":{"x":1},"properties":{"y":1},"z":1}`, []string{"users.messages.pigeon.Send|=1", "users.messages.pigeon.Send|z=1"}},
-		"type is no text":     {`{"event_type":{"secret":1}}`, []string{"(no text)|=1"}},
-		"no type":             {`{"id":"i"}`, nil},
-		"null type":           {`{"event_type":null,"x":1}`, []string{"(no text)|x=1"}},
-		"unusual properties":  {`{"event_type":"users.UserOrphan","properties":[{"x":1}],"user":"u"}`, nil},
-		"free objects":        {`{"event_type":"users.behaviors.CustomEvent","properties":{"custom_properties":{"x":{"y":1}}}}`, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			require.Equal(t, tt.want, bothModes(t, plain, tt.event))
-			require.Equal(t, tt.want, bothModes(t, hashing, tt.event))
-			require.Equal(t, tt.want, bothModes(t, plain, tt.event, tt.event), "the same event again, as when a batch is halved")
+	for _, tt := range casefile.Read(t, "testdata/drift.tsv", 3) {
+		t.Run(tt[0], func(t *testing.T) {
+			for _, seen := range [][]string{bothModes(t, plain, tt[2]), bothModes(t, hashing, tt[2]), bothModes(t, plain, tt[2], tt[2])} {
+				require.Equal(t, tt[1], strings.Join(seen, " "), "the same event again, as when a batch is halved, changes nothing")
+			}
 		})
 	}
 	again := []string{typ + "properties.x=2"}
