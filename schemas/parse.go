@@ -170,26 +170,29 @@ type fieldList struct {
 	wrong  []error
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
+// UnmarshalJSON implements json.Unmarshaler, for text that is valid JSON.
 func (l *fieldList) UnmarshalJSON(raw []byte) error {
-	list, err := readMembers(raw)
-	if err != nil {
-		return fmt.Errorf("expected an object of fields: %w", err)
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return errors.New("expected an object of fields")
 	}
-	for _, m := range list {
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
 		f := Field{}
-		dec := json.NewDecoder(bytes.NewReader(m.value.(json.RawMessage)))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&f); err != nil {
-			l.wrong = append(l.wrong, fmt.Errorf("%s: %w", m.name, err))
-			continue
-		}
-		f.Name = m.name
+		err = dec.Decode(&f)
+		f.Name = name.(string)
 		if _, twice := FieldNamed(l.fields, f.Name); twice {
-			l.wrong = append(l.wrong, fmt.Errorf("%s: the field is listed twice", f.Name))
-			continue
+			err = errors.New("the field is listed twice")
 		}
-		l.fields = append(l.fields, f)
+		if err != nil {
+			l.wrong = append(l.wrong, fmt.Errorf("%s: %w", f.Name, err))
+		} else {
+			l.fields = append(l.fields, f)
+		}
 	}
 	return nil
 }
@@ -204,34 +207,11 @@ func (l fieldList) MarshalJSON() ([]byte, error) {
 	}
 	var list members
 	for _, f := range l.fields {
+		var value any = f
 		if f.Type == "" {
-			list = append(list, member{f.Name, known{Field: f}})
-		} else {
-			list = append(list, member{f.Name, f})
+			value = known{Field: f}
 		}
+		list = append(list, member{f.Name, value})
 	}
 	return list.MarshalJSON()
-}
-
-// readMembers reads an object and keeps the order of its members.
-func readMembers(raw []byte) (members, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if open, err := dec.Token(); err != nil {
-		return nil, err
-	} else if open != json.Delim('{') {
-		return nil, errors.New("expected an object")
-	}
-	var m members
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, err
-		}
-		m = append(m, member{fmt.Sprint(key), value})
-	}
-	return m, nil
 }
