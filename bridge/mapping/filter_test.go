@@ -1,10 +1,7 @@
 package mapping_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"math/big"
-	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +10,6 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func TestFilterByType(t *testing.T) {
@@ -91,66 +87,4 @@ func TestFilterIsSharedSafely(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-// FuzzFilter holds Keeps against what encoding/json reads.
-func FuzzFilter(f *testing.F) {
-	for _, seed := range seeds() {
-		f.Add([]byte(seed), "users.*", "platform", "ios")
-	}
-	f.Add([]byte(`{"event_type":"a\u002fb","properties":{"a.b":1.0,"a":{"b":2}}}`), "a/?", "a.b", "1")
-	f.Add([]byte(`{"event_type":5,"properties":{"a":{"b":null,"b":true}}}`), "[0-9]", "a.b", "true")
-	none := &schemas.Glossary{}
-	f.Fuzz(func(t *testing.T, event []byte, pattern, property, value string) {
-		rule := map[string][]string{property: {"never", value}}
-		allow, err := mapping.New(mapping.Options{Glossary: none, Filter: mapping.Filter{Allow: []string{pattern}}})
-		if err != nil || property == "" {
-			return
-		}
-		has, err := mapping.New(mapping.Options{Glossary: none, Filter: mapping.Filter{AllowProperties: rule}})
-		require.NoError(t, err)
-		keeps, holds := allow.Keeps(event), has.Keeps(event)
-		if len(event) == 0 || event[0] != '{' || !json.Valid(event) || strings.Contains(string(event)+property+value+pattern, "\ufffd") || !plainText(event, property, value, pattern) {
-			return // that it did not panic is enough
-		}
-		in := decode(t, event)
-		matched, err := path.Match(pattern, textOf(t, in["event_type"]))
-		require.NoError(t, err)
-		require.Equal(t, matched, keeps)
-		require.Equal(t, equals(t, lookUp(t, in["properties"], property), value), holds)
-	})
-}
-
-func equals(t *testing.T, got json.RawMessage, want string) bool {
-	if len(got) == 0 || got[0] == '{' || got[0] == '[' {
-		return false
-	}
-	text := textOf(t, got)
-	if text == want || text == "never" {
-		return true
-	}
-	if got[0] == '"' || got[0] > '9' || !json.Valid([]byte(want)) || strings.ContainsAny(want, "\"{[tfn \t\r\n") || len(text)+len(want) > 30 || exponent(text) || exponent(want) {
-		return false
-	}
-	a, ok := new(big.Rat).SetString(text)
-	b, okToo := new(big.Rat).SetString(want)
-	return ok && okToo && a.Cmp(b) == 0
-}
-
-func lookUp(t *testing.T, properties json.RawMessage, property string) json.RawMessage {
-	members := decode(t, properties)
-	if value, ok := members[property]; ok {
-		return value
-	}
-	head, rest, _ := strings.Cut(property, ".")
-	if head == "" || head == property {
-		return nil
-	}
-	return decode(t, members[head])[rest]
-}
-
-// exponent reports whether a number has an exponent that is too much for big.
-func exponent(number string) bool {
-	i := strings.IndexAny(number, "eE")
-	return i >= 0 && len(number)-i > 5
 }
