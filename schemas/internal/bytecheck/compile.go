@@ -1,7 +1,6 @@
 // Package bytecheck holds JSON text against a JSON Schema (draft 7) without
-// decoding it. An Index says where each value of a text lies, in one list that
-// is used again for the next text; a Checker, compiled from a schema, reads the
-// bytes in those places. A valid document costs next to no allocation.
+// decoding it: a Checker, compiled from a schema, goes over the text. A valid document
+// costs next to no allocation.
 //
 // A Checker knows the keywords that the schemas of this project use; Compile
 // refuses a schema with others. Tests hold it against a library.
@@ -16,8 +15,7 @@ import (
 	"strings"
 )
 
-// Checker is a compiled schema. It is not changed by use and may be shared,
-// each goroutine with an Index of its own.
+// Checker is a compiled schema. It is not changed by use and may be shared.
 type Checker struct {
 	types     types
 	constants []string // const, and enum; none: any value
@@ -25,13 +23,13 @@ type Checker struct {
 	nonEmpty  bool
 	pattern   *regexp.Regexp // nil for none
 	time      bool           // the format is date-time
-	members   *members       // nil where the schema names none
+	members   *membersOf     // nil where the schema names none
 	items     *Checker
 	any       []*Checker
 }
 
-// members is what a schema says of an object's members by name.
-type members struct {
+// membersOf is what a schema says of an object's members by name.
+type membersOf struct {
 	list     []member
 	places   map[string]int // in list, by name
 	required []int          // places in list
@@ -115,7 +113,7 @@ func (c *Checker) addMembers(s *schema, definitions map[string]*schema) error {
 	if s.Properties == nil && s.Required == nil {
 		return nil
 	}
-	c.members = &members{places: map[string]int{}}
+	c.members = &membersOf{places: map[string]int{}}
 	for name, each := range s.Properties {
 		inner, err := each.compile(definitions)
 		if err != nil {
@@ -130,7 +128,7 @@ func (c *Checker) addMembers(s *schema, definitions map[string]*schema) error {
 }
 
 // place returns the place of a name, which is made where it is new.
-func (m *members) place(name string) int {
+func (m *membersOf) place(name string) int {
 	place, ok := m.places[name]
 	if !ok {
 		place = len(m.list)
@@ -151,13 +149,10 @@ func (t *types) UnmarshalJSON(text []byte) error {
 	var names []string
 	err := json.Unmarshal(text, &names)
 	for _, name := range names {
-		if name != "integer" && !slices.Contains(kindNames[:], name) {
+		if !slices.Contains([]string{"null", "boolean", "number", "integer", "string", "object", "array"}, name) {
 			return fmt.Errorf("unknown type %q", name)
 		}
 	}
 	*t = names
 	return err
 }
-
-// kindNames are the names of the kinds of values.
-var kindNames = [...]string{Null: "null", Boolean: "boolean", Number: "number", String: "string", Object: "object", Array: "array"}
