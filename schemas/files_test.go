@@ -17,30 +17,3 @@ func TestEncodeWritesTheFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, string(want), string(got))
 }
-
-func TestRender(t *testing.T) {
-	long := make([]int, 60)
-	got, err := render(members{
-		{"z", "<&> é"}, {"a", members{{"k", []string{"x", "y"}}}}, {"empty", members{}},
-		{"space", "\u00a0"}, {"long", long[:2]}, {"big", schema{Required: []string{
-			"a string of thirty characters.", "a string of thirty characters.", "a string of thirty characters.", "a string of thirty characters.",
-		}}},
-	})
-	require.NoError(t, err)
-	require.Equal(t, `{
-  "z": "<&> é",
-  "a": {"k": ["x", "y"]},
-  "empty": {},
-  "space": "\u00a0",
-  "long": [0, 0],
-  "big": {
-    "required": [
-      "a string of thirty characters.",
-      "a string of thirty characters.",
-      "a string of thirty characters.",
-      "a string of thirty characters."
-    ]
-  }
-}
-`, string(got))
-}

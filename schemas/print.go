@@ -3,9 +3,7 @@ package schemas
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
-	"unicode"
 )
 
 // width is how long a line may be before an object or an array is spread over
@@ -13,8 +11,7 @@ import (
 const width = 120
 
 // render writes v as JSON for people: a value that fits on one line is on one line,
-// so that a field of a schema is one line of a diff. The outermost value is always
-// spread over several lines.
+// so that a field of a schema is one line of a diff.
 func render(v any) ([]byte, error) {
 	var indented bytes.Buffer
 	enc := json.NewEncoder(&indented)
@@ -25,14 +22,14 @@ func render(v any) ([]byte, error) {
 	}
 	var lines []string
 	var open []int // the lines that begin what is not closed yet
-	for line := range strings.Lines(visible(indented.String())) {
+	for line := range strings.Lines(indented.String()) {
 		line = strings.TrimSuffix(line, "\n")
 		lines = append(lines, line)
 		closing := strings.Trim(line, " ,")
 		switch {
 		case strings.HasSuffix(line, "{") || strings.HasSuffix(line, "["):
 			open = append(open, len(lines)-1)
-		case len(open) > 1 && (closing == "}" || closing == "]"):
+		case closing == "}" || closing == "]":
 			begin := open[len(open)-1]
 			open = open[:len(open)-1]
 			var inner []string
@@ -46,17 +43,4 @@ func render(v any) ([]byte, error) {
 		}
 	}
 	return []byte(strings.Join(lines, "\n") + "\n"), nil
-}
-
-// visible escapes characters that are not printable, such as no-break spaces.
-func visible(text string) string {
-	var out strings.Builder
-	for _, r := range text {
-		if unicode.IsPrint(r) || r > 0xffff || r == '\n' {
-			out.WriteRune(r)
-		} else {
-			fmt.Fprintf(&out, `\u%04x`, r)
-		}
-	}
-	return out.String()
 }
