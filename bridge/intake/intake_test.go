@@ -112,15 +112,6 @@ func TestOpenConnectors(t *testing.T) {
 	require.Equal(t, 3, b.queues["o"].count())
 }
 
-func TestNothingElseIsOnThePublicAddress(t *testing.T) {
-	b := start(t, Config{})
-	for _, path := range []string{"/", "/metrics", "/status", "/debug", "/debug/pprof/", "/livez", "/readyz", "/api/dead", "/v1/batch", "/currents/a/b"} {
-		for _, method := range []string{"GET", "POST"} {
-			require.Equal(t, 404, b.do(t, request{method: method, path: path, header: with("secret")}).status, "%s %s", method, path)
-		}
-	}
-}
-
 const (
 	userID    = `"user":{"user_id":"u"}`
 	bothIDs   = `"user":{"user_id":"u","external_user_id":"x"}`

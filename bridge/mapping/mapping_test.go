@@ -45,15 +45,6 @@ func TestRules(t *testing.T) {
 	}
 }
 
-func TestMessageID(t *testing.T) {
-	for id, want := range map[string]string{
-		`"a"`: `"a"`, `" a "`: `" a "`, `"\u0061\"\\"`: `"\u0061\"\\"`, `12345`: `"12345"`, `-1.50e3`: `"-1.50e3"`, `9007199254740993`: `"9007199254740993"`,
-		`""`: `"fallback"`, `" \t\u00a0"`: `"fallback"`, `0`: `"fallback"`, `-0.0`: `"fallback"`, `null`: `"fallback"`, `true`: `"fallback"`, `false`: `"fallback"`, `{"a":1}`: `"fallback"`, `["a"]`: `"fallback"`,
-	} {
-		require.Equal(t, context+track+`,"messageId":`+want+`}`, mapped(`{"id":`+id+`}`), id)
-	}
-}
-
 func TestFallbackID(t *testing.T) {
 	mapper := mapping.Plain()
 	for _, fallback := range []string{"a", "rec/7-3", "quote\" backslash\\ control\x00\x1f\n é😀"} {
