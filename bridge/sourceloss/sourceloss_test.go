@@ -3,9 +3,6 @@ package sourceloss_test
 import (
 	"bytes"
 	"fmt"
-	"math/big"
-	"math/rand/v2"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -119,49 +116,4 @@ func BenchmarkOf(b *testing.B) {
 			b.Fatal("lost")
 		}
 	}
-}
-
-// TestNumbersAgainstBig works out with exact arithmetic what a float64 keeps.
-func TestNumbersAgainstBig(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
-		raw := randomNumber(rng)
-		f, err := strconv.ParseFloat(raw, 64)
-		want := true
-		if err == nil {
-			exact, ok := new(big.Rat).SetString(raw)
-			require.True(t, ok, raw)
-			printed, ok := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
-			require.True(t, ok, raw)
-			want = exact.Cmp(printed) != 0
-			if !strings.ContainsAny(raw, ".e") {
-				want = exact.Num().CmpAbs(big.NewInt(1<<53)) > 0
-			}
-		}
-		require.Equal(t, want, of(`"properties":{"a":[`+raw+`],"a":`+raw+`}`).Changed, raw)
-	}
-}
-
-func randomNumber(rng *rand.Rand) string {
-	digits := func(n int) string {
-		text := make([]byte, n)
-		for i := range text {
-			text[i] = byte('0' + rng.IntN(10)*rng.IntN(2))
-		}
-		return string(text)
-	}
-	raw := strings.TrimLeft(digits(rng.IntN(22)), "0")
-	if raw == "" {
-		raw = "0"
-	}
-	if rng.IntN(2) == 0 {
-		raw += "." + digits(1+rng.IntN(20))
-	}
-	if rng.IntN(3) == 0 {
-		raw += "e" + strconv.Itoa(rng.IntN(60)-30)
-	}
-	if rng.IntN(2) == 0 {
-		raw = "-" + raw
-	}
-	return raw
 }
