@@ -322,9 +322,13 @@ func with(token string, more ...string) map[string]string {
 	return header
 }
 
-func zipped(text string) string {
+func zipped(text string) string { return zippedWith(0, text) }
+
+// zippedWith compresses text under a gzip header with a name of that many bytes.
+func zippedWith(name int, text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
+	w.Name = strings.Repeat("n", name)
 	_, _ = w.Write([]byte(text))
 	_ = w.Close()
 	return b.String()
