@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -114,7 +115,7 @@ func (c *checks) document(doc *document) {
 }
 
 func (c *checks) event(e *eventOfAFile) {
-	if !isTypeName(e.Name) {
+	if !typeName.MatchString(e.Name) {
 		c.add("events: %q is no name of an event type; expected words of letters, digits, - and _ with dots between them", e.Name)
 	}
 	if c.seen[e.Name] {
@@ -131,15 +132,8 @@ func (c *checks) event(e *eventOfAFile) {
 	c.fields(e.Name+": properties", &e.Properties, true)
 }
 
-// isTypeName accepts names that are safe as names of files.
-func isTypeName(name string) bool {
-	for word := range strings.SplitSeq(name, ".") {
-		if word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-			return false
-		}
-	}
-	return true
-}
+// typeName is the form of names that are safe as names of files.
+var typeName = regexp.MustCompile(`^[\w-]+(\.[\w-]+)*$`)
 
 // fields checks a list. The facts by name have no type.
 func (c *checks) fields(at string, list *fieldList, typed bool) {

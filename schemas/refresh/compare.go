@@ -13,22 +13,14 @@ import (
 
 // Report is how sources differ from a glossary.
 type Report struct {
-	// Same: nothing differs, nothing is contradictory and all could be read.
-	Same bool `json:"same"`
-	// Glossary names the one that was compared.
-	Glossary string `json:"glossary"`
-	// Files counts the files that said something, by kind.
-	Files map[Kind]int `json:"files"`
-	// Types is how many event types they speak of.
-	Types int `json:"types"`
-	// Differences are sorted by event type and field.
-	Differences []Difference `json:"differences"`
-	// Contradictions are those between sources.
-	Contradictions []Note `json:"contradictions"`
-	// Unread is what could not be read.
-	Unread []Note `json:"unread"`
-	// Undecided is what a refresh could not decide, and what it did instead.
-	Undecided []Note `json:"undecided"`
+	Same           bool         `json:"same"`           // nothing differs, nothing is contradictory and all could be read
+	Glossary       string       `json:"glossary"`       // names the one that was compared
+	Files          map[Kind]int `json:"files"`          // that said something, by kind
+	Types          int          `json:"types"`          // how many event types they speak of
+	Differences    []Difference `json:"differences"`    // sorted by event type and field
+	Contradictions []Note       `json:"contradictions"` // between sources
+	Unread         []Note       `json:"unread"`         // what could not be read
+	Undecided      []Note       `json:"undecided"`      // what a refresh could not decide, and what it did instead
 }
 
 // Change is what differs.
