@@ -20,7 +20,7 @@ func (in *Intake) Backfill(name string, body io.Reader) (queue.Receipt, error) {
 	}
 	h := in.hold(to)
 	if h == nil {
-		return queue.Receipt{}, errTooMany
+		return queue.Receipt{}, errBusy
 	}
 	defer h.done()
 	begin := time.Now()

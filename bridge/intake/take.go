@@ -19,8 +19,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// errTooMany means that too many requests are in flight.
-var errTooMany = errors.New("too many requests in flight")
+// errBusy means that the requests in flight are too many, or that their bodies take all
+// the memory they may.
+var errBusy = errors.New("too many requests in flight, or bytes in them")
 
 // take reads, classifies and stores the body of a request whose token is good.
 func (in *Intake) take(c *gin.Context, to *connector) {
@@ -32,7 +33,7 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 	r := c.Request
 	h := in.hold(to)
 	if h == nil {
-		in.fail(c, to, errTooMany)
+		in.fail(c, to, errBusy)
 		return
 	}
 	defer h.done()
@@ -213,7 +214,7 @@ func (h *held) grow(n int) error {
 	if n > keptEvents {
 		h.extra = int64(n) * int64(unsafe.Sizeof(queue.Item{}))
 		if h.extraAt = h.in.buffers.take(h.to.large, h.extra); h.extraAt == nil {
-			return errNoRoom
+			return errBusy
 		}
 	}
 	h.list.items = make([]queue.Item, 0, n)
