@@ -39,21 +39,18 @@ type fakeQueue struct {
 	batches []queue.Batch
 	seen    map[queue.Hash]bool
 	err     error
-	block   chan struct{} // see hang
-	waiting int           // in Append
+	hung    bool // Append waits until release
+	ended   sync.Cond
+	waiting int // in Append
 }
 
 func (s *fakeQueue) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.block != nil {
-		s.waiting++
-		block := s.block
-		s.mu.Unlock()
-		<-block
-		s.mu.Lock()
-		s.waiting--
+	for s.waiting++; s.hung; {
+		s.ended.Wait()
 	}
+	s.waiting--
 	if s.err != nil {
 		return queue.Receipt{}, s.err
 	}
@@ -83,15 +80,13 @@ func (s *fakeQueue) Append(_ context.Context, b queue.Batch) (queue.Receipt, err
 }
 
 // hang lets Append wait until release.
-func (s *fakeQueue) hang() { s.block = make(chan struct{}) }
+func (s *fakeQueue) hang() { s.hung, s.ended.L = true, &s.mu }
 
 func (s *fakeQueue) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.block != nil {
-		close(s.block)
-		s.block = nil
-	}
+	s.hung = false
+	s.ended.Broadcast()
 }
 
 func (s *fakeQueue) count() int {
