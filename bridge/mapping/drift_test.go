@@ -1,11 +1,7 @@
 package mapping_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +11,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // counted returns what a watch has seen, as type|field=count.
@@ -74,50 +69,6 @@ func TestDrift(t *testing.T) {
 		event := open(``, `,"x":"text"`, ``)
 		require.Equal(t, []string{typ + "properties.x=1"}, bothModes(t, modes(t, personal), event, event), "once, whatever becomes of it: %v", personal)
 	}
-}
-
-// TestDriftAgreesWithTheSchemas holds the names found against those of
-// schemas.Validator, over the glossary and changes to its events.
-func TestDriftAgreesWithTheSchemas(t *testing.T) {
-	watched := modes(t, mapping.Personal{})
-	v, err := schemas.NewValidator()
-	require.NoError(t, err)
-	paths, err := filepath.Glob("../../fixtures/events/*.json")
-	require.NoError(t, err)
-	require.Greater(t, len(paths), 50)
-	drifted := 0
-	for _, path := range paths {
-		raw, err := os.ReadFile(path)
-		require.NoError(t, err)
-		var compact json.RawMessage
-		require.NoError(t, json.Unmarshal(raw, &compact))
-		plain := string(compact)
-		for _, event := range []string{
-			plain, strings.Replace(plain, `"app_id"`, `"app_id2"`, 1), strings.Replace(plain, `"user_id"`, `"device_id"`, 1),
-			strings.Replace(plain, `"properties"`, `"device_model"`, 1), strings.Replace(plain, `"properties": {`, `"properties": {"device_model":1,"abort_log":2,`, 1),
-			strings.Replace(plain, `"user": {`, `"user": {"timezone":1,"city":2,`, 1), strings.Replace(plain, `"event_type": "users`, `"event_type": "user`, 1),
-		} {
-			if !json.Valid([]byte(event)) {
-				continue // a comma too many
-			}
-			var want []string
-			for _, f := range v.Event([]byte(event)).Drift {
-				field := strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", ".")
-				if f.Rule == schemas.RuleUnknownEventType {
-					field = ""
-				}
-				want = append(want, typeOf(t, event)+"|"+field+"=1")
-				drifted++
-			}
-			slices.Sort(want)
-			require.Equal(t, want, bothModes(t, watched, event), "%s", event)
-		}
-	}
-	require.Greater(t, drifted, 200)
-}
-
-func typeOf(t *testing.T, event string) string {
-	return textOf(t, decode(t, []byte(event))["event_type"])
 }
 
 // TestKnownEventsAreCheap: what is all in the glossary allocates nothing.
