@@ -41,4 +41,5 @@ func TestInvalidEventsDriftToo(t *testing.T) {
 	verdict := validator().Event([]byte(`{"event_type":"users.messages.email.Open","id":"a","time":1,"user":{"user_id":"u"},"properties":{"email":"e"}}`))
 	require.Equal(t, []string{"/properties/email_address required"}, places(verdict.Errors))
 	require.Equal(t, []string{"/properties/email unknown_field"}, places(verdict.Drift))
+	require.Equal(t, `expected a field that the glossary knows in the properties of users.messages.email.Open, got string "e"`, verdict.Drift[0].Detail)
 }

@@ -80,7 +80,7 @@ func items(array string) iter.Seq[string] {
 // some. The details of these are what was there. Where an object has a name twice, both
 // are listed, in their order.
 func (c *Checker) Check(value string, all bool) (found, unknown []Finding) {
-	w := walk{all: all, values: make([]string, 0, 32)}
+	w := walk{all: all}
 	w.value(c, value)
 	slices.SortFunc(w.found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
@@ -92,7 +92,6 @@ func (c *Checker) Check(value string, all bool) (found, unknown []Finding) {
 type walk struct {
 	all     bool     // list unknown members too
 	path    []string // names of members, and numbers of items, down to the place
-	values  []string // of the members of the objects that are being checked
 	found   []Finding
 	unknown []Finding
 }
@@ -158,27 +157,24 @@ func (w *walk) fits(c *Checker, value string) bool {
 // object first finds the values of the members that have a name in the list: of a name
 // given twice the last one counts.
 func (w *walk) object(m *membersOf, object string) {
-	first := len(w.values)
-	w.values = slices.Grow(w.values, len(m.list))[:first+len(m.list)]
-	clear(w.values[first:])
+	values := make([]string, len(m.list))
 	for name, value := range members(object) {
 		if place, ok := m.places[name]; ok {
-			w.values[first+place] = value
+			values[place] = value
 		} else if w.all {
 			w.within(name, func() { w.unknown = append(w.unknown, Finding{Path: w.here(), Detail: Short(value)}) })
 		}
 	}
 	for _, place := range m.required {
-		if w.values[first+place] == "" {
+		if values[place] == "" {
 			w.within(m.list[place].name, func() { w.say("required", "a value", "none") })
 		}
 	}
 	for place, of := range m.list {
-		if value := w.values[first+place]; value != "" && of.schema != nil {
+		if value := values[place]; value != "" && of.schema != nil {
 			w.within(of.name, func() { w.value(of.schema, value) })
 		}
 	}
-	w.values = w.values[:first]
 }
 
 // text names the formats and patterns of this project's schemas in words.
