@@ -301,20 +301,3 @@ func TestVersions(t *testing.T) {
 	require.Equal(t, 1, strings.Count(b.log.String(), "version of Currents"))
 	require.NotContains(t, b.log.String(), strings.Repeat("9", maxVersionName+1))
 }
-
-// The 200 waits for the store, and never comes where the store failed.
-func TestNoAnswerBeforeTheStoreIsDone(t *testing.T) {
-	b := start(t, Config{})
-	q := b.queues["a"]
-	q.hang()
-	q.err = errors.New("disk on fire")
-	conn := b.raw(t, post("", oneEvent))
-	q.waits(t, 1)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-	n, err := conn.Read(make([]byte, 1))
-	require.Error(t, err)
-	require.Zero(t, n)
-	q.release()
-	require.Equal(t, 503, answerOn(t, conn).StatusCode)
-	require.Zero(t, q.count())
-}
