@@ -22,18 +22,6 @@ const (
 	track   = `},"integrations":{"Braze":false},"type":"track"`
 )
 
-func TestWholeMessage(t *testing.T) {
-	event := `{"event_type":"users.messages.email.Open","id":"id-1","time":1700000000,
-		"user":{"user_id":"bz1","external_user_id":"ext1","device_id":"dev","timezone":"America/New_York","country":"US"},
-		"properties":{"x" : 1,"device_model":"iPhone","os_version":"17","platform":"ios","y":[1, 2],"email_address":"a@b.c",
-		"user_agent":"UA","to_phone_number":"+1","ad_id":"AD","ad_tracking_enabled":true,"z":{"platform":"kept"} },"app":"not carried"}`
-	want := context + `,"device":{"id":"dev","model":"iPhone","advertisingId":"AD","adTrackingEnabled":true},"os":{"version":"17","name":"ios"},` +
-		`"timezone":"America/New_York","userAgent":"UA"` + track +
-		`,"event":"users.messages.email.Open","messageId":"id-1","anonymousId":"bz1","userId":"ext1","traits":{"email":"a@b.c","phone":"+1"},` +
-		`"timestamp":"2023-11-14T22:13:20.000Z","properties":{"x" : 1,"y":[1, 2],"z":{"platform":"kept"}}}`
-	require.Equal(t, want, mapped(event))
-}
-
 // TestRules maps small events and looks at what lies behind the fixed parts.
 func TestRules(t *testing.T) {
 	for _, tt := range casefile.Read(t, "testdata/rules.tsv", 4) {

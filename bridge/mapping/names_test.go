@@ -60,22 +60,8 @@ func TestNames(t *testing.T) {
 	for _, tt := range casefile.Read(t, "testdata/names.tsv", 2) {
 		require.Equal(t, tt[0], eventName(t, m, tt[1]), tt[1])
 	}
+	plain := newMapper(t, mapping.Options{Names: mapping.Names{Map: map[string]string{"a": "b"}}})
+	require.Equal(t, `"users.canvas.Conversion"`, eventName(t, plain, `"users.canvas.Conversion"`), "not asked for readable names")
 	require.NotContains(t, string(m.Append(nil, []byte(`{"event_type":null}`), "i")), `"event"`)
 	require.NotContains(t, string(m.Append(nil, []byte(`{}`), "i")), `"event"`)
-}
-
-func TestReadableNames(t *testing.T) {
-	g := glossary(t)
-	m := newMapper(t, mapping.Options{Names: mapping.Names{Readable: true}})
-	named := 0
-	for i := range g.Events {
-		e := &g.Events[i]
-		want := e.Name
-		if e.RudderName != "" {
-			want = e.RudderName
-			named++
-		}
-		require.Equal(t, `"`+want+`"`, eventName(t, m, `"`+e.Name+`"`))
-	}
-	require.Greater(t, named, 10)
 }
