@@ -2,6 +2,7 @@ package schemas_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,4 +56,83 @@ func TestDetails(t *testing.T) {
 		{Path: "/time", Rule: "type", Detail: `expected integer, got string "now"`},
 		{Path: "/user/user_id", Rule: "type", Detail: "expected string, got null"},
 	}, validator().Event([]byte(event)).Errors)
+}
+
+func TestMessage(t *testing.T) {
+	for _, tt := range casefile.Read(t, "testdata/messages.tsv", 3) {
+		verdict := validator().Message([]byte(tt[2]))
+		require.Equal(t, tt[1] == "", verdict.Valid, tt[0])
+		require.Equal(t, tt[1], strings.Join(places(verdict.Errors), ", "), tt[0])
+		require.Empty(t, verdict.Drift)
+		for _, f := range verdict.Errors {
+			require.Regexp(t, `^expected .*, got .`, f.Detail)
+			require.NotContains(t, f.Detail, "[^", "a pattern is described in words")
+		}
+	}
+}
+
+func TestMessageType(t *testing.T) {
+	require.Equal(t, "page", validator().Message([]byte(`{"type":"page"}`)).Type)
+	require.Equal(t, "banana", validator().Message([]byte(`{"type":"banana"}`)).Type)
+	require.Empty(t, validator().Message([]byte(`{"type":5}`)).Type)
+	require.Equal(t, []string{" invalid_json"}, places(validator().Message([]byte(`{`)).Errors))
+}
+
+func replace(s, old, with string) string { return strings.ReplaceAll(s, old, with) }
+
+func TestDrift(t *testing.T) {
+	malformed := []string{"malformed UTF-8", "/u\ufffd unknown_field", "{\"event_type\":\"users.UserOrphan\",\"id\":\"a\",\"time\":1,\"user\":{\"user_id\":\"u\"},\"u\xff\":1,\"properties\":{\"orphaned_by_id\":\"o\"}}"}
+	for _, tt := range append(casefile.Read(t, "testdata/drift.tsv", 3), malformed) {
+		verdict := validator().Event([]byte(tt[2]))
+		require.Empty(t, verdict.Errors, tt[0])
+		require.True(t, verdict.Valid)
+		require.Equal(t, tt[1], strings.Join(places(verdict.Drift), ", "), tt[0])
+	}
+}
+
+func TestUnknownEventType(t *testing.T) {
+	verdict := validator().Event([]byte(`{"event_type":"users.messages.pigeon.Send","id":"a","time":1}`))
+	require.Equal(t, "users.messages.pigeon.Send", verdict.Type)
+	require.Contains(t, verdict.Drift[0].Detail, "users.messages.pigeon.Send")
+
+	verdict = validator().Event([]byte(`{"event_type":"users.messages.pigeon.Send","user":"u"}`))
+	require.Equal(t, []string{"/id required", "/time required", "/user type"}, places(verdict.Errors), "the envelope holds for every type")
+
+	for raw, want := range map[string]string{`""`: "minLength", `null`: "type", `5`: "type", `{}`: "type", `1e999`: "type"} {
+		verdict = validator().Event([]byte(`{"id":"a","time":1,"event_type":` + raw + `}`))
+		require.Equal(t, []string{"/event_type " + want}, places(verdict.Errors), raw)
+		require.Empty(t, verdict.Drift, raw)
+	}
+}
+
+// A field under a wrong name is missing, and the wrong name is drift.
+func TestInvalidEventsDriftToo(t *testing.T) {
+	verdict := validator().Event([]byte(`{"event_type":"users.messages.email.Open","id":"a","time":1,"user":{"user_id":"u"},"properties":{"email":"e"}}`))
+	require.Equal(t, []string{"/properties/email_address required"}, places(verdict.Errors))
+	require.Equal(t, []string{"/properties/email unknown_field"}, places(verdict.Drift))
+	require.Equal(t, `expected a field that the glossary knows in the properties of users.messages.email.Open, got string "e"`, verdict.Drift[0].Detail)
+}
+
+func TestConcurrentUse(t *testing.T) {
+	rows := casefile.Read(t, "testdata/messages.tsv", 3)
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := range rows {
+				tt := rows[(i+worker*17)%len(rows)]
+				if got := strings.Join(places(validator().Message([]byte(tt[2])).Errors), ", "); got != tt[1] {
+					t.Errorf("%s: %s, not %s", tt[0], got, tt[1])
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestDeepNesting(t *testing.T) {
+	const event = `{"event_type":"new","id":"a","time":1,"properties":%P}`
+	for depth, want := range map[int]string{9_999: "/properties type", 10_000: " invalid_json", 1_000_000: " invalid_json"} {
+		deep := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+		require.Equal(t, []string{want}, places(validator().Event([]byte(replace(event, "%P", deep))).Errors))
+	}
 }

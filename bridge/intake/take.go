@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -275,4 +276,27 @@ func (in *Intake) noteVersion(r *http.Request, to *connector) {
 		in.cfg.Log.Warn("Braze sends a version of Currents that is not known here; its events are taken",
 			"connector", to.Name, "version", version[:min(len(version), maxVersionName)])
 	})
+}
+
+// Backfill stores a body {"events":[…]} out of storage exports for the connector
+// of this name, as if Braze had posted it, and returns once it is on disk. Its
+// events count as backfilled, and are delivered where no others are pending.
+// Explain says what an error means.
+func (in *Intake) Backfill(name string, body io.Reader) (queue.Receipt, error) {
+	to := in.table.Load().byName[name]
+	if to == nil {
+		return queue.Receipt{}, &failure{http.StatusNotFound, fmt.Sprintf("connector %q is not in the configuration", name)}
+	}
+	h := in.hold(to)
+	if h == nil {
+		return queue.Receipt{}, errBusy
+	}
+	defer h.done()
+	begin := time.Now()
+	from := &bodyReader{body: body, left: in.cfg.MaxBody, end: begin.Add(bodyTime), deadlines: http.NewResponseController(nil)}
+	var err error
+	if h.body, err = in.fill(to, from, from); err != nil {
+		return queue.Receipt{}, err
+	}
+	return in.store(h, queue.Batch{ReceivedAt: begin, Backfilled: true})
 }

@@ -70,3 +70,14 @@ func TestDeepNesting(t *testing.T) {
 		`,"timestamp":"2023-11-14T22:13:20.000Z","properties":{"a":` + open + closed + `}}`
 	require.True(t, mapped(event) == want) // without a listing of megabytes
 }
+
+func TestTimestamp(t *testing.T) {
+	for _, tt := range casefile.Read(t, "testdata/timestamps.tsv", 2) {
+		message := context + track + `,"messageId":"fallback"`
+		if tt[0] != "" {
+			message += `,"timestamp":"` + tt[0] + `"`
+		}
+		require.Equal(t, message+"}", mapped(`{"time":`+tt[1]+`}`), "time %s", tt[1])
+	}
+	require.Equal(t, context+track+`,"messageId":"fallback"}`, mapped(`{"time":1,"time":null}`))
+}
