@@ -22,31 +22,6 @@ func places(found []schemas.Finding) []string {
 	return out
 }
 
-// TestEvents: what the schemas demand of some types' fields, of the envelope, and of
-// integers, as draft 7 has them. The schemas of all types are made by the same rules.
-func TestEvents(t *testing.T) {
-	for _, tt := range casefile.Read(t, "testdata/events.tsv", 3) {
-		verdict := validator().Event([]byte(tt[2]))
-		require.Equal(t, tt[1], strings.Join(places(verdict.Errors), ", "), "%s: %s", tt[0], tt[2])
-		require.Equal(t, tt[1] == "", verdict.Valid)
-		require.Empty(t, verdict.Drift)
-		for _, f := range verdict.Errors {
-			require.Regexp(t, "^expected .*, got ", f.Detail)
-		}
-	}
-}
-
-func TestDocumentsThatAreNotEvents(t *testing.T) {
-	documents := append(casefile.Read(t, "testdata/documents.tsv", 4), []string{"empty", "invalid_json", "expected a JSON document, got none", ""})
-	for _, tt := range documents {
-		verdict := validator().Event([]byte(tt[3]))
-		require.False(t, verdict.Valid, tt[0])
-		require.Equal(t, []string{" " + tt[1]}, places(verdict.Errors), tt[0])
-		require.Contains(t, verdict.Errors[0].Detail, tt[2], tt[0])
-		require.Empty(t, verdict.Type)
-	}
-}
-
 func TestDetails(t *testing.T) {
 	const event = `{"event_type":"users.messages.email.Open","id":"","time":"now","user":{"user_id":null},"properties":{"is_amp":"an answer that is much too long to be quoted in full here"}}`
 	require.Equal(t, []schemas.Finding{
@@ -58,37 +33,15 @@ func TestDetails(t *testing.T) {
 	}, validator().Event([]byte(event)).Errors)
 }
 
-func TestMessage(t *testing.T) {
-	for _, tt := range casefile.Read(t, "testdata/messages.tsv", 3) {
-		verdict := validator().Message([]byte(tt[2]))
-		require.Equal(t, tt[1] == "", verdict.Valid, tt[0])
-		require.Equal(t, tt[1], strings.Join(places(verdict.Errors), ", "), tt[0])
-		require.Empty(t, verdict.Drift)
-		for _, f := range verdict.Errors {
-			require.Regexp(t, `^expected .*, got .`, f.Detail)
-			require.NotContains(t, f.Detail, "[^", "a pattern is described in words")
-		}
-	}
-}
-
 func TestMessageType(t *testing.T) {
 	require.Equal(t, "page", validator().Message([]byte(`{"type":"page"}`)).Type)
 	require.Equal(t, "banana", validator().Message([]byte(`{"type":"banana"}`)).Type)
 	require.Empty(t, validator().Message([]byte(`{"type":5}`)).Type)
+	require.Empty(t, validator().Event([]byte(`"x"`)).Type)
 	require.Equal(t, []string{" invalid_json"}, places(validator().Message([]byte(`{`)).Errors))
 }
 
 func replace(s, old, with string) string { return strings.ReplaceAll(s, old, with) }
-
-func TestDrift(t *testing.T) {
-	malformed := []string{"malformed UTF-8", "/u\ufffd unknown_field", "{\"event_type\":\"users.UserOrphan\",\"id\":\"a\",\"time\":1,\"user\":{\"user_id\":\"u\"},\"u\xff\":1,\"properties\":{\"orphaned_by_id\":\"o\"}}"}
-	for _, tt := range append(casefile.Read(t, "testdata/drift.tsv", 3), malformed) {
-		verdict := validator().Event([]byte(tt[2]))
-		require.Empty(t, verdict.Errors, tt[0])
-		require.True(t, verdict.Valid)
-		require.Equal(t, tt[1], strings.Join(places(verdict.Drift), ", "), tt[0])
-	}
-}
 
 func TestUnknownEventType(t *testing.T) {
 	verdict := validator().Event([]byte(`{"event_type":"users.messages.pigeon.Send","id":"a","time":1}`))
@@ -113,15 +66,42 @@ func TestInvalidEventsDriftToo(t *testing.T) {
 	require.Equal(t, `expected a field that the glossary knows in the properties of users.messages.email.Open, got string "e"`, verdict.Drift[0].Detail)
 }
 
+// TestVerdicts: what the schemas demand of some types' fields, of the envelope, of
+// integers, as draft 7 has them, and of RudderStack's messages; what is drift; and what
+// is no event at all. The schemas of all types are made by the same rules.
+func TestVerdicts(t *testing.T) {
+	for _, tt := range append(casefile.Read(t, "testdata/verdicts.tsv", 6),
+		[]string{"event", "empty", " invalid_json", "", "expected a JSON document, got none", ""},
+		[]string{"event", "malformed UTF-8", "", "/event_type unknown_event_type, /u\ufffd unknown_field", "", "{\"event_type\":\"new\",\"id\":\"a\",\"time\":1,\"u\xff\":1}"}) {
+		verdict := validate(tt)
+		require.Equal(t, tt[2], strings.Join(places(verdict.Errors), ", "), "%s: %s", tt[1], tt[5])
+		require.Equal(t, tt[2] == "", verdict.Valid)
+		require.Equal(t, tt[3], strings.Join(places(verdict.Drift), ", "), tt[1])
+		for i, f := range verdict.Errors {
+			require.Regexp(t, "^expected .*, got .", f.Detail)
+			require.NotContains(t, f.Detail, "[^", "a pattern is described in words")
+			require.True(t, i > 0 || strings.Contains(f.Detail, tt[4]), f.Detail)
+		}
+	}
+}
+
+// validate validates the document of a row.
+func validate(row []string) schemas.Verdict {
+	if row[0] == "event" {
+		return validator().Event([]byte(row[5]))
+	}
+	return validator().Message([]byte(row[5]))
+}
+
 func TestConcurrentUse(t *testing.T) {
-	rows := casefile.Read(t, "testdata/messages.tsv", 3)
+	rows := casefile.Read(t, "testdata/verdicts.tsv", 6)
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {
 			for i := range rows {
 				tt := rows[(i+worker*17)%len(rows)]
-				if got := strings.Join(places(validator().Message([]byte(tt[2])).Errors), ", "); got != tt[1] {
-					t.Errorf("%s: %s, not %s", tt[0], got, tt[1])
+				if got := strings.Join(places(validate(tt).Errors), ", "); got != tt[2] {
+					t.Errorf("%s: %s, not %s", tt[1], got, tt[2])
 				}
 			}
 		})
