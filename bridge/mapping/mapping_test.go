@@ -10,6 +10,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func mapped(event string) string {
@@ -30,6 +31,19 @@ func TestRules(t *testing.T) {
 			require.Equal(t, context+tt[1]+track+tt[2]+"}", got)
 			require.True(t, json.Valid([]byte(got)))
 		})
+	}
+}
+
+// TestCalls: identify and alias calls, and what stays a track call.
+func TestCalls(t *testing.T) {
+	v, err := schemas.NewValidator()
+	require.NoError(t, err)
+	for _, tt := range casefile.Read(t, "testdata/calls.tsv", 5) {
+		opts := mapping.Options{}
+		require.NoError(t, json.Unmarshal([]byte(tt[2]), &opts), tt[0])
+		got := newMapper(t, opts).Append(nil, []byte(tt[4]), "fallback")
+		require.Equal(t, context+withHashes(tt[3]), string(got), tt[0])
+		require.Equal(t, tt[1] == "true", v.Message(got).Valid, tt[0])
 	}
 }
 

@@ -27,6 +27,13 @@ func hashed(text string) string {
 	return `"` + hex.EncodeToString(sum[:]) + `"`
 }
 
+// withHashes puts hashes in the place of ⟦texts⟧.
+func withHashes(text string) string {
+	return regexp.MustCompile(`⟦(?s:.*?)⟧`).ReplaceAllStringFunc(text, func(text string) string {
+		return hashed(text[len("⟦") : len(text)-len("⟧")])
+	})
+}
+
 type actions = map[string]mapping.Action
 
 // rewritten is what leaves in webhook mode.
@@ -41,7 +48,6 @@ func rewritten(t *testing.T, preset mapping.Action, fields actions, event string
 // TestPersonalRewrites holds what leaves in webhook mode byte for byte, and what
 // leaves in events mode to the message of those bytes.
 func TestPersonalRewrites(t *testing.T) {
-	hash := regexp.MustCompile(`⟦((?s:.*?))⟧`)
 	for _, tt := range casefile.Read(t, "testdata/personal.tsv", 5) {
 		t.Run(tt[0], func(t *testing.T) {
 			preset, fields := mapping.Action(tt[1]), actions{}
@@ -49,7 +55,7 @@ func TestPersonalRewrites(t *testing.T) {
 				field, action, _ := strings.Cut(rule, "=")
 				fields[field] = mapping.Action(action)
 			}
-			want := hash.ReplaceAllStringFunc(tt[3], func(text string) string { return hashed(text[len("⟦") : len(text)-len("⟧")]) })
+			want := withHashes(tt[3])
 			require.Equal(t, want, rewritten(t, preset, fields, tt[4]))
 			m := newMapper(t, mapping.Options{Personal: mapping.Personal{Preset: preset, Fields: fields, Salt: []byte(salt)}})
 			require.Equal(t, "["+mapped(want), string(m.Append([]byte("["), []byte(tt[4]), "fallback")))
