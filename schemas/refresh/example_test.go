@@ -19,35 +19,23 @@ func Example() {
   "properties": {"pages": "(optional, int) How many"}
 }` + "\n```\n{% endtab %}\n"
 	if err := os.WriteFile(filepath.Join(dir, "fax.md"), []byte(page), 0o600); err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	g := must(schemas.Load())
-	sources, err := refresh.Read(dir)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	sources := must(refresh.Read(dir))
 	report := refresh.Compare(g, sources)
-	fmt.Println("the same:", report.Same, report.Files[refresh.Page] == 1, report.Files[refresh.Sample])
-	for _, d := range report.Differences {
-		fmt.Println(d.Change == refresh.TypeAdded, d.EventType, d.After, d.Source)
-	}
+	fmt.Println("the same:", report.Same, report.Files[refresh.Page], report.Files[refresh.Sample])
+	fmt.Println(report.Differences[0].Change == refresh.TypeAdded, report.Differences[0].After)
 	next, report, err := refresh.Refresh(g, sources, refresh.Options{SchemaVersion: 13, Date: "2026-12-02"})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(next.Version(), "undecided:", len(report.Undecided))
-	if err := report.WriteText(os.Stdout); err != nil {
-		fmt.Println(err)
-	}
+	fmt.Println(next.Version(), "undecided:", len(report.Undecided), err)
+	fmt.Println(report.WriteText(os.Stdout))
 	// Output:
-	// the same: false true 0
-	// true users.messages.fax.Send 2 fields fax.md:3
-	// schema version 13 (2026-12-02), 103 current event types undecided: 0
+	// the same: false 1 0
+	// true 2 fields
+	// schema version 13 (2026-12-02), 103 current event types undecided: 0 <nil>
 	// type added       users.messages.fax.Send: 2 fields  (fax.md:3)
 	// 1 difference from schema version 12 (2026-09-02), 102 current event types; 1 event type in 1 page, 0 samples
+	// <nil>
 }
 
 // must is for examples: a program handles the error.
