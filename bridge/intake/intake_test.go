@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -129,36 +130,17 @@ const (
 		{"id":"8",` + typeT + `,` + bothIDs + `,"properties":{"a.b":9007199254740993}},
 		{"id":"8","event_type":"agent.\u0054ool"},
 		{"id":"8","event_type":5,` + bothIDs + `}]}`
-	noneFates = "not_an_object not_an_object no_event_type no_identity no_identity not_an_object "
-	dropFates = "not_an_object not_an_object no_event_type filtered filtered not_an_object "
 )
 
 func TestFates(t *testing.T) {
-	tests := []struct {
-		name    string
-		c       config.Connector
-		fates   string // of the items; a dot is pending
-		dead    int
-		changed string
-	}{
-		{"events mode", config.Connector{}, noneFates + ". . . . . no_identity .", 7, "0"},
-		{"all said", config.Connector{MissingExternalUserID: config.Deliver, NoIdentity: config.Dead}, noneFates + ". . . . . no_identity .", 7, "0"},
-		{"dead", config.Connector{MissingExternalUserID: config.Dead}, noneFates + "no_external_user_id . . . . no_identity .", 8, "0"},
-		{"drop", config.Connector{MissingExternalUserID: config.Drop}, noneFates + "filtered . . . . no_identity .", 7, "0"},
-		{"drop without identity", config.Connector{NoIdentity: config.Drop}, dropFates + ". . . . . filtered .", 4, "0"},
-		{"webhook mode", config.Connector{Mode: config.Webhook}, noneFates + ". . unsafe_key nul . no_identity .", 9, "1"},
-		{"webhook mode, drop all that can be", config.Connector{Mode: config.Webhook, MissingExternalUserID: config.Drop, NoIdentity: config.Drop}, dropFates + "filtered . unsafe_key nul . filtered .", 6, "1"},
-		{"a type is filtered", config.Connector{Filter: config.Filter{Deny: []string{"agent.Tool"}}}, noneFates + ". . . . . filtered .", 6, "0"},
-		{"a type that is no text is filtered", config.Connector{Filter: config.Filter{Deny: []string{"5"}}}, noneFates + ". . . . . no_identity filtered", 7, "0"},
-		{"filtered wins over dead", config.Connector{Mode: config.Webhook, Filter: config.Filter{Deny: []string{"t"}}, MissingExternalUserID: config.Dead}, dropFates + "filtered filtered filtered filtered filtered no_identity .", 5, "0"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.c.Name, tt.c.Tokens = "a", []string{"secret"}
-			b := start(t, Config{Connectors: []Connector{{Connector: tt.c}}})
+	for _, tt := range casefile.Read(t, "testdata/fates.tsv", 5) {
+		t.Run(tt[0], func(t *testing.T) {
+			c := config.Connector{Name: "a", Tokens: []string{"secret"}}
+			require.NoError(t, json.Unmarshal([]byte(tt[4]), &c))
+			b := start(t, Config{Connectors: []Connector{{Connector: c}}})
 			got := b.do(t, request{body: fatesBody, header: with("secret")})
 			require.Equal(t, 200, got.status)
-			require.Equal(t, fmt.Sprintf("{\"accepted\":13,\"duplicates\":0,\"dead\":%d}\n", tt.dead), got.body)
+			require.Equal(t, fmt.Sprintf("{\"accepted\":13,\"duplicates\":0,\"dead\":%s}\n", tt[1]), got.body)
 			batch := b.queues["a"].batches[0]
 			require.Equal(t, fatesBody, string(batch.Body))
 			require.WithinDuration(t, time.Now(), batch.ReceivedAt, time.Minute)
@@ -170,13 +152,13 @@ func TestFates(t *testing.T) {
 				ids = append(ids, item.ID)
 				counts = append(counts, item.Count)
 			}
-			require.Equal(t, tt.fates, strings.Join(fates, " "))
+			require.Equal(t, tt[3], strings.Join(fates, " "))
 			hash := func(eventType, id string) queue.Hash { return queue.HashEvent([]byte(eventType), []byte(id)) }
 			require.Equal(t, []queue.Hash{{}, {}, hash("", "1"), hash("t", "2"), hash("t", "3"), {}, hash("t", "4"), hash("t", "5"), {}, {},
 				hash("t", "8"), hash("agent.Tool", "8"), hash("5", "8")}, ids)
 			require.Equal(t, []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, counts)
 			require.Equal(t, "7", fatesBody[batch.Items[0].Start:batch.Items[0].End])
-			require.Equal(t, tt.changed, b.metric(t, "bridge_webhook_changed_events_total"))
+			require.Equal(t, tt[2], b.metric(t, "bridge_webhook_changed_events_total"))
 		})
 	}
 }
