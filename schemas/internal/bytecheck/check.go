@@ -29,7 +29,7 @@ const maxDepth = 10000
 func Read(document, name string) (value, member string, ok bool) {
 	w := jsonlex.Walker{Text: document}
 	start := jsonlex.Space(document, 0)
-	end := jsonlex.Bad
+	var end int
 	if start < len(document) && document[start] == '{' {
 		end = w.Members(start, 0, func(quoted string, at int) int {
 			end := w.Value(at, 1)
