@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -94,19 +95,11 @@ func TestParseNamesEveryMistake(t *testing.T) {
 	require.Equal(t, schemas.Field{Name: "a", Type: "string", Personal: true, Description: "An a"}, a)
 	require.True(t, a.IsPersonal())
 
-	_, err = schemas.Parse([]byte(`{"source":"s","schema_version":0,"date":"yesterday","envelope":{"event_type":{"type":"string"},"id":{"type":"integer"}},
-		"fields":{"a":{"type":"string"},"a":{},"b":{"colour":1}},"events":[
-		{"event_type":"../t","family":"f","user":{},"properties":{"a":{"type":"text"},"":{"type":"string"},"c":{"type":"string","required":"yes"}}},
-		{"event_type":"u","family":"","retired":"2024","user":{},"properties":{}},{"event_type":"u","family":"f","user":{},"properties":{"d":{"type":"string"},"d":{"type":"string"}}}]}`))
-	for _, want := range []string{
-		"schema_version: expected a number from 1, got 0", `date: expected YYYY-MM-DD, got "yesterday"`,
-		"envelope: expected the field id with the type string", "envelope: expected the field time with the type integer", "envelope: expected the field user with the type object",
-		"fields: a: type, required, pii and since belong to an event type", "fields: a: the field is listed twice", `fields: b: json: unknown field "colour"`,
-		`"../t" is no name of an event type`, `../t: properties: a: expected one of the types string, integer, number, boolean, object, array<string>, got "text"`,
-		"../t: properties: a field has no name", "../t: properties: c: json: cannot unmarshal string",
-		"u: the family is missing", `u: retired: expected YYYY-MM, got "2024"`, "u: the event type is listed twice", "u: properties: d: the field is listed twice",
-	} {
-		require.ErrorContains(t, err, want)
+	broken, err := os.ReadFile("testdata/mistakes.json")
+	require.NoError(t, err)
+	_, err = schemas.Parse(broken)
+	for _, want := range casefile.Read(t, "testdata/mistakes.tsv", 1) {
+		require.ErrorContains(t, err, want[0])
 	}
 	for raw, want := range map[string]string{
 		"{\n\n!": "line 3: invalid character", "[]": "cannot unmarshal array", `{"colour":1}`: `unknown field "colour"`, good + "{}": "got more behind it", "": "EOF",
