@@ -149,9 +149,9 @@ func (x *Reader) readLine(in *bufio.Reader) ([]byte, error) {
 // {"string":"…"}, in which Avro's own tools write unions, count as what is in them.
 func (x *Reader) FromJSON(path string, text []byte) Record {
 	record := Record{Lost: 1}
-	clear(x.flat)
-	if record.Err = json.Unmarshal(text, &x.flat); record.Err != nil {
-		record.Err = fmt.Errorf("no JSON object: %w", record.Err)
+	x.flat = map[string]json.RawMessage{}
+	if record.Err = json.Unmarshal(text, &x.flat); record.Err != nil || x.flat == nil {
+		x.flat, record.Err = map[string]json.RawMessage{}, fmt.Errorf("no JSON object: %w", cmp.Or(record.Err, errors.New("it is null")))
 		return record
 	}
 	name := TypeOf(path)

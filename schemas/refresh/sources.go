@@ -68,13 +68,15 @@ func Read(path string) (*Sources, error) {
 	s := &Sources{Files: make(map[Kind]int), types: make(map[string]*source)}
 	var files []string
 	err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() && file != path && strings.HasPrefix(entry.Name(), ".") {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && file != path && strings.HasPrefix(entry.Name(), "."):
 			return filepath.SkipDir
-		}
-		if kindOf(file) != "" {
+		case !entry.IsDir() && kindOf(file) != "":
 			files = append(files, file)
 		}
-		return err
+		return nil
 	})
 	// Pages come first: they say more.
 	slices.SortStableFunc(files, func(a, b string) int { return cmp.Compare(kindOf(a), kindOf(b)) })
