@@ -59,19 +59,16 @@ func TestTokens(t *testing.T) {
 	for _, path := range []string{"/currents/b", "/currents/zzz", "/x"} { // good for none of these
 		send(path, "old")
 	}
-	uses := func(connector string, position int) (uint64, bool) {
-		for _, token := range b.table.Load().tokens {
-			if token.owner.Name == connector && token.position == position {
-				return token.use.requests.Load(), token.use.last.Load() >= began.UnixNano()
-			}
-		}
-		return 0, false
-	}
 	used := func(connector string, position int, want uint64) {
 		t.Helper()
-		requests, now := uses(connector, position)
-		require.Equal(t, want, requests)
-		require.Equal(t, want > 0, now)
+		for _, token := range b.table.Load().tokens {
+			if token.owner.Name == connector && token.position == position {
+				require.Equal(t, want, token.use.requests.Load())
+				require.Equal(t, want > 0, token.use.last.Load() >= began.UnixNano())
+				return
+			}
+		}
+		t.Fatal("there is no such token")
 	}
 	used("a", 1, 0)
 	used("a", 2, 2)
