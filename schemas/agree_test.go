@@ -37,36 +37,38 @@ func fixtureTexts(t testing.TB, kind string) map[string][]byte {
 
 // validators are that of this package and a library, for one kind of documents.
 type validators struct {
-	ours func([]byte) Verdict
-	// library returns the validation by the schema of a type, as in its file, or by
-	// that of unknown types.
-	library func(t testing.TB, typ string) func(document []byte) error
+	ours     func([]byte) Verdict
+	kind     string                        // of schemas
+	unknown  *schema                       // of documents of other types
+	compiled map[string]func([]byte) error // by the library, by type
 }
 
-func validatorsOf(t testing.TB, v *Validator) map[string]validators {
+func validatorsOf(t testing.TB) map[string]validators {
 	t.Helper()
 	g, err := Load()
 	require.NoError(t, err)
-	library := func(kind string, unknown *schema) func(testing.TB, string) func([]byte) error {
-		compiled := map[string]func([]byte) error{}
-		return func(t testing.TB, typ string) func([]byte) error {
-			raw, known := Schema(kind + "/" + typ)
-			if !known {
-				typ = ""
-				var err error
-				raw, err = json.Marshal(unknown)
-				require.NoError(t, err)
-			}
-			if compiled[typ] == nil {
-				compiled[typ] = openapitest.Schema(t, raw)
-			}
-			return compiled[typ]
-		}
-	}
+	v, err := NewValidator()
+	require.NoError(t, err)
 	return map[string]validators{
-		"events":   {v.Event, library("braze", envelopeSchema(g, ""))},
-		"messages": {v.Message, library("rudder", typedSchema())},
+		"events":   {v.Event, "braze", envelopeSchema(g, ""), map[string]func([]byte) error{}},
+		"messages": {v.Message, "rudder", typedSchema(), map[string]func([]byte) error{}},
 	}
+}
+
+// library validates a document by the schema of a type, as in its file, or by that of
+// unknown types.
+func (v validators) library(t testing.TB, typ string, document []byte) error {
+	raw, known := Schema(v.kind + "/" + typ)
+	if !known {
+		typ = ""
+		var err error
+		raw, err = json.Marshal(v.unknown)
+		require.NoError(t, err)
+	}
+	if v.compiled[typ] == nil {
+		v.compiled[typ] = openapitest.Schema(t, raw)
+	}
+	return v.compiled[typ](document)
 }
 
 // agree compares both verdicts on a document, and returns whether it is valid.
@@ -85,7 +87,7 @@ func (v validators) agree(t testing.TB, raw []byte) (valid bool) {
 	if malformed {
 		return false
 	}
-	require.Equal(t, v.library(t, verdict.Type)(raw) == nil, verdict.Valid, "%q: %v", raw, verdict.Errors)
+	require.Equal(t, v.library(t, verdict.Type, raw) == nil, verdict.Valid, "%q: %v", raw, verdict.Errors)
 	return verdict.Valid
 }
 
@@ -157,8 +159,6 @@ func (m *mutator) value() string { return m.pool[m.IntN(len(m.pool))] }
 
 // Documents and mutations of them; -soak has more.
 func TestVerdictsAgreeWithALibrary(t *testing.T) {
-	v, err := NewValidator()
-	require.NoError(t, err)
 	times := 4
 	if *soak {
 		times = 1000
@@ -166,7 +166,7 @@ func TestVerdictsAgreeWithALibrary(t *testing.T) {
 	for _, kind := range []string{"events", "messages"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			m, both, valid, all := newMutator(1), validatorsOf(t, v)[kind], 0, 0
+			m, both, valid, all := newMutator(1), validatorsOf(t)[kind], 0, 0
 			texts := fixtureTexts(t, kind)
 			texts["alias"] = []byte(`{"type":"alias","userId":"u","previousId":"p","timestamp":"2026-01-31T09:30:00Z","context":{"traits":{},"device":null}}`)
 			texts["group"] = []byte(`{"type":"group","groupId":"g","anonymousId":" ","userId":5,"sentAt":null}`)
@@ -211,9 +211,7 @@ func FuzzVerdictsAgree(f *testing.F) {
 	for _, text := range newMutator(0).pool {
 		f.Add([]byte(`{"type":"track","event":"e","userId":`+text+`,"timestamp":`+text+`}`), uint64(2))
 	}
-	v, err := NewValidator()
-	require.NoError(f, err)
-	both := validatorsOf(f, v)
+	both := validatorsOf(f)
 	f.Fuzz(func(t *testing.T, raw []byte, seed uint64) {
 		if seed > 0 { // with more shape than a fuzzer finds by itself
 			raw = newMutator(seed).mutate(raw)
@@ -221,4 +219,16 @@ func FuzzVerdictsAgree(f *testing.F) {
 		both["events"].agree(t, raw)
 		both["messages"].agree(t, raw)
 	})
+}
+
+// What Encode writes is glossary.json itself, so that a refreshed glossary
+// differs from it where Braze's facts do and nowhere else.
+func TestEncodeWritesTheFile(t *testing.T) {
+	g, err := Load()
+	require.NoError(t, err)
+	want, err := files.ReadFile("glossary.json")
+	require.NoError(t, err)
+	got, err := g.Encode()
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(got))
 }

@@ -58,7 +58,7 @@ func (g *Glossary) Encode() ([]byte, error) {
 		var list fieldList
 		for _, f := range fields {
 			if known, ok := FieldNamed(g.Names, f.Name); ok {
-				f = f.without(known)
+				f = f.without(*known)
 			}
 			list.fields = append(list.fields, f)
 		}

@@ -1,9 +1,9 @@
 package schemas
 
 import (
-	"cmp"
 	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"sync"
@@ -14,20 +14,16 @@ import (
 // from Load, LoadFile or Parse, and must not be changed once it is shared. Lists of
 // fields keep the order of the file.
 type Glossary struct {
-	// Source says where the facts were published and up to when.
-	Source string
-	// SchemaVersion is the version of Braze's schemas, and Date the day on which
-	// Braze published it (YYYY-MM-DD). Some types and fields may be newer.
-	SchemaVersion int
-	Date          string
+	Source        string // where the facts were published and up to when
+	SchemaVersion int    // of Braze's schemas; some types and fields may be newer
+	Date          string // on which Braze published it (YYYY-MM-DD)
 	// Envelope holds the fields of every event: event_type, id, time, user and
 	// properties.
 	Envelope []Field
 	// Names holds what is known of a field by its name alone, whatever the event
 	// type, sorted by name. Type, Required, PII and Since are not set there.
-	Names []Field
-	// Events holds every event type, retired ones too, sorted by name.
-	Events []EventType
+	Names  []Field
+	Events []EventType // every event type, retired ones too, sorted by name
 
 	index map[string]int
 }
@@ -35,27 +31,18 @@ type Glossary struct {
 // EventType is one kind of event, such as users.messages.email.Open. Its JSON is
 // that of the file, apart from the fields.
 type EventType struct {
-	// Name is what Braze writes into event_type.
-	Name string `json:"event_type"`
-	// Family is message, behavior, user, agent or optimizer.
-	Family string `json:"family"`
-	// RudderName is the readable name that RudderStack's documentation gives
-	// the event (Email Opened); empty where there is none.
-	RudderName string `json:"rudderstack_name,omitempty"`
-	// Beta marks a type that Braze may still change.
-	Beta bool `json:"beta,omitempty"`
-	// Since is the schema version that brought the type, such as v11; empty for
-	// one that is older than the list.
-	Since string `json:"since,omitempty"`
-	// Note is what else there is to know.
-	Note string `json:"note,omitempty"`
+	Name       string `json:"event_type"`                 // what Braze writes into event_type
+	Family     string `json:"family"`                     // message, behavior, user, agent or optimizer
+	RudderName string `json:"rudderstack_name,omitempty"` // in RudderStack's documentation (Email Opened); empty: none
+	Beta       bool   `json:"beta,omitempty"`             // Braze may still change the type
+	Since      string `json:"since,omitempty"`            // the schema version that brought it, such as v11; empty: an older one
+	Note       string `json:"note,omitempty"`             // what else there is to know
 	// Retired is the month (YYYY-MM) in which Braze stopped sending the type; empty
 	// for a current one. Retired types are still valid.
 	Retired string `json:"retired,omitempty"`
-	// User lists the fields of the object user; empty for an event that has no
-	// person, such as agentconsole.ToolInvocation.
-	User []Field `json:"-"`
-	// Properties lists the fields of the object properties.
+	// User and Properties list the fields of these objects. User is empty for an event
+	// that has no person, such as agentconsole.ToolInvocation.
+	User       []Field `json:"-"`
 	Properties []Field `json:"-"`
 }
 
@@ -72,30 +59,20 @@ type Field struct {
 	Type string `json:"type"`
 	// Required fields are present in every event of the type and not null. Others
 	// may be missing or null.
-	Required bool `json:"required"`
-	// PII marks what Braze flags as personal data.
-	PII bool `json:"pii,omitempty"`
-	// Since is the schema version that brought the field, such as v11; empty for
-	// one that is older than the list.
-	Since string `json:"since,omitempty"`
-	// Description says what the field is.
-	Description string `json:"description,omitempty"`
+	Required    bool   `json:"required"`
+	PII         bool   `json:"pii,omitempty"`         // Braze flags it as personal data
+	Since       string `json:"since,omitempty"`       // the schema version that brought it, such as v11; empty: an older one
+	Description string `json:"description,omitempty"` // what the field is
 	// Personal marks what this project flags beside Braze: fields that people
 	// fill with their own words, or that name a person or a device. It depends on the
 	// name of the field alone.
-	Personal bool `json:"personal,omitempty"`
-	// Format describes how a string is written, such as uuid or E.164.
-	Format string `json:"format,omitempty"`
-	// Unit is the unit of a number, such as milliseconds.
-	Unit string `json:"unit,omitempty"`
-	// Items describes the elements of an array.
-	Items string `json:"items,omitempty"`
-	// Enum lists the values known; a new one may come at any time.
-	Enum []string `json:"enum,omitempty"`
-	// Examples lists some values out of many.
-	Examples []string `json:"examples,omitempty"`
-	// Note is what else there is to know.
-	Note string `json:"note,omitempty"`
+	Personal bool     `json:"personal,omitempty"`
+	Format   string   `json:"format,omitempty"`   // how a string is written, such as uuid or E.164
+	Unit     string   `json:"unit,omitempty"`     // of a number, such as milliseconds
+	Items    string   `json:"items,omitempty"`    // what the elements of an array are
+	Enum     []string `json:"enum,omitempty"`     // the values known; a new one may come at any time
+	Examples []string `json:"examples,omitempty"` // some values out of many
+	Note     string   `json:"note,omitempty"`     // what else there is to know
 }
 
 // IsPersonal reports whether Braze or this project flags the field as personal
@@ -203,42 +180,26 @@ func FieldNamed(fields []Field, name string) (*Field, bool) {
 	return &fields[i], true
 }
 
-// byName lists what may be known of a field by its name alone.
-func (f *Field) byName() (texts []*string, lists []*[]string) {
-	return []*string{&f.Description, &f.Format, &f.Unit, &f.Items, &f.Note}, []*[]string{&f.Enum, &f.Examples}
-}
-
 // with returns the field with what is known of its name where it says nothing
 // itself.
-func (f Field) with(name *Field) Field {
-	f.Personal = f.Personal || name.Personal
-	texts, lists := f.byName()
-	knownTexts, knownLists := name.byName()
-	for i, text := range texts {
-		*text = cmp.Or(*text, *knownTexts[i])
-	}
-	for i, list := range lists {
-		if *list == nil {
-			*list = slices.Clone(*knownLists[i])
+func (f Field) with(name Field) Field {
+	own, known := reflect.ValueOf(&f).Elem(), reflect.ValueOf(name)
+	for i := range own.NumField() {
+		if own.Field(i).IsZero() {
+			own.Field(i).Set(known.Field(i))
 		}
 	}
 	return f
 }
 
 // without is the inverse of with: it takes away what is known of the name.
-func (f Field) without(name *Field) Field {
-	f.Personal = f.Personal && !name.Personal
-	texts, lists := f.byName()
-	knownTexts, knownLists := name.byName()
-	for i, text := range texts {
-		if *text == *knownTexts[i] {
-			*text = ""
+func (f Field) without(name Field) Field {
+	own, known := reflect.ValueOf(&f).Elem(), reflect.ValueOf(name)
+	for i := range own.NumField() {
+		if reflect.DeepEqual(own.Field(i).Interface(), known.Field(i).Interface()) {
+			own.Field(i).SetZero()
 		}
 	}
-	for i, list := range lists {
-		if slices.Equal(*list, *knownLists[i]) {
-			*list = nil
-		}
-	}
+	f.Name = name.Name
 	return f
 }

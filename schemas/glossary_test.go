@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -43,95 +44,31 @@ func TestGlossaryIsComplete(t *testing.T) {
 	require.Equal(t, "schema version 12 (2026-09-02)", schemas.Release())
 	require.Len(t, g.Current(), 102)
 	require.NotContains(t, g.Current(), "users.messages.newsfeedcard.Click")
-	count := map[string]int{}
+	_, ok := g.Event("users.messages.email.open")
+	require.False(t, ok, "names are exact")
+	count := map[string]int{"event types": len(g.Events)}
 	for _, e := range g.Events {
-		count["event types"]++
 		count[e.Family]++
-		if e.RudderName != "" {
-			count["RudderStack names"]++
-		}
-		if e.Since != "" {
-			count["since"]++
+		for what, is := range map[string]bool{"RudderStack names": e.RudderName != "", "since": e.Since != ""} {
+			if is {
+				count[what]++
+			}
 		}
 		for _, f := range slices.Concat(e.User, e.Properties) {
 			require.NotEmpty(t, f.Description, "%s %s", e.Name, f.Name)
-			count["fields"]++
 			count[f.Type]++
-			if f.Required {
-				count["required"]++
-			}
-			if f.PII {
-				count["personal"]++
-			}
-			if f.Since != "" {
-				count["fields since"]++
+			for what, is := range map[string]bool{"fields": true, "required": f.Required, "personal": f.PII, "fields since": f.Since != ""} {
+				if is {
+					count[what]++
+				}
 			}
 		}
 	}
 	require.Equal(t, map[string]int{
-		"event types":       105,
-		"agent":             2,
-		"fields":            1946,
-		"string":            1849,
-		"personal":          332,
-		"required":          193,
-		"boolean":           52,
-		"integer":           29,
-		"fields since":      24,
-		"optimizer":         1,
-		"since":             9,
-		"user":              3,
-		"behavior":          13,
-		"object":            2,
-		"number":            8,
-		"RudderStack names": 22,
-		"message":           86,
-		"array<string>":     6,
+		"event types": 105, "agent": 2, "optimizer": 1, "user": 3, "behavior": 13, "message": 86, "RudderStack names": 22, "since": 9,
+		"fields": 1946, "required": 193, "personal": 332, "fields since": 24,
+		"string": 1849, "boolean": 52, "integer": 29, "number": 8, "object": 2, "array<string>": 6,
 	}, count)
-}
-
-func TestGlossaryFacts(t *testing.T) {
-	g := load(t)
-
-	require.Equal(t, schemas.Field{
-		Name: "id", Type: "string", Required: true, Format: "uuid", Description: "Id of the event, unique across types",
-	}, field(t, g.Envelope, "id"))
-	require.Equal(t, "seconds since the epoch", field(t, g.Envelope, "time").Unit)
-
-	open := event(t, g, "users.messages.email.Open")
-	require.Equal(t, "Email Opened", open.RudderName)
-	require.True(t, field(t, open.User, "user_id").Required)
-	require.True(t, field(t, open.User, "user_id").PII)
-	require.True(t, field(t, open.Properties, "email_address").PII)
-	require.Equal(t, "email", field(t, open.Properties, "email_address").Format)
-	require.Equal(t, []string{"true"}, field(t, open.Properties, "machine_open").Enum)
-
-	require.Equal(t, "v12", field(t, open.Properties, "send_time").Since)
-	require.Equal(t, "v11", event(t, g, "users.messages.survey.Response").Since)
-	require.Equal(t, "2024-10", event(t, g, "users.messages.newsfeedcard.Click").Retired)
-	require.True(t, event(t, g, "users.profile.Update").Beta)
-	require.Empty(t, event(t, g, "agentconsole.ToolInvocation").User)
-	_, ok := g.Event("users.messages.email.open")
-	require.False(t, ok, "names are exact")
-}
-
-// One name can mean different things in different events.
-func TestGlossaryFactsThatDependOnTheEvent(t *testing.T) {
-	g := load(t)
-
-	session := field(t, event(t, g, "users.behaviors.app.SessionEnd").Properties, "duration")
-	require.Equal(t, "number", session.Type)
-	require.Equal(t, "seconds", session.Unit)
-	for _, name := range []string{"agentconsole.AgentExecuted", "agentconsole.ToolInvocation"} {
-		agent := field(t, event(t, g, name).Properties, "duration")
-		require.Equal(t, "integer", agent.Type)
-		require.Equal(t, "milliseconds", agent.Unit)
-	}
-
-	global := field(t, event(t, g, "users.behaviors.subscription.GlobalStateChange").Properties, "subscription_status")
-	require.Contains(t, global.Enum, "Opted In")
-	group := field(t, event(t, g, "users.behaviors.subscriptiongroup.StateChange").Properties, "subscription_status")
-	require.Equal(t, []string{"Subscribed", "Unsubscribed"}, group.Enum)
 }
 
 // A caller that changes its copy must not change another's.
@@ -158,19 +95,11 @@ func TestParseNamesEveryMistake(t *testing.T) {
 	require.Equal(t, schemas.Field{Name: "a", Type: "string", Personal: true, Description: "An a"}, a)
 	require.True(t, a.IsPersonal())
 
-	_, err = schemas.Parse([]byte(`{"source":"s","schema_version":0,"date":"yesterday","envelope":{"event_type":{"type":"string"},"id":{"type":"integer"}},
-		"fields":{"a":{"type":"string"},"a":{},"b":{"colour":1}},"events":[
-		{"event_type":"../t","family":"f","user":{},"properties":{"a":{"type":"text"},"":{"type":"string"},"c":{"type":"string","required":"yes"}}},
-		{"event_type":"u","family":"","retired":"2024","user":{},"properties":{}},{"event_type":"u","family":"f","user":{},"properties":{"d":{"type":"string"},"d":{"type":"string"}}}]}`))
-	for _, want := range []string{
-		"schema_version: expected a number from 1, got 0", `date: expected YYYY-MM-DD, got "yesterday"`,
-		"envelope: expected the field id with the type string", "envelope: expected the field time with the type integer", "envelope: expected the field user with the type object",
-		"fields: a: type, required, pii and since belong to an event type", "fields: a: the field is listed twice", `fields: b: json: unknown field "colour"`,
-		`"../t" is no name of an event type`, `../t: properties: a: expected one of the types string, integer, number, boolean, object, array<string>, got "text"`,
-		"../t: properties: a field has no name", "../t: properties: c: json: cannot unmarshal string",
-		"u: the family is missing", `u: retired: expected YYYY-MM, got "2024"`, "u: the event type is listed twice", "u: properties: d: the field is listed twice",
-	} {
-		require.ErrorContains(t, err, want)
+	broken, err := os.ReadFile("testdata/mistakes.json")
+	require.NoError(t, err)
+	_, err = schemas.Parse(broken)
+	for _, want := range casefile.Read(t, "testdata/mistakes.tsv", 1) {
+		require.ErrorContains(t, err, want[0])
 	}
 	for raw, want := range map[string]string{
 		"{\n\n!": "line 3: invalid character", "[]": "cannot unmarshal array", `{"colour":1}`: `unknown field "colour"`, good + "{}": "got more behind it", "": "EOF",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -69,7 +70,7 @@ func (g *Glossary) complete() {
 	enrich := func(fields []Field) {
 		for i, f := range fields {
 			if at, ok := slices.BinarySearchFunc(g.Names, f, byName); ok {
-				fields[i] = f.with(&g.Names[at])
+				fields[i] = f.with(g.Names[at])
 			}
 		}
 	}
@@ -114,7 +115,7 @@ func (c *checks) document(doc *document) {
 }
 
 func (c *checks) event(e *eventOfAFile) {
-	if !isTypeName(e.Name) {
+	if !typeName.MatchString(e.Name) {
 		c.add("events: %q is no name of an event type; expected words of letters, digits, - and _ with dots between them", e.Name)
 	}
 	if c.seen[e.Name] {
@@ -131,15 +132,8 @@ func (c *checks) event(e *eventOfAFile) {
 	c.fields(e.Name+": properties", &e.Properties, true)
 }
 
-// isTypeName accepts names that are safe as names of files.
-func isTypeName(name string) bool {
-	for word := range strings.SplitSeq(name, ".") {
-		if word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-			return false
-		}
-	}
-	return true
-}
+// typeName is the form of names that are safe as names of files.
+var typeName = regexp.MustCompile(`^[\w-]+(\.[\w-]+)*$`)
 
 // fields checks a list. The facts by name have no type.
 func (c *checks) fields(at string, list *fieldList, typed bool) {
@@ -170,26 +164,29 @@ type fieldList struct {
 	wrong  []error
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
+// UnmarshalJSON implements json.Unmarshaler, for text that is valid JSON.
 func (l *fieldList) UnmarshalJSON(raw []byte) error {
-	list, err := readMembers(raw)
-	if err != nil {
-		return fmt.Errorf("expected an object of fields: %w", err)
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return errors.New("expected an object of fields")
 	}
-	for _, m := range list {
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
 		f := Field{}
-		dec := json.NewDecoder(bytes.NewReader(m.value.(json.RawMessage)))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&f); err != nil {
-			l.wrong = append(l.wrong, fmt.Errorf("%s: %w", m.name, err))
-			continue
-		}
-		f.Name = m.name
+		err = dec.Decode(&f)
+		f.Name = name.(string)
 		if _, twice := FieldNamed(l.fields, f.Name); twice {
-			l.wrong = append(l.wrong, fmt.Errorf("%s: the field is listed twice", f.Name))
-			continue
+			err = errors.New("the field is listed twice")
 		}
-		l.fields = append(l.fields, f)
+		if err != nil {
+			l.wrong = append(l.wrong, fmt.Errorf("%s: %w", f.Name, err))
+		} else {
+			l.fields = append(l.fields, f)
+		}
 	}
 	return nil
 }
@@ -204,34 +201,11 @@ func (l fieldList) MarshalJSON() ([]byte, error) {
 	}
 	var list members
 	for _, f := range l.fields {
+		var value any = f
 		if f.Type == "" {
-			list = append(list, member{f.Name, known{Field: f}})
-		} else {
-			list = append(list, member{f.Name, f})
+			value = known{Field: f}
 		}
+		list = append(list, member{f.Name, value})
 	}
 	return list.MarshalJSON()
-}
-
-// readMembers reads an object and keeps the order of its members.
-func readMembers(raw []byte) (members, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if open, err := dec.Token(); err != nil {
-		return nil, err
-	} else if open != json.Delim('{') {
-		return nil, errors.New("expected an object")
-	}
-	var m members
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, err
-		}
-		m = append(m, member{fmt.Sprint(key), value})
-	}
-	return m, nil
 }

@@ -2,13 +2,16 @@ package schemas
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
 )
 
@@ -17,15 +20,13 @@ import (
 // same bytes every time.
 //
 // Where a JSON object has a key twice, the last one counts. Nesting deeper than
-// 10,000 is invalid_json. Nothing is decoded or copied in a valid document.
+// 10,000 is invalid_json. Nothing is decoded in a valid document.
 type Validator struct {
 	types    []string
 	events   map[string]*rules // by event type
 	envelope *rules            // of other events
 	messages map[string]*rules // by call
 	typed    *rules            // of other messages
-
-	indexes sync.Pool // of *bytecheck.Index
 }
 
 // rules are those of one event type or call; without a name, of all others.
@@ -95,59 +96,42 @@ func (v *Validator) Types() []string {
 // Event validates one Braze event. For an event of an unknown type, which is drift,
 // only the envelope is checked.
 func (v *Validator) Event(raw []byte) Verdict {
-	return v.validate(raw, func(x *bytecheck.Index) Verdict {
-		typ, of := rulesFor(x, "event_type", v.events, v.envelope)
-		found, unknown := of.checker.CheckAll(x)
-		out := Verdict{Type: typ, Errors: findings(found)}
-		if of.name == "" && typ != "" {
-			at, _ := x.Member(0, "event_type")
-			out.Drift = []Finding{{"/event_type", RuleUnknownEventType, "expected an event type of the glossary, got " + x.Short(at)}}
-		}
-		out.Drift = append(out.Drift, drift(unknown, of.name)...)
-		return out
-	})
+	value, named, ok := bytecheck.Read(string(raw), "event_type")
+	if !ok {
+		return Verdict{Errors: notJSON(raw)}
+	}
+	typ, of := rulesFor(named, v.events, v.envelope)
+	found, unknown := of.checker.Check(value, true)
+	out := Verdict{Type: typ, Valid: len(found) == 0, Errors: findings(found)}
+	if of.name == "" && typ != "" {
+		out.Drift = []Finding{{"/event_type", RuleUnknownEventType, "expected an event type of the glossary, got " + bytecheck.Short(named)}}
+	}
+	out.Drift = append(out.Drift, drift(unknown, of.name)...)
+	return out
 }
 
 // Message validates one RudderStack message against the schema of its type: track,
 // identify, page, screen, group or alias. Messages have no drift: RudderStack
 // accepts any field.
 func (v *Validator) Message(raw []byte) Verdict {
-	return v.validate(raw, func(x *bytecheck.Index) Verdict {
-		typ, of := rulesFor(x, "type", v.messages, v.typed)
-		return Verdict{Type: typ, Errors: findings(of.checker.Check(x))}
-	})
-}
-
-// validate reads a document and calls check for it.
-func (v *Validator) validate(raw []byte, check func(*bytecheck.Index) Verdict) (out Verdict) {
-	x, ok := v.indexes.Get().(*bytecheck.Index)
+	value, named, ok := bytecheck.Read(string(raw), "type")
 	if !ok {
-		x = &bytecheck.Index{}
+		return Verdict{Errors: notJSON(raw)}
 	}
-	if x.Read(raw) {
-		out = check(x)
-	} else {
-		out.Errors = []Finding{{"", RuleInvalidJSON, notJSON(raw)}}
-	}
-	out.Valid = len(out.Errors) == 0
-	if !x.Large() { // a huge document has made it so
-		x.Forget()
-		v.indexes.Put(x)
-	}
-	return out
+	typ, of := rulesFor(named, v.messages, v.typed)
+	found, _ := of.checker.Check(value, false)
+	return Verdict{Type: typ, Valid: len(found) == 0, Errors: findings(found)}
 }
 
 // rulesFor returns the type that a member of a document names, and its rules.
-func rulesFor(x *bytecheck.Index, member string, known map[string]*rules, others *rules) (typ string, of *rules) {
-	at, ok := x.Member(0, member)
-	if !ok || x.Kind(at) != bytecheck.String {
+func rulesFor(named string, known map[string]*rules, others *rules) (typ string, of *rules) {
+	if named == "" || named[0] != '"' {
 		return "", others
 	}
-	text := x.Text(at)
-	if of := known[string(text)]; of != nil { // without a copy of the text
+	if of := known[jsonlex.Text(named)]; of != nil {
 		return of.name, of
 	}
-	return string(text), others
+	return strings.Clone(jsonlex.Text(named)), others
 }
 
 func findings(found []bytecheck.Finding) (out []Finding) {
@@ -158,20 +142,42 @@ func findings(found []bytecheck.Finding) (out []Finding) {
 }
 
 // notJSON says why a text is not a JSON document.
-func notJSON(raw []byte) string {
+func notJSON(raw []byte) []Finding {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	var doc json.RawMessage
 	var syntax *json.SyntaxError
+	detail := "expected a JSON document"
 	switch err := dec.Decode(&doc); {
 	case err == nil:
-		return fmt.Sprintf("expected one JSON document, got more after byte %d", dec.InputOffset())
+		detail = fmt.Sprintf("expected one JSON document, got more after byte %d", dec.InputOffset())
 	case errors.Is(err, io.EOF):
-		return "expected a JSON document, got none"
+		detail += ", got none"
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "expected a JSON document, got one that is cut off"
+		detail += ", got one that is cut off"
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("expected a JSON document, got one that is broken at byte %d: %v", syntax.Offset, err)
+		detail += fmt.Sprintf(", got one that is broken at byte %d: %v", syntax.Offset, err)
 	default:
-		return fmt.Sprintf("expected a JSON document: %v", err)
+		detail += fmt.Sprintf(": %v", err)
 	}
+	return []Finding{{"", RuleInvalidJSON, detail}}
+}
+
+// drift makes findings of the unknown fields of an event: those at the top first,
+// then those of properties and user, by name. Of a name given twice the last value
+// counts. Objects within properties are the customer's own and have no known fields.
+func drift(unknown []bytecheck.Finding, typ string) (found []Finding) {
+	slices.SortStableFunc(unknown, func(a, b bytecheck.Finding) int {
+		return cmp.Or(strings.Count(a.Path, "/")-strings.Count(b.Path, "/"), strings.Compare(a.Path, b.Path))
+	})
+	for i, u := range unknown {
+		if i+1 < len(unknown) && unknown[i+1].Path == u.Path {
+			continue
+		}
+		in := cmp.Or(typ, "an event")
+		if section, _, inner := strings.Cut(u.Path[1:], "/"); inner {
+			in = "the " + section + " of " + in
+		}
+		found = append(found, Finding{u.Path, RuleUnknownField, "expected a field that the glossary knows in " + in + ", got " + u.Detail})
+	}
+	return found
 }

@@ -1,26 +1,17 @@
 package schemas_test
 
 import (
-	"encoding/json"
-	"maps"
-	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func validator() *schemas.Validator { return must(schemas.NewValidator()) }
-
-type object = map[string]any
-
-func marshal(t testing.TB, v any) []byte {
-	t.Helper()
-	raw, err := json.Marshal(v)
-	require.NoError(t, err)
-	return raw
-}
 
 // places are the paths and rules of findings, as "path rule".
 func places(found []schemas.Finding) []string {
@@ -29,220 +20,6 @@ func places(found []schemas.Finding) []string {
 		out = append(out, f.Path+" "+f.Rule)
 	}
 	return out
-}
-
-func right(typ string) any {
-	return map[string]any{
-		"string": "text", "integer": 7, "number": 1.5, "boolean": true,
-		"object": object{"any": object{"thing": 1}}, "array<string>": []any{"text"},
-	}[typ]
-}
-
-func wrong(typ string) []any {
-	return map[string][]any{
-		"string":        {5, true, []any{"x"}, object{}},
-		"integer":       {"7", 1.5, false, []any{}},
-		"number":        {"1.5", true, object{}},
-		"boolean":       {"true", 0, []any{}},
-		"object":        {"{}", 5, []any{}},
-		"array<string>": {"x", object{}, 5},
-	}[typ]
-}
-
-// minimal makes an event with nothing but what is required.
-func minimal(e *schemas.EventType) object {
-	event := object{"event_type": e.Name, "id": "an-id", "time": 1700000000}
-	for section, fields := range sections(e) {
-		for _, f := range fields {
-			if !f.Required {
-				continue
-			}
-			if event[section] == nil {
-				event[section] = object{}
-			}
-			event[section].(object)[f.Name] = right(f.Type)
-		}
-	}
-	return event
-}
-
-func sections(e *schemas.EventType) map[string][]schemas.Field {
-	return map[string][]schemas.Field{"user": e.User, "properties": e.Properties}
-}
-
-// with copies an event and sets one field; without takes one away.
-func with(event object, section, name string, value any) object {
-	out := maps.Clone(event)
-	inner, _ := out[section].(object)
-	inner = maps.Clone(inner)
-	if inner == nil {
-		inner = object{}
-	}
-	inner[name] = value
-	out[section] = inner
-	return out
-}
-
-func without(event object, section, name string) object {
-	out := maps.Clone(event)
-	inner := maps.Clone(out[section].(object))
-	delete(inner, name)
-	out[section] = inner
-	return out
-}
-
-func TestEveryType(t *testing.T) {
-	for _, e := range load(t).Events {
-		complete, nulls := minimal(&e), minimal(&e)
-		for section, fields := range sections(&e) {
-			for _, f := range fields {
-				complete = with(complete, section, f.Name, right(f.Type))
-				if !f.Required {
-					nulls = with(nulls, section, f.Name, nil)
-				}
-			}
-		}
-		for _, event := range []object{minimal(&e), complete, nulls} {
-			require.Equal(t, schemas.Verdict{Type: e.Name, Valid: true}, validator().Event(marshal(t, event)))
-		}
-	}
-}
-
-func TestEveryFieldOfEveryType(t *testing.T) {
-	for _, e := range load(t).Events {
-		t.Run(e.Name, func(t *testing.T) {
-			for section, fields := range sections(&e) {
-				for _, f := range fields {
-					testField(t, &e, section, f)
-				}
-			}
-		})
-	}
-}
-
-func testField(t *testing.T, e *schemas.EventType, section string, f schemas.Field) {
-	path := "/" + section + "/" + f.Name
-	exactly := func(want string, event object) {
-		t.Helper()
-		verdict := validator().Event(marshal(t, event))
-		require.False(t, verdict.Valid, path)
-		require.Equal(t, []string{want}, places(verdict.Errors))
-		require.Contains(t, verdict.Errors[0].Detail, "expected ")
-		require.Contains(t, verdict.Errors[0].Detail, ", got ")
-		require.Empty(t, verdict.Drift)
-	}
-	if f.Required {
-		exactly(path+" required", without(minimal(e), section, f.Name))
-		exactly(path+" type", with(minimal(e), section, f.Name, nil))
-	}
-	for _, bad := range wrong(f.Type) {
-		exactly(path+" type", with(minimal(e), section, f.Name, bad))
-	}
-	if f.Type == "array<string>" {
-		exactly(path+"/1 type", with(minimal(e), section, f.Name, []any{"a", 5}))
-	}
-}
-
-func TestEnvelopeOfEveryType(t *testing.T) {
-	for _, e := range load(t).Events {
-		for name, bads := range map[string][]any{
-			"id":         {nil, 5, object{}},
-			"time":       {nil, "1700000000", 1.5},
-			"user":       {"u", []any{}, 5},
-			"properties": {"p", []any{}, 5},
-		} {
-			for _, bad := range bads {
-				event := minimal(&e)
-				event[name] = bad
-				require.Equal(t, []string{"/" + name + " type"}, places(validator().Event(marshal(t, event)).Errors), "%s %v", e.Name, bad)
-			}
-		}
-		for _, name := range []string{"event_type", "id", "time"} {
-			event := minimal(&e)
-			delete(event, name)
-			require.Equal(t, []string{"/" + name + " required"}, places(validator().Event(marshal(t, event)).Errors), e.Name)
-		}
-		empty := minimal(&e)
-		empty["id"] = ""
-		require.Equal(t, []string{"/id minLength"}, places(validator().Event(marshal(t, empty)).Errors), e.Name)
-	}
-}
-
-// user and properties are required where something in them is, and only there.
-func TestUserAndPropertiesMayBeMissing(t *testing.T) {
-	for _, e := range load(t).Events {
-		for section, fields := range sections(&e) {
-			event := minimal(&e)
-			delete(event, section)
-			want := []string{}
-			if slices.ContainsFunc(fields, func(f schemas.Field) bool { return f.Required }) {
-				want = append(want, "/"+section+" required")
-			}
-			require.Equal(t, want, places(validator().Event(marshal(t, event)).Errors), e.Name)
-		}
-	}
-}
-
-func TestMediaItemsMayBeNull(t *testing.T) {
-	g := load(t)
-	e := event(t, g, "users.messages.whatsapp.InboundReceive")
-	media := with(minimal(e), "properties", "media_urls", []any{"https://a.example", nil})
-	require.True(t, validator().Event(marshal(t, media)).Valid)
-
-	e = event(t, g, "users.messages.sms.ShortLinkClick")
-	reasons := with(minimal(e), "properties", "suspected_bot_click_reason", []any{"fast", nil})
-	require.Equal(t, []string{"/properties/suspected_bot_click_reason/1 type"}, places(validator().Event(marshal(t, reasons)).Errors))
-}
-
-func TestNumbers(t *testing.T) {
-	const body = `{"event_type":"users.messages.webhook.Failure","id":"a","time":%T,"user":{"user_id":"u"},"properties":{"webhook_duration":%T}}`
-	for number, valid := range map[string]bool{
-		"1700000000":                     true,
-		"-5":                             true,
-		"1.0":                            true, // an integer, as draft 7 has it
-		"17e8":                           true,
-		"9007199254740993":               true, // 2^53+1
-		"123456789012345678901234567890": true,
-		"1e999999999":                    true,
-		"1.5":                            false,
-		"1e-999999999":                   false,
-		"0.5e999999999":                  true,
-		"1.25e2":                         true,
-		"1.25e1":                         false,
-		"120e-1":                         true,
-		"120e-2":                         false,
-	} {
-		raw := []byte(replace(body, "%T", number))
-		verdict := validator().Event(raw)
-		require.Equal(t, valid, verdict.Valid, number)
-		if !valid {
-			require.Equal(t, []string{"/properties/webhook_duration type", "/time type"}, places(verdict.Errors), number)
-		}
-	}
-}
-
-func TestDocumentsThatAreNotEvents(t *testing.T) {
-	for name, tc := range map[string]struct{ raw, want, detail string }{
-		"empty":           {``, " invalid_json", "expected a JSON document, got none"},
-		"white space":     {" \n", " invalid_json", "expected a JSON document, got none"},
-		"cut":             {`{"id":`, " invalid_json", "expected a JSON document, got one that is cut off"},
-		"broken":          {`{"id":x}`, " invalid_json", "expected a JSON document, got one that is broken at byte 7"},
-		"two documents":   {`{} {}`, " invalid_json", "expected one JSON document, got more after byte 2"},
-		"byte order mark": {"\ufeff{}", " invalid_json", "broken at byte 1"},
-		"null":            {`null`, " type", "expected object, got null"},
-		"array":           {`[1,2]`, " type", "expected object, got an array of 2"},
-		"string":          {`"x"`, " type", `expected object, got string "x"`},
-		"number":          {`5`, " type", "expected object, got number 5"},
-		"boolean":         {`false`, " type", "expected object, got boolean false"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			verdict := validator().Event([]byte(tc.raw))
-			require.False(t, verdict.Valid)
-			require.Equal(t, []string{tc.want}, places(verdict.Errors))
-			require.Contains(t, verdict.Errors[0].Detail, tc.detail)
-			require.Empty(t, verdict.Type)
-		})
-	}
 }
 
 func TestDetails(t *testing.T) {
@@ -254,4 +31,88 @@ func TestDetails(t *testing.T) {
 		{Path: "/time", Rule: "type", Detail: `expected integer, got string "now"`},
 		{Path: "/user/user_id", Rule: "type", Detail: "expected string, got null"},
 	}, validator().Event([]byte(event)).Errors)
+}
+
+func TestMessageType(t *testing.T) {
+	require.Equal(t, "page", validator().Message([]byte(`{"type":"page"}`)).Type)
+	require.Equal(t, "banana", validator().Message([]byte(`{"type":"banana"}`)).Type)
+	require.Empty(t, validator().Message([]byte(`{"type":5}`)).Type)
+	require.Empty(t, validator().Event([]byte(`"x"`)).Type)
+	require.Equal(t, []string{" invalid_json"}, places(validator().Message([]byte(`{`)).Errors))
+}
+
+func replace(s, old, with string) string { return strings.ReplaceAll(s, old, with) }
+
+func TestUnknownEventType(t *testing.T) {
+	verdict := validator().Event([]byte(`{"event_type":"users.messages.pigeon.Send","id":"a","time":1}`))
+	require.Equal(t, "users.messages.pigeon.Send", verdict.Type)
+	require.Contains(t, verdict.Drift[0].Detail, "users.messages.pigeon.Send")
+
+	verdict = validator().Event([]byte(`{"event_type":"users.messages.pigeon.Send","user":"u"}`))
+	require.Equal(t, []string{"/id required", "/time required", "/user type"}, places(verdict.Errors), "the envelope holds for every type")
+
+	for raw, want := range map[string]string{`""`: "minLength", `null`: "type", `5`: "type", `{}`: "type", `1e999`: "type"} {
+		verdict = validator().Event([]byte(`{"id":"a","time":1,"event_type":` + raw + `}`))
+		require.Equal(t, []string{"/event_type " + want}, places(verdict.Errors), raw)
+		require.Empty(t, verdict.Drift, raw)
+	}
+}
+
+// A field under a wrong name is missing, and the wrong name is drift.
+func TestInvalidEventsDriftToo(t *testing.T) {
+	verdict := validator().Event([]byte(`{"event_type":"users.messages.email.Open","id":"a","time":1,"user":{"user_id":"u"},"properties":{"email":"e"}}`))
+	require.Equal(t, []string{"/properties/email_address required"}, places(verdict.Errors))
+	require.Equal(t, []string{"/properties/email unknown_field"}, places(verdict.Drift))
+	require.Equal(t, `expected a field that the glossary knows in the properties of users.messages.email.Open, got string "e"`, verdict.Drift[0].Detail)
+}
+
+// TestVerdicts: what the schemas demand of some types' fields, of the envelope, of
+// integers, as draft 7 has them, and of RudderStack's messages; what is drift; and what
+// is no event at all. The schemas of all types are made by the same rules.
+func TestVerdicts(t *testing.T) {
+	for _, tt := range append(casefile.Read(t, "testdata/verdicts.tsv", 6),
+		[]string{"event", "empty", " invalid_json", "", "expected a JSON document, got none", ""},
+		[]string{"event", "malformed UTF-8", "", "/event_type unknown_event_type, /u\ufffd unknown_field", "", "{\"event_type\":\"new\",\"id\":\"a\",\"time\":1,\"u\xff\":1}"}) {
+		verdict := validate(tt)
+		require.Equal(t, tt[2], strings.Join(places(verdict.Errors), ", "), "%s: %s", tt[1], tt[5])
+		require.Equal(t, tt[2] == "", verdict.Valid)
+		require.Equal(t, tt[3], strings.Join(places(verdict.Drift), ", "), tt[1])
+		for i, f := range verdict.Errors {
+			require.Regexp(t, "^expected .*, got .", f.Detail)
+			require.NotContains(t, f.Detail, "[^", "a pattern is described in words")
+			require.True(t, i > 0 || strings.Contains(f.Detail, tt[4]), f.Detail)
+		}
+	}
+}
+
+// validate validates the document of a row.
+func validate(row []string) schemas.Verdict {
+	if row[0] == "event" {
+		return validator().Event([]byte(row[5]))
+	}
+	return validator().Message([]byte(row[5]))
+}
+
+func TestConcurrentUse(t *testing.T) {
+	rows := casefile.Read(t, "testdata/verdicts.tsv", 6)
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := range rows {
+				tt := rows[(i+worker*17)%len(rows)]
+				if got := strings.Join(places(validate(tt).Errors), ", "); got != tt[2] {
+					t.Errorf("%s: %s, not %s", tt[1], got, tt[2])
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestDeepNesting(t *testing.T) {
+	const event = `{"event_type":"new","id":"a","time":1,"properties":%P}`
+	for depth, want := range map[int]string{9_999: "/properties type", 10_000: " invalid_json", 1_000_000: " invalid_json"} {
+		deep := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+		require.Equal(t, []string{want}, places(validator().Event([]byte(replace(event, "%P", deep))).Errors))
+	}
 }

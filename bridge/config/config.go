@@ -224,17 +224,10 @@ func (c Connector) Mapping() mapping.Options {
 		Names:   mapping.Names{Readable: c.Names.Preset == "rudderstack", Map: c.Names.Map},
 		Filter: mapping.Filter{
 			Allow: c.Filter.Allow, Deny: c.Filter.Deny,
-			AllowProperties: rules(c.Filter.AllowProperties), DenyProperties: rules(c.Filter.DenyProperties),
+			AllowProperties: c.Filter.AllowProperties, DenyProperties: c.Filter.DenyProperties,
 		},
 		Personal: personal,
 		Identify: c.ProfileUpdates == "identify",
 		Alias:    c.UserOrphan == "alias",
 	}
-}
-
-func rules(properties map[string][]string) (list []mapping.PropertyRule) {
-	for _, name := range sortedKeys(properties) {
-		list = append(list, mapping.PropertyRule{Property: name, Values: properties[name]})
-	}
-	return list
 }

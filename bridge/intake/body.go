@@ -114,7 +114,7 @@ func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, co
 	}
 	room := in.buffers.take(to.small, gzipSize)
 	if room == nil {
-		return nil, errNoRoom
+		return nil, errBusy
 	}
 	defer in.buffers.release(room, gzipSize)
 	uncompressed, err := in.gunzip(from)

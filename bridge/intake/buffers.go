@@ -1,15 +1,11 @@
 package intake
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 )
-
-// errNoRoom means that the bodies in flight take all the memory they may.
-var errNoRoom = errors.New("too many bytes in requests in flight")
 
 const (
 	smallestBuffer = 4 << 10
@@ -71,7 +67,7 @@ func (b *buffers) get(class int, to *connector) (*buffer, error) {
 	}
 	room := b.take(from, int64(size))
 	if room == nil {
-		return nil, errNoRoom
+		return nil, errBusy
 	}
 	kept, ok := b.pools[class].Get().(*buffer)
 	if !ok {

@@ -57,21 +57,15 @@ func (c *Certificates) TLS() *tls.Config {
 	}
 }
 
-// get returns the certificate, read again where it is time to.
+// get returns the certificate, read again where it is time to. One handshake does it,
+// and the others go on with what there is: a disk may hang.
 func (c *Certificates) get(now time.Time) *tls.Certificate {
-	c.look(now)
-	return c.current.Load()
-}
-
-// look reads the files again where it is time to. One handshake does it, and the
-// others go on with what there is: a disk may hang.
-func (c *Certificates) look(now time.Time) {
 	if !c.looking.TryLock() {
-		return
+		return c.current.Load()
 	}
 	defer c.looking.Unlock()
 	if now.Sub(c.looked) < lookAgain {
-		return
+		return c.current.Load()
 	}
 	c.looked = now
 	found, err := c.read()
@@ -86,4 +80,5 @@ func (c *Certificates) look(now time.Time) {
 		}
 		c.current.Store(found)
 	}
+	return c.current.Load()
 }

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -107,23 +108,11 @@ func (in *Intake) Reload(connectors []Connector) {
 		// With other connectors new quotas are made; what requests in flight
 		// hold of the old ones comes on top until they end.
 		c.quotas = quotas{requests(), small(), large()}
-		if before.sameNames(next) {
+		if before != nil && maps.EqualFunc(before.byName, next.byName, func(_, _ *connector) bool { return true }) {
 			c.quotas = before.byName[c.Name].quotas
 		}
 	}
 	in.table.Store(next)
-}
-
-func (t *table) sameNames(other *table) bool {
-	if t == nil || len(t.byName) != len(other.byName) {
-		return false
-	}
-	for name := range other.byName {
-		if t.byName[name] == nil {
-			return false
-		}
-	}
-	return true
 }
 
 func (in *Intake) newTable(connectors []Connector) *table {

@@ -2,7 +2,6 @@ package intake
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,21 +17,8 @@ func TestReload(t *testing.T) {
 	a := queued(b.queues["a"], "a", "renewed")
 	a.MissingExternalUserID = config.Dead
 	b.Reload([]Connector{queued(next, "c", "third"), a})
-	for _, tt := range []struct {
-		path, token string
-		status      int
-	}{
-		{"/currents", "third", 200}, // the first one is another
-		{"/currents/c", "third", 200},
-		{"/currents/a", "renewed", 200},
-		{"/currents/a", "secret", 401}, // no longer
-		{"/currents/b", "renewed", 404},
-		{"/currents/b", "other", 401},
-		{"/v1/webhook?writeKey=third", "", 200},
-		{"/v1/webhook?writeKey=other", "", 401},
-	} {
-		got := b.do(t, request{path: tt.path, body: oneEvent, header: with(tt.token)})
-		require.Equal(t, tt.status, got.status, "%s %s", tt.path, tt.token)
+	for _, tt := range answersOf(t, "testdata/reload.tsv") {
+		require.Equal(t, tt.status, b.do(t, tt.req).status, tt.name)
 	}
 	require.Equal(t, 3, next.count())
 	require.Equal(t, 1, b.queues["a"].count())
@@ -73,19 +59,16 @@ func TestTokens(t *testing.T) {
 	for _, path := range []string{"/currents/b", "/currents/zzz", "/x"} { // good for none of these
 		send(path, "old")
 	}
-	uses := func(connector string, position int) (uint64, bool) {
-		for _, token := range b.table.Load().tokens {
-			if token.owner.Name == connector && token.position == position {
-				return token.use.requests.Load(), token.use.last.Load() >= began.UnixNano()
-			}
-		}
-		return 0, false
-	}
 	used := func(connector string, position int, want uint64) {
 		t.Helper()
-		requests, now := uses(connector, position)
-		require.Equal(t, want, requests)
-		require.Equal(t, want > 0, now)
+		for _, token := range b.table.Load().tokens {
+			if token.owner.Name == connector && token.position == position {
+				require.Equal(t, want, token.use.requests.Load())
+				require.Equal(t, want > 0, token.use.last.Load() >= began.UnixNano())
+				return
+			}
+		}
+		t.Fatal("there is no such token")
 	}
 	used("a", 1, 0)
 	used("a", 2, 2)
@@ -100,28 +83,13 @@ func TestTokens(t *testing.T) {
 
 // With 503 for a wrong token Braze keeps its batches; a probe still gets 401.
 func TestWrongToken(t *testing.T) {
-	probe, large := `{"events": []}`, batch(event(`{"a":"`+strings.Repeat("x", 1000)+`"}`))
-	for _, tt := range []struct {
-		path, token, body string
-		chunked           bool
-		status            int
-	}{
-		{"/currents", "wrong", oneEvent, false, 503},
-		{"/currents", "", large, false, 503},
-		{"/currents", "wrong", oneEvent, true, 503}, // its size is not known
-		{"/currents", "wrong", probe, false, 401},
-		{"/currents", "wrong", "", false, 401},
-		{"/currents/b", "wrong", oneEvent, false, 401}, // has its own setting
-		{"/currents/zzz", "wrong", oneEvent, false, 503},
-		{"/v1/webhook?writeKey=wrong", "", oneEvent, false, 503},
-		{"/v1/webhook?writeKey=wrong", "", probe, false, 401},
-		{"/currents", "secret", oneEvent, false, 200},
-	} {
-		a := current("a", "secret")
-		a.WrongToken = 503
-		b := start(t, Config{Connectors: []Connector{a, current("b", "other")}})
-		got := b.do(t, request{path: tt.path, body: tt.body, header: with(tt.token), chunked: tt.chunked})
-		require.Equal(t, tt.status, got.status, tt)
+	a := current("a", "secret")
+	a.WrongToken = 503
+	b := start(t, Config{Connectors: []Connector{a, current("b", "other")}})
+	tests := append(answersOf(t, "testdata/wrongtoken.tsv"), answer{"of unknown size", 503, "", "", request{path: "/currents", body: oneEvent, header: with("wrong"), chunked: true}})
+	for _, tt := range tests {
+		got := b.do(t, tt.req)
+		require.Equal(t, tt.status, got.status, tt.name)
 		require.Equal(t, map[int]string{503: "5"}[tt.status], got.header.Get("Retry-After"))
 		require.Equal(t, map[int]string{401: "Bearer"}[tt.status], got.header.Get("WWW-Authenticate"))
 	}

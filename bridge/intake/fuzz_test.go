@@ -15,12 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fuzzed is a small Intake with one connector and its queue.
-func fuzzed(t testing.TB) (*Intake, *fakeQueue) {
-	q := &fakeQueue{}
-	return New(Config{Connectors: []Connector{queued(q, "a", "secret")}, MaxBody: 1 << 16, MaxEvents: 100}), q
-}
-
 // FuzzIntakeBody sends any body with any headers to the handler. The answer is
 // one that Braze is meant to get, agrees with encoding/json about what is JSON,
 // and exactly what it acknowledges is stored, as it came.
@@ -35,7 +29,8 @@ func FuzzIntakeBody(f *testing.F) {
 	f.Add([]byte(oneEvent), "br", "Bearer secret", "")
 	f.Add([]byte(oneEvent), "", "Bearer wrong", "")
 	f.Add(bytes.Repeat([]byte(" "), 1<<16+1), "identity", "bearer secret", "")
-	in, q := fuzzed(f)
+	q := &fakeQueue{}
+	in := New(Config{Connectors: []Connector{queued(q, "a", "secret")}, MaxBody: 1 << 16, MaxEvents: 100})
 	f.Fuzz(func(t *testing.T, body []byte, encoding, authorization, version string) {
 		q.mu.Lock()
 		q.batches = nil

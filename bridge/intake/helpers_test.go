@@ -39,21 +39,18 @@ type fakeQueue struct {
 	batches []queue.Batch
 	seen    map[queue.Hash]bool
 	err     error
-	block   chan struct{} // see hang
-	waiting int           // in Append
+	hung    bool // Append waits until release
+	ended   sync.Cond
+	waiting int // in Append
 }
 
 func (s *fakeQueue) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.block != nil {
-		s.waiting++
-		block := s.block
-		s.mu.Unlock()
-		<-block
-		s.mu.Lock()
-		s.waiting--
+	for s.waiting++; s.hung; {
+		s.ended.Wait()
 	}
+	s.waiting--
 	if s.err != nil {
 		return queue.Receipt{}, s.err
 	}
@@ -83,15 +80,13 @@ func (s *fakeQueue) Append(_ context.Context, b queue.Batch) (queue.Receipt, err
 }
 
 // hang lets Append wait until release.
-func (s *fakeQueue) hang() { s.block = make(chan struct{}) }
+func (s *fakeQueue) hang() { s.hung, s.ended.L = true, &s.mu }
 
 func (s *fakeQueue) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.block != nil {
-		close(s.block)
-		s.block = nil
-	}
+	s.hung = false
+	s.ended.Broadcast()
 }
 
 func (s *fakeQueue) count() int {
@@ -322,9 +317,13 @@ func with(token string, more ...string) map[string]string {
 	return header
 }
 
-func zipped(text string) string {
+func zipped(text string) string { return zippedWith(0, text) }
+
+// zippedWith compresses text under a gzip header with a name of that many bytes.
+func zippedWith(name int, text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
+	w.Name = strings.Repeat("n", name)
 	_, _ = w.Write([]byte(text))
 	_ = w.Close()
 	return b.String()

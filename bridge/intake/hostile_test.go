@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"compress/flate"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,8 +11,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"runtime"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // The tests of hostile input send each case over a connection of its own.
@@ -187,133 +188,40 @@ func TestHostileJSON(t *testing.T) {
 	}
 }
 
-// framed is a text on a connection, the answers to it, and how many events are
-// stored.
-type framed struct {
-	name     string
-	text     string
-	statuses []int
-	events   int
-}
-
-// frames is what malformed requests are made of.
-type frames struct {
-	good   string // a batch of one event
-	auth   string
-	head   string // up to the token
-	size   string // the header with good's length
-	chunks string // good as chunks
-}
-
-func newFrames() frames {
-	good := batch(event(`{}`))
+// frames expands the parts of malformed requests: {post} is a whole good one, {x*100} an
+// x a hundred times.
+func frames(text string) string {
 	const auth = "Authorization: Bearer secret\r\n"
-	return frames{
-		good: good, auth: auth,
-		head:   "POST /currents HTTP/1.1\r\nHost: x\r\n" + auth,
-		size:   fmt.Sprintf("Content-Length: %d\r\n", len(good)),
-		chunks: fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(good), good),
-	}
+	good := batch(event(`{}`))
+	chunks := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(good), good)
+	text = strings.NewReplacer("\n", "\r\n", "{post}", post("", good), "{head}", "POST /currents HTTP/1.1\r\nHost: x\r\n"+auth, "{auth}", auth,
+		"{size}", fmt.Sprintf("Content-Length: %d\r\n", len(good)), "{good}", good,
+		"{chunks}", chunks, "{chunks-}", chunks[:len(chunks)-2], "{chunk}", chunks[:40]).Replace(text)
+	run := regexp.MustCompile(`\{(.)\*(\d+)\}`)
+	return run.ReplaceAllStringFunc(text, func(part string) string {
+		n, _ := strconv.Atoi(run.FindStringSubmatch(part)[2])
+		return strings.Repeat(part[1:2], n)
+	})
 }
 
-// TestHostileFraming sends requests whose frame is malformed: lengths, chunks,
-// request lines and headers. Each answer is that of one request read from the
-// connection; events are those stored.
+// TestHostileFraming sends requests whose frame is malformed: lengths, chunks, request
+// lines and headers; and several, one after the other. Each answer is that of one request
+// read from the connection.
 func TestHostileFraming(t *testing.T) {
-	f := newFrames()
-	for _, tt := range slices.Concat(f.rows(), f.chunked(), f.others()) {
-		t.Run(tt.name, func(t *testing.T) {
+	tls := []string{"TLS", "400", "0", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\xaa", 500) + "\r\n\r\n"}
+	for _, tt := range append(casefile.Read(t, "testdata/framing.tsv", 4), tls) {
+		t.Run(tt[0], func(t *testing.T) {
 			s := start(t, Config{})
-			got := s.attack(t, tt.text, 16<<20)
-			require.Equal(t, tt.statuses, statuses(got))
-			require.Equal(t, tt.events, s.acked)
-			if tt.events > 0 {
-				require.Equal(t, f.good, string(s.last().Body))
+			got := s.attack(t, frames(tt[3]), 16<<20)
+			require.Equal(t, "["+tt[1]+"]", fmt.Sprint(statuses(got)))
+			require.Equal(t, tt[2], fmt.Sprint(s.acked))
+			if s.acked > 0 {
+				require.Equal(t, batch(event(`{}`)), string(s.last().Body))
 			}
 			require.NotContains(t, s.log.String(), "xxxxxxxx")
 			require.NotContains(t, s.log.String(), "secret")
 		})
 	}
-}
-
-// rows are cases of several requests, one after the other, and of Content-Length.
-func (f frames) rows() []framed {
-	return []framed{
-		{"three in a row", post("", f.good) + post("", batch()) + post("", f.good), []int{200, 200, 200}, 2},
-		{"a bad batch does not spoil the next in the row", post("", "{") + post("", f.good), []int{400}, 0},
-		{"a good one, then a wrong token", post("", f.good) + strings.Replace(post("", f.good), "secret", "wrong", 1), []int{200, 401}, 1},
-		{"half a request behind a good one", post("", f.good) + f.head + "Content-Le", []int{200, 400}, 1},
-		{"length too short", f.head + "Content-Length: 20\r\n\r\n" + f.good, []int{400}, 0},
-		{"length too short, the rest looks like a request", f.head + "Content-Length: 13\r\n\r\n" + `{"events":[]}` + "POST /currents HTTP/1.1\r\nHost: x\r\n" + f.size + "\r\n" + f.good, []int{200, 401}, 0},
-		{"length too long", f.head + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(f.good)+1) + f.good, []int{400}, 0},
-		{"length of 8 exabytes", f.head + "Content-Length: 9223372036854775807\r\n\r\n" + f.good, []int{413}, 0},
-		{"no length", f.head + "\r\n" + f.good, []int{200, 400}, 0}, // an empty body, and then no request
-	}
-}
-
-// chunked are cases of what Transfer-Encoding says.
-func (f frames) chunked() []framed {
-	return []framed{
-		{"length and chunks, nothing is read behind them", f.head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n" + f.chunks + post("", f.good), []int{200}, 1},
-		{"chunks over two lines and length", f.head + "Transfer-Encoding:\r\n chunked\r\nContent-Length: 3\r\n\r\n" + f.chunks + post("", f.good), []int{200}, 1},
-		{"length and chunks in HTTP/1.0", "POST /currents HTTP/1.0\r\nConnection: keep-alive\r\n" + f.auth + f.size + "Transfer-Encoding: chunked\r\n\r\n" + f.good + post("", f.good), []int{200}, 1},
-		{"the end of headers in a body", post("", "\r\n\r\n"+batch()) + post("", f.good), []int{200, 200}, 1},
-		{"a length over two lines", f.head + "Content-Length:\r\n " + fmt.Sprint(len(f.good)) + "\r\n\r\n" + f.good + post("", f.good), []int{200, 200}, 2},
-		{"chunks, and more behind them", postChunked("", f.good) + post("", f.good), []int{200}, 1},
-		{"transfer encoding twice", f.head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n" + f.chunks, []int{501}, 0},
-		{"chunks that stop in the middle", f.head + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks[:40], []int{400}, 0},
-		{"a chunk's size is no number", f.head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + f.good + "\r\n0\r\n\r\n", []int{400}, 0},
-		{"a chunk with a long extension", f.head + "Transfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 1<<20) + "\r\n{\r\n0\r\n\r\n", []int{400}, 0},
-		{"chunks with a trailer without end", f.head + "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n" + f.chunks[:len(f.chunks)-2] + "X: " + strings.Repeat("1", 1<<20), []int{400}, 0},
-	}
-}
-
-// others are cases of versions of HTTP, methods, URLs and headers.
-func (f frames) others() []framed {
-	return []framed{
-		{"HTTP/1.0 is not kept open", "POST /currents HTTP/1.0\r\nConnection: keep-alive\r\n" + f.auth + f.size + "\r\n" + f.good + post("", f.good), []int{200}, 1},
-		{"HTTP/1.0 in chunks", "POST /currents HTTP/1.0\r\n" + f.auth + "Transfer-Encoding: chunked\r\n\r\n" + f.chunks, []int{411}, 0},
-		{"HTTP/1.0 without a length", "POST /currents HTTP/1.0\r\n" + f.auth + "\r\n" + f.good, []int{411}, 0},
-		{"HTTP/2 without TLS", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{}, 0}, // frames come,
-		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\xaa", 500) + "\r\n\r\n", []int{400}, 0},
-		{"another host as target", "POST https://elsewhere:1/currents/a HTTP/1.1\r\nHost: x\r\n" + f.auth + f.size + "\r\n" + f.good, []int{200}, 1},
-		{"CONNECT", "CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\n" + f.auth + "\r\n", []int{404}, 0},
-		{"method in small letters", strings.Replace(post("", f.good), "POST", "post", 1), []int{405}, 0},
-		{"a method overridden", strings.Replace(post("X-HTTP-Method-Override: POST\r\n", f.good), "POST", "GET", 1), []int{405}, 0},
-		{"dots in the path", strings.Replace(post("", f.good), "/currents", "/x/../currents", 1), []int{404}, 0},
-		{"an escaped slash", strings.Replace(post("", f.good), "/currents", "/currents%2Fa", 1), []int{200}, 1},
-		{"a long URL", strings.Replace(post("", f.good), "/currents", "/currents?"+strings.Repeat("x", 32<<10), 1), []int{431}, 0},
-		{"a long header", post("X: "+strings.Repeat("x", 32<<10)+"\r\n", f.good), []int{431}, 0},
-		{"a long token", strings.Replace(post("", f.good), "secret", strings.Repeat("s", 12<<10), 1), []int{401}, 0},
-		{"two tokens, the first counts", post("Authorization: Bearer wrong\r\n", f.good), []int{200}, 1},
-		{"two tokens, the wrong one first", "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n" + f.auth + f.size + "\r\n" + f.good, []int{401}, 0},
-		{"expects something else", post("Expect: tea\r\n", f.good), []int{417}, 0},
-	}
-}
-
-// zippedBlanks returns blanks gzipped at the highest ratio, about 1,000 to 1.
-func zippedBlanks(t *testing.T, n int) string {
-	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	require.NoError(t, err)
-	chunk := bytes.Repeat([]byte(" "), 1<<20)
-	for range n >> 20 {
-		_, err = w.Write(chunk)
-		require.NoError(t, err)
-	}
-	require.NoError(t, w.Close())
-	return b.String()
-}
-
-// zippedWith compresses text under a gzip header with a name of that many bytes.
-func zippedWith(t *testing.T, name int, text string) string {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	w.Name = strings.Repeat("n", name)
-	_, err := w.Write([]byte(text))
-	require.NoError(t, err)
-	require.NoError(t, w.Close())
-	return b.String()
 }
 
 // emptyBlocks is a gzip member of n blocks with nothing in them.
@@ -331,7 +239,7 @@ func emptyBlocks(t *testing.T, n int) string {
 // comes once with its length and once in chunks.
 func TestHostileGzip(t *testing.T) {
 	good := batch(event(`{}`))
-	bomb := zippedBlanks(t, 4<<20)
+	bomb := zipped(strings.Repeat(" ", 4<<20))
 	tests := []struct {
 		name   string
 		body   string
@@ -347,15 +255,15 @@ func TestHostileGzip(t *testing.T) {
 		{"garbage behind it", zipped(good) + "garbage", "", 400, "Content-Encoding: gzip"},
 		{"zeros behind it", zipped(good) + strings.Repeat("\x00", 512), "", 400, "Content-Encoding: gzip"},
 		{"cut before the checksum", zipped(good)[:len(zipped(good))-8], "", 400, "Content-Encoding: gzip"},
-		{"cut before the name in its header", zippedWith(t, 100, good)[:10], "", 400, "Content-Encoding: gzip"},
-		{"a long name in its header", zippedWith(t, 1<<19, good), "", 400, "Content-Encoding: gzip"},
+		{"cut before the name in its header", zippedWith(100, good)[:10], "", 400, "Content-Encoding: gzip"},
+		{"a long name in its header", zippedWith(1<<19, good), "", 400, "Content-Encoding: gzip"},
 		{"blocks with nothing in them", emptyBlocks(t, 1<<17), "", 400, "Content-Encoding: gzip"},
 		{"too many blocks with nothing in them", emptyBlocks(t, 1<<18), "", 413, "larger than"},
 		{"too many members with nothing in them", strings.Repeat(zipped(""), 60_000), "", 413, "larger than"},
 
 		{"many members", zipped(good[:30]) + strings.Repeat(zipped(""), 10_000) + zipped(good[30:]), good, 200, `"accepted":1`},
 		{"members with nothing in them", strings.Repeat(zipped(""), 1000), "", 200, `"accepted":0`},
-		{"blanks", zippedBlanks(t, 1<<20), "", 200, `"accepted":0`},
+		{"blanks", zipped(strings.Repeat(" ", 1<<20)), "", 200, `"accepted":0`},
 	}
 	for _, tt := range tests {
 		for framing, text := range map[string]string{

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,93 +18,64 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 const oneAccepted, noneAccepted = "{\"accepted\":1,\"duplicates\":0,\"dead\":0}\n", "{\"accepted\":0,\"duplicates\":0,\"dead\":0}\n"
 
+// answer is a request and what must become of it.
 type answer struct {
 	name   string
-	req    request
 	status int
-	body   string // the whole body of a 200, a part of the error otherwise
 	stored string // the connector that has a batch afterwards
+	body   string // the whole body of a 200, a part of the error otherwise
+	req    request
 }
 
-func firstAnswers() []answer {
-	return []answer{
-		{"one event", request{body: oneEvent, header: with("secret")}, 200, oneAccepted, "a"},
-		{"second token", request{body: oneEvent, header: with("next+/==")}, 200, oneAccepted, "a"},
-		{"chunked", request{body: oneEvent, header: with("secret"), chunked: true}, 200, oneAccepted, "a"},
-		{"by name", request{path: "/currents/b", body: oneEvent, header: with("other")}, 200, oneAccepted, "b"},
-		{"query strings are ignored", request{path: "/currents?your_app_group_key=Brand%20A", body: oneEvent, header: with("secret")}, 200, oneAccepted, "a"},
-		{"scheme in small letters", request{body: oneEvent, header: map[string]string{"Authorization": "bearer secret"}}, 200, oneAccepted, "a"},
-		{"scheme in capitals", request{body: oneEvent, header: map[string]string{"Authorization": "BEARER  secret "}}, 200, oneAccepted, "a"},
-		{"any content type", request{body: oneEvent, header: with("secret", "Content-Type", "text/plain")}, 200, oneAccepted, "a"},
-		{"form content type", request{body: oneEvent, header: with("secret", "Content-Type", "application/x-www-form-urlencoded")}, 200, oneAccepted, "a"},
-		{"unknown version", request{body: oneEvent, header: with("secret", "Braze-Currents-Version", "2")}, 200, oneAccepted, "a"},
-		{"other top-level keys", request{body: `{"a":1,` + oneEvent[1:], header: with("secret")}, 200, oneAccepted, "a"},
-
-		{"no token", request{body: oneEvent}, 401, "the token is missing or wrong", ""},
-		{"wrong token", request{body: oneEvent, header: with("wrong")}, 401, "the token", ""},
-		{"part of the token", request{body: oneEvent, header: with("secre")}, 401, "the token", ""},
-		{"another scheme", request{body: oneEvent, header: map[string]string{"Authorization": "Basic secret"}}, 401, "the token", ""},
-		{"no scheme", request{body: oneEvent, header: map[string]string{"Authorization": "secret"}}, 401, "the token", ""},
-		{"another connector's token", request{body: oneEvent, header: with("other")}, 401, "the token", ""},
-		{"wrong token, empty body", request{header: with("wrong")}, 401, "the token", ""},
-		{"wrong token, no events", request{body: `{"events":[]}`, header: with("wrong")}, 401, "the token", ""},
-		{"unknown connector", request{path: "/currents/zzz", body: oneEvent, header: with("other")}, 404, "there is no connector of this name", ""},
-		{"unknown connector, wrong token", request{path: "/currents/zzz", body: oneEvent, header: with("wrong")}, 401, "the token", ""},
-		{"unknown path", request{path: "/events", body: oneEvent, header: with("secret")}, 404, "Braze posts to /currents", ""},
-		{"trailing slash", request{path: "/currents/", body: oneEvent, header: with("secret")}, 404, "Braze posts to /currents", ""},
-		{"GET", request{method: "GET", header: with("secret")}, 405, "only POST", ""},
-		{"PUT", request{method: "PUT", body: oneEvent, header: with("secret")}, 405, "only POST", ""},
-
-		{"empty body", request{header: with("secret")}, 200, noneAccepted, ""},
-		{"blank body", request{body: " \r\n\t", header: with("secret")}, 200, noneAccepted, ""},
-		{"no events", request{body: `{"events":[]}`, header: with("secret")}, 200, noneAccepted, ""},
-		{"empty gzipped body", request{body: zipped(""), header: with("secret", "Content-Encoding", "gzip")}, 200, noneAccepted, ""},
-		{"not JSON", request{body: `{"events":[}`, header: with("secret")}, 400, "not JSON", ""},
-		{"two documents", request{body: `{"events":[]}{}`, header: with("secret")}, 400, "not JSON", ""},
-		{"byte-order mark", request{body: "\ufeff" + oneEvent, header: with("secret")}, 400, "not JSON", ""},
-		{"no events array", request{body: `{"event":[]}`, header: with("secret")}, 400, "no array called events", ""},
-		{"events is an object", request{body: `{"events":{}}`, header: with("secret")}, 400, "no array called events", ""},
-		{"a bare array", request{body: `[{"id":"1"}]`, header: with("secret")}, 400, "no array called events", ""},
+// answersOf are those of a file.
+func answersOf(t *testing.T, file string) (list []answer) {
+	t.Helper()
+	for _, row := range casefile.Read(t, file, 7) {
+		a := answer{name: row[0], stored: row[2], body: row[3], req: request{header: map[string]string{}}}
+		a.status, _ = strconv.Atoi(row[1])
+		if a.status == http.StatusOK {
+			a.body += "\n"
+		}
+		a.req.method, a.req.path, _ = strings.Cut(row[4], " ")
+		for header := range strings.SplitSeq(row[5], "; ") {
+			name, value, _ := strings.Cut(header, ": ")
+			a.req.header[name] = value
+		}
+		delete(a.req.header, "")
+		a.req.body = strings.ReplaceAll(row[6], "ONE", oneEvent)
+		if plain, found := strings.CutPrefix(a.req.body, "gzip "); found {
+			a.req.body = zipped(plain)
+		}
+		list = append(list, a)
 	}
+	return list
 }
 
-func moreAnswers() []answer {
+// madeAnswers are those whose bodies are made.
+func madeAnswers() []answer {
+	good, gzip, blanks := with("secret"), with("secret", "Content-Encoding", "gzip"), strings.Repeat(" ", 5000)
 	return []answer{
-		{"gzip", request{body: zipped(oneEvent), header: with("secret", "Content-Encoding", "gzip")}, 200, oneAccepted, "a"},
-		{"GZIP", request{body: zipped(oneEvent), header: with("secret", "Content-Encoding", " GZIP ")}, 200, oneAccepted, "a"},
-		{"identity", request{body: oneEvent, header: with("secret", "Content-Encoding", "identity")}, 200, oneAccepted, "a"},
-		{"deflate", request{body: oneEvent, header: with("secret", "Content-Encoding", "deflate")}, 415, "only gzip", ""},
-		{"br", request{body: oneEvent, header: with("secret", "Content-Encoding", "br")}, 415, "only gzip", ""},
-		{"twice gzip", request{body: zipped(zipped(oneEvent)), header: with("secret", "Content-Encoding", "gzip, gzip")}, 415, "only gzip", ""},
-		{"another encoding, wrong token", request{body: oneEvent, header: with("wrong", "Content-Encoding", "br")}, 401, "the token", ""},
-
-		{"announced too large", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret")}, 413, "larger than 4.9 KiB", ""},
-		{"too large in chunks", request{body: oneEvent + strings.Repeat(" ", 5000), header: with("secret"), chunked: true}, 413, "larger than 4.9 KiB", ""},
-		{"too large decompressed", request{body: zipped(oneEvent + strings.Repeat(" ", 1<<20)), header: with("secret", "Content-Encoding", "gzip")}, 413, "larger than 4.9 KiB", ""},
-		{"just small enough", request{body: oneEvent + strings.Repeat(" ", 4999-len(oneEvent)), header: with("secret")}, 200, oneAccepted, "a"},
-		{"a byte too large", request{body: oneEvent + strings.Repeat(" ", 5000-len(oneEvent)), header: with("secret"), chunked: true}, 413, "larger than", ""},
-		{"too many events", request{body: `{"events":[` + strings.Repeat("1,", 100) + `1]}`, header: with("secret")}, 413, "too many events", ""},
-		{"many events", request{body: `{"events":[` + strings.Repeat("1,", 99) + `1]}`, header: with("secret")}, 200, "{\"accepted\":100,\"duplicates\":0,\"dead\":100}\n", "a"},
-		{"repeats", request{body: strings.Replace(oneEvent, "]}", ","+oneEvent[11:], 1), header: with("secret")}, 200, "{\"accepted\":1,\"duplicates\":1,\"dead\":0}\n", "a"},
-
-		{"as RudderStack", request{path: "/v1/webhook?writeKey=other", body: oneEvent}, 200, oneAccepted, "b"},
-		{"as RudderStack, escaped", request{path: "/v1/webhook?x=y&writeKey=next%2B%2F%3D%3D", body: oneEvent}, 200, oneAccepted, "a"},
-		{"as RudderStack, plus not escaped", request{path: "/v1/webhook?writeKey=next+/==", body: oneEvent}, 200, oneAccepted, "a"},
-		{"as RudderStack, basic auth", request{path: "/v1/webhook", body: oneEvent, header: map[string]string{"Authorization": "Basic b3RoZXI6"}}, 200, oneAccepted, "b"},
-		{"as RudderStack, bearer", request{path: "/v1/webhook?writeKey=", body: oneEvent, header: with("other")}, 200, oneAccepted, "b"},
-		{"as RudderStack, the query wins", request{path: "/v1/webhook?writeKey=wrong", body: oneEvent, header: with("other")}, 401, "the token", ""},
-		{"as RudderStack, no key", request{path: "/v1/webhook", body: oneEvent}, 401, "the token", ""},
-		{"as RudderStack, probe", request{path: "/v1/webhook?writeKey=secret", body: `{"events":[]}`}, 200, noneAccepted, ""},
-		{"as RudderStack, GET", request{method: "GET", path: "/v1/webhook?writeKey=secret"}, 405, "only POST", ""},
+		{"chunked", 200, "a", oneAccepted, request{body: oneEvent, header: good, chunked: true}},
+		{"blank body", 200, "", noneAccepted, request{body: " \r\n\t", header: good}},
+		{"byte-order mark", 400, "", "not JSON", request{body: "\ufeff" + oneEvent, header: good}},
+		{"announced too large", 413, "", "larger than 4.9 KiB", request{body: oneEvent + blanks, header: good}},
+		{"too large in chunks", 413, "", "larger than 4.9 KiB", request{body: oneEvent + blanks, header: good, chunked: true}},
+		{"too large decompressed", 413, "", "larger than 4.9 KiB", request{body: zipped(oneEvent + strings.Repeat(" ", 1<<20)), header: gzip}},
+		{"just small enough", 200, "a", oneAccepted, request{body: oneEvent + blanks[len(oneEvent)+1:], header: good}},
+		{"a byte too large", 413, "", "larger than", request{body: oneEvent + blanks[len(oneEvent):], header: good, chunked: true}},
+		{"too many events", 413, "", "too many events", request{body: `{"events":[` + strings.Repeat("1,", 100) + `1]}`, header: good}},
+		{"many events", 200, "a", "{\"accepted\":100,\"duplicates\":0,\"dead\":100}\n", request{body: `{"events":[` + strings.Repeat("1,", 99) + `1]}`, header: good}},
+		{"repeats", 200, "a", "{\"accepted\":1,\"duplicates\":1,\"dead\":0}\n", request{body: strings.Replace(oneEvent, "]}", ","+oneEvent[11:], 1), header: good}},
 	}
 }
 
 func TestAnswers(t *testing.T) {
-	for _, tt := range append(firstAnswers(), moreAnswers()...) {
+	for _, tt := range append(answersOf(t, "testdata/answers.tsv"), madeAnswers()...) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := start(t, Config{MaxBody: 4999, MaxEvents: 100})
 			got := b.do(t, tt.req)
@@ -138,21 +111,10 @@ func TestAnswers(t *testing.T) {
 
 func TestOpenConnectors(t *testing.T) {
 	b := start(t, Config{Connectors: []Connector{current("a", "t"), current("o")}})
-	require.Equal(t, 200, b.do(t, request{path: "/currents/o", body: oneEvent}).status)
-	require.Equal(t, 200, b.do(t, request{path: "/currents/o", body: oneEvent, header: with("anything")}).status)
-	require.Equal(t, 401, b.do(t, request{path: "/currents", body: oneEvent}).status)
-	require.Equal(t, 404, b.do(t, request{path: "/currents/x", body: oneEvent}).status)
-	require.Equal(t, 200, b.do(t, request{path: "/v1/webhook?writeKey=anything", body: oneEvent}).status)
-	require.Equal(t, 3, b.queues["o"].count())
-}
-
-func TestNothingElseIsOnThePublicAddress(t *testing.T) {
-	b := start(t, Config{})
-	for _, path := range []string{"/", "/metrics", "/status", "/debug", "/debug/pprof/", "/livez", "/readyz", "/api/dead", "/v1/batch", "/currents/a/b"} {
-		for _, method := range []string{"GET", "POST"} {
-			require.Equal(t, 404, b.do(t, request{method: method, path: path, header: with("secret")}).status, "%s %s", method, path)
-		}
+	for _, tt := range answersOf(t, "testdata/open.tsv") {
+		require.Equal(t, tt.status, b.do(t, tt.req).status, tt.name)
 	}
+	require.Equal(t, 3, b.queues["o"].count())
 }
 
 const (
@@ -172,36 +134,17 @@ const (
 		{"id":"8",` + typeT + `,` + bothIDs + `,"properties":{"a.b":9007199254740993}},
 		{"id":"8","event_type":"agent.\u0054ool"},
 		{"id":"8","event_type":5,` + bothIDs + `}]}`
-	noneFates = "not_an_object not_an_object no_event_type no_identity no_identity not_an_object "
-	dropFates = "not_an_object not_an_object no_event_type filtered filtered not_an_object "
 )
 
 func TestFates(t *testing.T) {
-	tests := []struct {
-		name    string
-		c       config.Connector
-		fates   string // of the items; a dot is pending
-		dead    int
-		changed string
-	}{
-		{"events mode", config.Connector{}, noneFates + ". . . . . no_identity .", 7, "0"},
-		{"all said", config.Connector{MissingExternalUserID: config.Deliver, NoIdentity: config.Dead}, noneFates + ". . . . . no_identity .", 7, "0"},
-		{"dead", config.Connector{MissingExternalUserID: config.Dead}, noneFates + "no_external_user_id . . . . no_identity .", 8, "0"},
-		{"drop", config.Connector{MissingExternalUserID: config.Drop}, noneFates + "filtered . . . . no_identity .", 7, "0"},
-		{"drop without identity", config.Connector{NoIdentity: config.Drop}, dropFates + ". . . . . filtered .", 4, "0"},
-		{"webhook mode", config.Connector{Mode: config.Webhook}, noneFates + ". . unsafe_key nul . no_identity .", 9, "1"},
-		{"webhook mode, drop all that can be", config.Connector{Mode: config.Webhook, MissingExternalUserID: config.Drop, NoIdentity: config.Drop}, dropFates + "filtered . unsafe_key nul . filtered .", 6, "1"},
-		{"a type is filtered", config.Connector{Filter: config.Filter{Deny: []string{"agent.Tool"}}}, noneFates + ". . . . . filtered .", 6, "0"},
-		{"a type that is no text is filtered", config.Connector{Filter: config.Filter{Deny: []string{"5"}}}, noneFates + ". . . . . no_identity filtered", 7, "0"},
-		{"filtered wins over dead", config.Connector{Mode: config.Webhook, Filter: config.Filter{Deny: []string{"t"}}, MissingExternalUserID: config.Dead}, dropFates + "filtered filtered filtered filtered filtered no_identity .", 5, "0"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.c.Name, tt.c.Tokens = "a", []string{"secret"}
-			b := start(t, Config{Connectors: []Connector{{Connector: tt.c}}})
+	for _, tt := range casefile.Read(t, "testdata/fates.tsv", 5) {
+		t.Run(tt[0], func(t *testing.T) {
+			c := config.Connector{Name: "a", Tokens: []string{"secret"}}
+			require.NoError(t, json.Unmarshal([]byte(tt[4]), &c))
+			b := start(t, Config{Connectors: []Connector{{Connector: c}}})
 			got := b.do(t, request{body: fatesBody, header: with("secret")})
 			require.Equal(t, 200, got.status)
-			require.Equal(t, fmt.Sprintf("{\"accepted\":13,\"duplicates\":0,\"dead\":%d}\n", tt.dead), got.body)
+			require.Equal(t, fmt.Sprintf("{\"accepted\":13,\"duplicates\":0,\"dead\":%s}\n", tt[1]), got.body)
 			batch := b.queues["a"].batches[0]
 			require.Equal(t, fatesBody, string(batch.Body))
 			require.WithinDuration(t, time.Now(), batch.ReceivedAt, time.Minute)
@@ -213,43 +156,42 @@ func TestFates(t *testing.T) {
 				ids = append(ids, item.ID)
 				counts = append(counts, item.Count)
 			}
-			require.Equal(t, tt.fates, strings.Join(fates, " "))
+			require.Equal(t, tt[3], strings.Join(fates, " "))
 			hash := func(eventType, id string) queue.Hash { return queue.HashEvent([]byte(eventType), []byte(id)) }
 			require.Equal(t, []queue.Hash{{}, {}, hash("", "1"), hash("t", "2"), hash("t", "3"), {}, hash("t", "4"), hash("t", "5"), {}, {},
 				hash("t", "8"), hash("agent.Tool", "8"), hash("5", "8")}, ids)
 			require.Equal(t, []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, counts)
 			require.Equal(t, "7", fatesBody[batch.Items[0].Start:batch.Items[0].End])
-			require.Equal(t, tt.changed, b.metric(t, "bridge_webhook_changed_events_total"))
-		})
-	}
-}
-
-func TestStoreFailuresAreAnswered503(t *testing.T) {
-	for _, err := range []error{queue.ErrFull, queue.ErrClosed, queue.ErrFailed, queue.ErrAway, errors.New("disk on fire")} {
-		t.Run(err.Error(), func(t *testing.T) {
-			b := start(t, Config{})
-			b.queues["a"].err = fmt.Errorf("append: %w", err)
-			got := b.do(t, request{body: oneEvent, header: with("secret")})
-			require.Equal(t, 503, got.status)
-			require.Equal(t, "5", got.header.Get("Retry-After"))
-			require.Contains(t, got.body, "again later")
-			require.Contains(t, b.log.String(), "batches could not be stored")
-			// The probe of the credentials stores nothing.
-			require.Equal(t, 200, b.do(t, request{header: with("secret")}).status)
+			require.Equal(t, tt[2], b.metric(t, "bridge_webhook_changed_events_total"))
 		})
 	}
 }
 
 // 413 makes Braze halve the batch, so that all but the event in question pass.
-func TestEventTooLargeForTheQueue(t *testing.T) {
-	b := start(t, Config{})
-	b.queues["a"].err = fmt.Errorf("event of 2 MB: %w", queue.ErrTooLarge)
-	got := b.do(t, request{body: oneEvent, header: with("secret")})
-	require.Equal(t, 413, got.status)
-	require.Empty(t, got.header.Get("Retry-After"))
-	require.Contains(t, got.body, "an event in the batch is larger than the bridge's queue can keep")
-	require.Contains(t, b.log.String(), "event of 2 MB")
-	require.NotContains(t, b.log.String(), "retry")
+func TestStoreFailuresAreAnswered503(t *testing.T) {
+	for _, tt := range []struct {
+		err                     error
+		status                  int
+		retryAfter, said, noted string
+	}{
+		{queue.ErrFull, 503, "5", "again later", "batches could not be stored; Braze was asked to retry"},
+		{queue.ErrClosed, 503, "5", "again later", "batches could not be stored"},
+		{queue.ErrFailed, 503, "5", "again later", "batches could not be stored"},
+		{queue.ErrAway, 503, "5", "again later", "batches could not be stored"},
+		{errors.New("disk on fire"), 503, "5", "again later", "batches could not be stored"},
+		{queue.ErrTooLarge, 413, "", "an event in the batch is larger than the bridge's queue can keep", "event of 2 MB"},
+	} {
+		b := start(t, Config{})
+		b.queues["a"].err = fmt.Errorf("event of 2 MB: %w", tt.err)
+		got := b.do(t, request{body: oneEvent, header: with("secret")})
+		require.Equal(t, tt.status, got.status)
+		require.Equal(t, tt.retryAfter, got.header.Get("Retry-After"))
+		require.Contains(t, got.body, tt.said)
+		require.Contains(t, b.log.String(), tt.noted)
+		require.Equal(t, tt.status == 503, strings.Contains(b.log.String(), "retry"))
+		// The probe of the credentials stores nothing.
+		require.Equal(t, 200, b.do(t, request{header: with("secret")}).status)
+	}
 }
 
 // A refusal comes at once, whatever of the body is missing: in fake time, no
@@ -344,36 +286,4 @@ func TestVersions(t *testing.T) {
 	require.Equal(t, "3", b.metric(t, "bridge_unknown_version_requests_total"))
 	require.Equal(t, 1, strings.Count(b.log.String(), "version of Currents"))
 	require.NotContains(t, b.log.String(), strings.Repeat("9", maxVersionName+1))
-}
-
-// The 200 waits for the store, and never comes where the store failed.
-func TestNoAnswerBeforeTheStoreIsDone(t *testing.T) {
-	b := start(t, Config{})
-	q := b.queues["a"]
-	q.hang()
-	q.err = errors.New("disk on fire")
-	conn := b.raw(t, post("", oneEvent))
-	q.waits(t, 1)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-	n, err := conn.Read(make([]byte, 1))
-	require.Error(t, err)
-	require.Zero(t, n)
-	q.release()
-	require.Equal(t, 503, answerOn(t, conn).StatusCode)
-	require.Zero(t, q.count())
-}
-
-func TestExpectContinue(t *testing.T) {
-	b := start(t, Config{})
-	conn := b.raw(t, fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(oneEvent)))
-	reader := bufio.NewReader(conn)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
-	first, err := http.ReadResponse(reader, nil)
-	require.NoError(t, err)
-	require.Equal(t, 100, first.StatusCode)
-	_, err = conn.Write([]byte(oneEvent))
-	require.NoError(t, err)
-	second, err := http.ReadResponse(reader, nil)
-	require.NoError(t, err)
-	require.Equal(t, 200, second.StatusCode)
 }

@@ -47,7 +47,7 @@ func Explain(err error) (status int, text string) {
 		return http.StatusBadRequest, `the body has no array called events; send {"events":[…]}`
 	case errors.Is(err, currents.ErrTooManyEvents):
 		return http.StatusRequestEntityTooLarge, "the body has too many events; send fewer in a request"
-	case errors.Is(err, errNoRoom), errors.Is(err, errTooMany):
+	case errors.Is(err, errBusy):
 		return http.StatusServiceUnavailable, "the bridge is busy; send the batch again later"
 	case errors.Is(err, queue.ErrTooLarge):
 		// Braze halves a batch after a 413, so an event that is too large ends up

@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 
@@ -10,72 +11,44 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/fixtures"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
-// Where the mapping must not do as RudderStack does, and what it does instead:
-// an edit of the recorded message.
-func keepsProperties(event, message object) {
-	for key := range message {
-		if strings.HasPrefix(key, "properties.") {
-			delete(message, key)
+// edited makes of what RudderStack's source made of an event what the mapping must make
+// of it: nothing moves inside of properties, ids and event types stay, and times are read
+// as people mean them.
+func edited(t *testing.T, difference []string, event, want []byte) []byte {
+	e, m := decode(t, event), decode(t, want)
+	switch difference[0] {
+	case "properties":
+		maps.DeleteFunc(m, func(key string, _ json.RawMessage) bool { return strings.HasPrefix(key, "properties.") })
+		m["properties"] = e["properties"]
+	case "timestamp":
+		delete(m, "timestamp")
+		if difference[1] != "" {
+			m["timestamp"] = json.RawMessage(`"` + difference[1] + `"`)
 		}
+	case "event type":
+		m["event"] = e["event_type"]
+	case "id as text":
+		m["messageId"] = json.RawMessage(`"` + string(e["id"]) + `"`)
+	case "nested user":
+		m["anonymousId"] = decode(t, e["user"])["user_id"]
+	default:
+		t.Fatal("unknown difference", difference)
 	}
-	message["properties"] = event["properties"]
-}
-
-func noTimestamp(_, message object) { delete(message, "timestamp") }
-
-// timestampIs is for a time that RudderStack reads as seconds, whatever it is.
-func timestampIs(want string) func(event, message object) {
-	return func(_, message object) { message["timestamp"] = json.RawMessage(`"` + want + `"`) }
-}
-
-func keepsType(event, message object) { message["event"] = event["event_type"] }
-
-func idAsText(event, message object) {
-	message["messageId"] = json.RawMessage(`"` + string(event["id"]) + `"`)
-}
-
-func readsNestedUser(event, message object) {
-	var user object
-	if json.Unmarshal(event["user"], &user) == nil {
-		message["anonymousId"] = user["user_id"]
-	}
-}
-
-func differences() map[string]func(event, message object) {
-	edits := map[string]func(event, message object){
-		"literal dotted + nested (precedence)": readsNestedUser,
-		"time: string garbage":                 noTimestamp,
-		"time: true":                           noTimestamp,
-		"time: object":                         noTimestamp,
-		"time: string ISO":                     timestampIs("2024-01-02T03:04:05.000Z"),
-		"time: year 10000":                     timestampIs("1978-01-11T21:31:40.800Z"), // milliseconds
-		"time: max date":                       timestampIs("2243-10-17T00:00:00.000Z"),
-		"time: beyond max date":                timestampIs("2243-10-17T00:00:00.001Z"),
-		"id: numeric":                          idAsText,
-		"event_type: constructor":              keepsType,
-		"event_type: toString":                 keepsType,
-		"event_type: __proto__":                keepsType,
-		"map: to numeric":                      keepsType,
-	}
-	for _, name := range []string{
-		"key with dot a.b", "key a.b first then a scalar", "key trailing dot", "empty key", "key with slash",
-		"key with slash and dot (url)", "key with backslash", "key with backslash dot", "key integer-like only",
-		"key integer-like after others", "key a.0", "key hex 0x10", "key 2.0 style version", "properties string",
-		"properties true", "huge ints/floats", "big ints", "dotted ignored key a: platform.x",
-		"dotted literal email: user.email_address", "slash key with null value (top-level null removed)",
-		"dotted key with null value", "keys a then a.b with a null",
-	} {
-		edits["prop: "+name] = keepsProperties
-	}
-	return edits
+	raw, err := json.Marshal(m)
+	require.NoError(t, err)
+	return raw
 }
 
 // TestRecordedCases holds the mapping against what RudderStack's own Braze
 // source made of the same bodies, and where it must differ says how.
 func TestRecordedCases(t *testing.T) {
-	edits := differences()
+	edits := map[string][]string{}
+	for _, row := range casefile.Read(t, "testdata/differences.tsv", 3) {
+		edits[row[2]] = row
+	}
 	mapper := mapping.Plain()
 	cases, err := fixtures.BrazeSourceCases()
 	require.NoError(t, err)
@@ -101,14 +74,4 @@ func TestRecordedCases(t *testing.T) {
 	}
 	require.Empty(t, edits, "cases that were not recorded")
 	require.GreaterOrEqual(t, compared, 92)
-}
-
-func edited(t *testing.T, edit func(event, message object), event, want []byte) []byte {
-	var e, m object
-	require.NoError(t, json.Unmarshal(event, &e))
-	require.NoError(t, json.Unmarshal(want, &m))
-	edit(e, m)
-	raw, err := json.Marshal(m)
-	require.NoError(t, err)
-	return raw
 }

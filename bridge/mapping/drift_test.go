@@ -1,11 +1,7 @@
 package mapping_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +10,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/currents/currentstest"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
-	"github.com/currentsbridge/currentsbridge/schemas"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // counted returns what a watch has seen, as type|field=count.
@@ -58,33 +54,11 @@ func TestDrift(t *testing.T) {
 		return `{"event_type":"users.messages.email.Open","id":"i","time":1,"user":{"user_id":"u"` + user + `},"properties":{"email_address":"m"` + properties + `}` + rest + `}`
 	}
 	const typ = "users.messages.email.Open|"
-	for name, tt := range map[string]struct {
-		event string
-		want  []string
-	}{
-		"known":               {open(`,"timezone":"z"`, `,"device_class":1,"campaign_id":2`, ``), nil},
-		"escaped":             {strings.NewReplacer("type", `t\u0079pe`, "email.Open", `\u0065mail.Open`, "user_id", `user\u005fid`, "email_address", `email\u005faddress`).Replace(open(``, ``, ``)), nil},
-		"top":                 {open(``, ``, `,"sent_at":1`), []string{typ + "sent_at=1"}},
-		"user":                {open(`,"country":"x"`, ``, ``), []string{typ + "user.country=1"}},
-		"user of other types": {`{"event_type":"users.UserDeleteRequest","user":{"user_id":"u","device_id":"d"}}`, []string{"users.UserDeleteRequest|user.device_id=1"}},
-		"properties":          {open(``, `,"b":1,"new\u005ffield":null,"a":{"c":1}`, ``), []string{typ + "properties.a=1", typ + "properties.b=1", typ + "properties.new_field=1"}},
-		"moved of others":     {open(``, `,"to_phone_number":1`, ``), []string{typ + "properties.to_phone_number=1"}},
-		"type last":           {`{"properties":{"x":1,"email_address":2},"user":{"y":1},"event_type":"users.messages.email.Open"}`, []string{typ + "properties.x=1", typ + "user.y=1"}},
-		"type between":        {`{"properties":{"x":1},"event_type":"users.UserOrphan","user":{"user_id":"u"}}`, []string{"users.UserOrphan|properties.x=1"}},
-		"type behind user":    {`{"user":{"device_id":1},"event_type":"users.UserDeleteRequest","properties":{"app_group_id":"u"}}`, []string{"users.UserDeleteRequest|user.device_id=1"}},
-		"type last, known":    {`{"properties":{"email_address":2},"user":{"user_id":1},"event_type":"users.messages.email.Open"}`, nil},
-		"type twice":          {`{"event_type":"new","properties":{"app_id":1,"x":2},"event_type":"users.UserOrphan"}`, []string{"users.UserOrphan|properties.x=1"}},
-		"type":                {`{"event_type":"users.messages.pigeon.Send","id":"i","user":{"x":1},"properties":{"y":1},"z":1}`, []string{"users.messages.pigeon.Send|=1", "users.messages.pigeon.Send|z=1"}},
-		"type is no text":     {`{"event_type":{"secret":1}}`, []string{"(no text)|=1"}},
-		"no type":             {`{"id":"i"}`, nil},
-		"null type":           {`{"event_type":null,"x":1}`, []string{"(no text)|x=1"}},
-		"unusual properties":  {`{"event_type":"users.UserOrphan","properties":[{"x":1}],"user":"u"}`, nil},
-		"free objects":        {`{"event_type":"users.behaviors.CustomEvent","properties":{"custom_properties":{"x":{"y":1}}}}`, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			require.Equal(t, tt.want, bothModes(t, plain, tt.event))
-			require.Equal(t, tt.want, bothModes(t, hashing, tt.event))
-			require.Equal(t, tt.want, bothModes(t, plain, tt.event, tt.event), "the same event again, as when a batch is halved")
+	for _, tt := range casefile.Read(t, "testdata/drift.tsv", 3) {
+		t.Run(tt[0], func(t *testing.T) {
+			for _, seen := range [][]string{bothModes(t, plain, tt[2]), bothModes(t, hashing, tt[2]), bothModes(t, plain, tt[2], tt[2])} {
+				require.Equal(t, tt[1], strings.Join(seen, " "), "the same event again, as when a batch is halved, changes nothing")
+			}
 		})
 	}
 	again := []string{typ + "properties.x=2"}
@@ -95,50 +69,6 @@ func TestDrift(t *testing.T) {
 		event := open(``, `,"x":"text"`, ``)
 		require.Equal(t, []string{typ + "properties.x=1"}, bothModes(t, modes(t, personal), event, event), "once, whatever becomes of it: %v", personal)
 	}
-}
-
-// TestDriftAgreesWithTheSchemas holds the names found against those of
-// schemas.Validator, over the glossary and changes to its events.
-func TestDriftAgreesWithTheSchemas(t *testing.T) {
-	watched := modes(t, mapping.Personal{})
-	v, err := schemas.NewValidator()
-	require.NoError(t, err)
-	paths, err := filepath.Glob("../../fixtures/events/*.json")
-	require.NoError(t, err)
-	require.Greater(t, len(paths), 50)
-	drifted := 0
-	for _, path := range paths {
-		raw, err := os.ReadFile(path)
-		require.NoError(t, err)
-		var compact json.RawMessage
-		require.NoError(t, json.Unmarshal(raw, &compact))
-		plain := string(compact)
-		for _, event := range []string{
-			plain, strings.Replace(plain, `"app_id"`, `"app_id2"`, 1), strings.Replace(plain, `"user_id"`, `"device_id"`, 1),
-			strings.Replace(plain, `"properties"`, `"device_model"`, 1), strings.Replace(plain, `"properties": {`, `"properties": {"device_model":1,"abort_log":2,`, 1),
-			strings.Replace(plain, `"user": {`, `"user": {"timezone":1,"city":2,`, 1), strings.Replace(plain, `"event_type": "users`, `"event_type": "user`, 1),
-		} {
-			if !json.Valid([]byte(event)) {
-				continue // a comma too many
-			}
-			var want []string
-			for _, f := range v.Event([]byte(event)).Drift {
-				field := strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", ".")
-				if f.Rule == schemas.RuleUnknownEventType {
-					field = ""
-				}
-				want = append(want, typeOf(t, event)+"|"+field+"=1")
-				drifted++
-			}
-			slices.Sort(want)
-			require.Equal(t, want, bothModes(t, watched, event), "%s", event)
-		}
-	}
-	require.Greater(t, drifted, 200)
-}
-
-func typeOf(t *testing.T, event string) string {
-	return textOf(t, decode(t, []byte(event))["event_type"])
 }
 
 // TestKnownEventsAreCheap: what is all in the glossary allocates nothing.

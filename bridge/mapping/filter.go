@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -41,7 +42,7 @@ func (o Filter) Types() *TypeFilter {
 	return &TypeFilter{allow: o.Allow, deny: o.Deny}
 }
 
-// condition is a PropertyRule made ready.
+// condition is a property with the values of a rule.
 type condition struct {
 	property   string
 	head, rest string // the way to a nested property; empty where there is no dot
@@ -78,18 +79,18 @@ func checkPatterns(option string, patterns []string, wrong *mistakes) {
 	}
 }
 
-func newConditions(option string, rules []PropertyRule, wrong *mistakes) (list []condition) {
-	for _, r := range rules {
-		c := condition{property: r.Property}
-		if head, rest, ok := strings.Cut(r.Property, "."); ok {
+func newConditions(option string, rules map[string][]string, wrong *mistakes) (list []condition) {
+	for _, property := range slices.Sorted(maps.Keys(rules)) {
+		c := condition{property: property}
+		if head, rest, ok := strings.Cut(property, "."); ok {
 			c.head, c.rest = head, rest
 		}
-		if r.Property == "" {
+		if property == "" {
 			wrong.add(option, "a rule names no property")
-		} else if len(r.Values) == 0 {
-			wrong.add(option+"."+r.Property, "there is no value; list at least one")
+		} else if len(rules[property]) == 0 {
+			wrong.add(option+"."+property, "there is no value; list at least one")
 		}
-		for _, v := range r.Values {
+		for _, v := range rules[property] {
 			c.values = append(c.values, wanted{v, isNumber(v)})
 		}
 		list = append(list, c)

@@ -1,10 +1,7 @@
 package mapping_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"math/big"
-	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -12,39 +9,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
-	"github.com/currentsbridge/currentsbridge/schemas"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 func TestFilterByType(t *testing.T) {
-	for name, tt := range map[string]struct {
-		filter     mapping.Filter
-		keeps, not []string
-	}{
-		"none": {mapping.Filter{}, []string{`"a"`, `5`, `""`}, nil},
-		"allow": {
-			mapping.Filter{Allow: []string{"users.messages.*", "a?", "[bc]"}},
-			[]string{`"users.messages.email.Open"`, `"users.messages."`, `"a1"`, `"b"`, `"c"`, `"users.messages\u002ex"`},
-			[]string{`"users.messages"`, `"users.canvas.Entry"`, `"a"`, `"a12"`, `"d"`, `5`, `null`, `{"a1":"b"}`, `"Users.messages.x"`},
-		},
-		"deny": {
-			mapping.Filter{Deny: []string{"users.behaviors.*", "5", `\*`}},
-			[]string{`"users.messages.email.Open"`, `"a"`, `55`, `null`},
-			[]string{`"users.behaviors.app.SessionStart"`, `"\u0075sers.behaviors.x"`, `5`, `"5"`, `"*"`},
-		},
-		"deny wins": {
-			mapping.Filter{Allow: []string{"*"}, Deny: []string{"users.behaviors.*"}},
-			[]string{`"a"`}, []string{`"users.behaviors.app.SessionStart"`},
-		},
-	} {
-		m := newMapper(t, mapping.Options{Filter: tt.filter})
+	patterns := func(column string) []string {
+		return strings.FieldsFunc(column, func(r rune) bool { return r == '|' })
+	}
+	for _, tt := range casefile.Read(t, "testdata/types.tsv", 4) {
+		m := newMapper(t, mapping.Options{Filter: mapping.Filter{Allow: patterns(tt[1]), Deny: patterns(tt[2])}})
 		for range 2 { // the second time it is known
-			for _, eventType := range tt.keeps {
-				require.True(t, m.Keeps([]byte(`{"event_type":`+eventType+`}`)), "%s %s", name, eventType)
-				require.True(t, m.Keeps([]byte(`{"event_type":"x","properties":{"event_type":"y"},"event_type":`+eventType+`}`)), "%s %s", name, eventType)
-			}
-			for _, eventType := range tt.not {
-				require.False(t, m.Keeps([]byte(`{"event_type":`+eventType+`}`)), "%s %s", name, eventType)
-				require.False(t, m.Keeps([]byte(`{"event\u005ftype":`+eventType+`,"user":{"user_id":"u"}}`)), "%s %s", name, eventType)
+			for _, event := range []string{
+				`{"event_type":%s}`, `{"event\u005ftype":%s,"user":{"user_id":"u"}}`, `{"event_type":"x","properties":{"event_type":"y"},"event_type":%s}`,
+			} {
+				require.Equal(t, tt[0] == "true", m.Keeps(fmt.Appendf(nil, event, tt[3])), tt)
 			}
 		}
 		for _, unusual := range []string{``, `5`, `[]`, `"x"`} {
@@ -54,43 +32,13 @@ func TestFilterByType(t *testing.T) {
 }
 
 func TestFilterByProperties(t *testing.T) {
-	rule := func(property string, values ...string) []mapping.PropertyRule {
-		return []mapping.PropertyRule{{Property: property, Values: values}}
+	for _, tt := range casefile.Read(t, "testdata/filters.tsv", 4) {
+		holds, rules := tt[0] == "true", map[string][]string{tt[1]: strings.Split(tt[2], "|")}
+		event := []byte(`{"event_type":"t","properties":{"n":5},"user":{"app_id":"a"},"properties":` + tt[3] + `}`)
+		require.Equal(t, holds, newMapper(t, mapping.Options{Filter: mapping.Filter{AllowProperties: rules}}).Keeps(event), tt)
+		require.Equal(t, !holds, newMapper(t, mapping.Options{Webhook: true, Filter: mapping.Filter{DenyProperties: rules}}).Keeps(event), tt)
 	}
-	tests := []struct {
-		rules      []mapping.PropertyRule
-		properties string
-		holds      bool
-	}{
-		{rule("app_id", "a", "b"), `{"app_id":"a"}`, true},
-		{rule("app_id", "a", "b"), `{"x":1,"app\u005fid":"\u0062"}`, true},
-		{rule("app_id", "a", "b"), `{"app_id":"c"}`, false},
-		{rule("app_id", "a"), `{"app_id":"c","app_id":"a"}`, true},
-		{rule("app_id", "a"), `{"app_id":"a","app_id":"c"}`, false},
-		{rule("app_id", "a"), `{}`, false}, {rule("app_id", ""), `{}`, false}, {rule("app_id", ""), `{"app_id":""}`, true},
-		{rule("app_id", "a"), `null`, false}, {rule("app_id", "a"), `["a"]`, false}, {rule("app_id", "a"), `"app_id"`, false},
-		{rule("n", "1"), `{"n":1}`, true}, {rule("n", "1"), `{"n":1.0}`, true}, {rule("n", "1.0"), `{"n":1}`, true}, {rule("n", "1"), `{"n":10e-1}`, true},
-		{rule("n", "1"), `{"n":"1"}`, true}, {rule("n", "1"), `{"n":"1.0"}`, false}, {rule("n", "1"), `{"n":-1}`, false}, {rule("n", "9007199254740993"), `{"n":9007199254740992}`, false},
-		{rule("n", "x"), `{"n":1}`, false}, {rule("n", "2 "), `{"n":2}`, false}, {rule("n", " 2"), `{"n":2}`, false}, {rule("n", "01"), `{"n":1}`, false}, {rule("n", "-0"), `{"n":0}`, true},
-		{rule("t", "true"), `{"t":true}`, true}, {rule("t", "true"), `{"t":"true"}`, true}, {rule("t", "true"), `{"t":1}`, false}, {rule("t", "false"), `{"t":false}`, true},
-		{rule("t", "null"), `{"t":null}`, true}, {rule("t", "null"), `{}`, false},
-		{rule("t", "{}"), `{"t":{}}`, false}, {rule("t", "[]"), `{"t":[]}`, false},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties":{"plan":"gold"}}`, true},
-		{rule("custom_properties.plan", "gold"), `{"custom\u005fproperties":{"x":1,"pl\u0061n":"silver","plan":"gold"}}`, true},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties":{"plan":"silver"}}`, false},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties":"plan"}`, false},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties":{"plan":"gold"},"custom_properties.plan":"silver"}`, false},
-		{rule("custom_properties.plan", "gold"), `{"custom_properties.plan":"gold"}`, true},
-		{rule("custom_properties.a.b", "gold"), `{"custom_properties":{"a.b":"gold"}}`, true},
-		{rule("plan", "gold"), `{"custom_properties":{"plan":"gold"}}`, false},
-		{rule(".a", "x"), `{"":{"a":"x"}}`, false},
-	}
-	for _, tt := range tests {
-		event := []byte(`{"event_type":"t","properties":{"n":5},"user":{"app_id":"a"},"properties":` + tt.properties + `}`)
-		require.Equal(t, tt.holds, newMapper(t, mapping.Options{Filter: mapping.Filter{AllowProperties: tt.rules}}).Keeps(event), "%v %s", tt.rules, tt.properties)
-		require.Equal(t, !tt.holds, newMapper(t, mapping.Options{Webhook: true, Filter: mapping.Filter{DenyProperties: tt.rules}}).Keeps(event), "%v %s", tt.rules, tt.properties)
-	}
-	two := []mapping.PropertyRule{{Property: "a", Values: []string{"1"}}, {Property: "b", Values: []string{"2"}}}
+	two := map[string][]string{"a": {"1"}, "b": {"2"}}
 	all := newMapper(t, mapping.Options{Filter: mapping.Filter{AllowProperties: two}})
 	any := newMapper(t, mapping.Options{Filter: mapping.Filter{DenyProperties: two}})
 	for properties, want := range map[string]struct{ all, none bool }{
@@ -120,66 +68,4 @@ func TestFilterIsSharedSafely(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-// FuzzFilter holds Keeps against what encoding/json reads.
-func FuzzFilter(f *testing.F) {
-	for _, seed := range seeds() {
-		f.Add([]byte(seed), "users.*", "platform", "ios")
-	}
-	f.Add([]byte(`{"event_type":"a\u002fb","properties":{"a.b":1.0,"a":{"b":2}}}`), "a/?", "a.b", "1")
-	f.Add([]byte(`{"event_type":5,"properties":{"a":{"b":null,"b":true}}}`), "[0-9]", "a.b", "true")
-	none := &schemas.Glossary{}
-	f.Fuzz(func(t *testing.T, event []byte, pattern, property, value string) {
-		rule := []mapping.PropertyRule{{Property: property, Values: []string{"never", value}}}
-		allow, err := mapping.New(mapping.Options{Glossary: none, Filter: mapping.Filter{Allow: []string{pattern}}})
-		if err != nil || property == "" {
-			return
-		}
-		has, err := mapping.New(mapping.Options{Glossary: none, Filter: mapping.Filter{AllowProperties: rule}})
-		require.NoError(t, err)
-		keeps, holds := allow.Keeps(event), has.Keeps(event)
-		if len(event) == 0 || event[0] != '{' || !json.Valid(event) || strings.Contains(string(event)+property+value+pattern, "\ufffd") || !plainText(event, property, value, pattern) {
-			return // that it did not panic is enough
-		}
-		in := decode(t, event)
-		matched, err := path.Match(pattern, textOf(t, in["event_type"]))
-		require.NoError(t, err)
-		require.Equal(t, matched, keeps)
-		require.Equal(t, equals(t, lookUp(t, in["properties"], property), value), holds)
-	})
-}
-
-func equals(t *testing.T, got json.RawMessage, want string) bool {
-	if len(got) == 0 || got[0] == '{' || got[0] == '[' {
-		return false
-	}
-	text := textOf(t, got)
-	if text == want || text == "never" {
-		return true
-	}
-	if got[0] == '"' || got[0] > '9' || !json.Valid([]byte(want)) || strings.ContainsAny(want, "\"{[tfn \t\r\n") || len(text)+len(want) > 30 || exponent(text) || exponent(want) {
-		return false
-	}
-	a, ok := new(big.Rat).SetString(text)
-	b, okToo := new(big.Rat).SetString(want)
-	return ok && okToo && a.Cmp(b) == 0
-}
-
-func lookUp(t *testing.T, properties json.RawMessage, property string) json.RawMessage {
-	members := decode(t, properties)
-	if value, ok := members[property]; ok {
-		return value
-	}
-	head, rest, _ := strings.Cut(property, ".")
-	if head == "" || head == property {
-		return nil
-	}
-	return decode(t, members[head])[rest]
-}
-
-// exponent reports whether a number has an exponent that is too much for big.
-func exponent(number string) bool {
-	i := strings.IndexAny(number, "eE")
-	return i >= 0 && len(number)-i > 5
 }

@@ -5,6 +5,8 @@
 package mapping
 
 import (
+	"cmp"
+
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -24,26 +26,7 @@ type Mapper struct {
 // New returns a Mapper, or an error that names everything in opts that is
 // wrong: an OptionError for each mistake, joined.
 func New(opts Options) (*Mapper, error) {
-	g := opts.Glossary
-	switch {
-	case g != nil:
-	case !opts.needGlossary():
-		g = &schemas.Glossary{}
-	default:
-		var err error
-		if g, err = schemas.Load(); err != nil {
-			return nil, err
-		}
-	}
-	return newMapper(opts, g)
-}
-
-// needGlossary reports whether it is worth the milliseconds that loading takes.
-func (o *Options) needGlossary() bool {
-	return o.Drift != nil || o.Names.Readable || len(o.Names.Map) > 0 || o.Personal.Preset == Drop || o.Personal.Preset == Hash
-}
-
-func newMapper(opts Options, g *schemas.Glossary) (*Mapper, error) {
+	g := cmp.Or(opts.Glossary, &schemas.Glossary{})
 	var wrong mistakes
 	known := newShapes(g)
 	m := &Mapper{

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -56,52 +57,11 @@ func TestNames(t *testing.T) {
 		"users.messages.sms.Send*":   "SMS*",
 		"users.behaviors.Uninstall*": "Gone",
 	}}})
-	for eventType, want := range map[string]string{
-		`"users.messages.email.Click"`:                 `"Email Click"`,
-		`"users.messages.email.Open"`:                  `"Mail \"read\" \\ é*"`,
-		`"users.messages.email.\u004fpen"`:             `"Mail \"read\" \\ é*"`,
-		`"users.messages.email.Op\u0022en\\"`:          `"Email Op\"en\\"`,
-		`"users.messages.email."`:                      `"Email "`,
-		`"users.messages.email"`:                       `"Message"`,
-		`"users.messages.pushnotification.Open"`:       `"Message"`,
-		`"users.messages.pigeon."`:                     `"exact"`,
-		`"users.messages.pigeon.Send"`:                 `"Message"`,
-		`"users.messages.sms.Send"`:                    `"SMS"`,
-		`"users.messages.sms.SendAgain"`:               `"SMSAgain"`,
-		`"users.canvas.Entry"`:                         `"constructor"`,
-		`"users.canvas.Conversion"`:                    `"Canvas Converted"`, // by the glossary
-		`"users.behaviors.Uninstall"`:                  `"Gone"`,
-		`"users.behaviors.CustomEvent"`:                `"users.behaviors.CustomEvent"`, // which has no readable name there
-		`"USERS.CANVAS.Entry"`:                         `"USERS.CANVAS.Entry"`,
-		`"no.such.Type"`:                               `"Nothing"`,
-		`"new.thing"`:                                  `"thing"`,
-		`"new."`:                                       `"new."`, // nothing is no name
-		`"unk\u006eown"`:                               `"unk\u006eown"`,
-		`5`:                                            `5`,
-		`true`:                                         `true`,
-		`["users.canvas.Entry"]`:                       `["users.canvas.Entry"]`,
-		`{"a":"users.canvas.Entry"}`:                   `{"a":"users.canvas.Entry"}`,
-		`"` + strings.Repeat("\\u0061", 200) + `"`:     `"` + strings.Repeat("\\u0061", 200) + `"`,
-		`"new.` + strings.Repeat("\\u0061", 200) + `"`: `"` + strings.Repeat("a", 200) + `"`,
-	} {
-		require.Equal(t, want, eventName(t, m, eventType), eventType)
+	for _, tt := range casefile.Read(t, "testdata/names.tsv", 2) {
+		require.Equal(t, tt[0], eventName(t, m, tt[1]), tt[1])
 	}
+	plain := newMapper(t, mapping.Options{Names: mapping.Names{Map: map[string]string{"a": "b"}}})
+	require.Equal(t, `"users.canvas.Conversion"`, eventName(t, plain, `"users.canvas.Conversion"`), "not asked for readable names")
 	require.NotContains(t, string(m.Append(nil, []byte(`{"event_type":null}`), "i")), `"event"`)
 	require.NotContains(t, string(m.Append(nil, []byte(`{}`), "i")), `"event"`)
-}
-
-func TestReadableNames(t *testing.T) {
-	g := glossary(t)
-	m := newMapper(t, mapping.Options{Names: mapping.Names{Readable: true}})
-	named := 0
-	for i := range g.Events {
-		e := &g.Events[i]
-		want := e.Name
-		if e.RudderName != "" {
-			want = e.RudderName
-			named++
-		}
-		require.Equal(t, `"`+want+`"`, eventName(t, m, `"`+e.Name+`"`))
-	}
-	require.Greater(t, named, 10)
 }

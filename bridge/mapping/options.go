@@ -1,6 +1,9 @@
 package mapping
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -24,8 +27,7 @@ type Options struct {
 	// Drift, where it is not nil, counts event types and fields that are not in
 	// the glossary, and ids and traits that Braze has redacted.
 	Drift *drift.Watch
-	// Glossary steers names, personal data and drift; nil: the one that is built
-	// in.
+	// Glossary steers names, personal data and drift; nil: one that is empty.
 	Glossary *schemas.Glossary
 }
 
@@ -47,14 +49,10 @@ type Filter struct {
 	Deny  []string // wins over Allow
 	// AllowProperties keeps back every event that does not have one of the
 	// values of each of these properties; DenyProperties every event that has
-	// one of the values of any.
-	AllowProperties, DenyProperties []PropertyRule
-}
-
-// PropertyRule names a property and values of it.
-type PropertyRule struct {
-	Property string   // custom_properties.plan for a key of that name, or else for one that is nested
-	Values   []string // texts of strings, numbers, true, false or null; numbers are compared by value
+	// one of the values of any. custom_properties.plan is for a key of that name, or
+	// else for one that is nested. Values are texts of strings, numbers, true, false or
+	// null; numbers are compared by value.
+	AllowProperties, DenyProperties map[string][]string
 }
 
 // Action says what is done to a field.
@@ -86,3 +84,25 @@ type Personal struct {
 	Fields map[string]Action
 	Salt   []byte // not empty where anything is hashed
 }
+
+// OptionError says what is wrong with one option. The error of New joins one
+// for each mistake (errors.Join).
+type OptionError struct {
+	// Option names the option by its way from Options, in lower case with
+	// underscores: filter.deny[2], filter.allow_properties.app_id,
+	// names.map.users.*, personal.preset, personal.fields.email_address.
+	Option string
+	Text   string // what is wrong and what would be right
+}
+
+// Error names the option and the mistake.
+func (e *OptionError) Error() string { return e.Option + ": " + e.Text }
+
+// mistakes collects what is wrong with options.
+type mistakes struct{ found []error }
+
+func (m *mistakes) add(option, format string, args ...any) {
+	m.found = append(m.found, &OptionError{Option: option, Text: fmt.Sprintf(format, args...)})
+}
+
+func (m *mistakes) err() error { return errors.Join(m.found...) }

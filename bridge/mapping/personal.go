@@ -10,24 +10,34 @@ import (
 
 // personal is what becomes of personal data.
 type personal struct {
-	salt []byte
-	// shapes say which fields the glossary has, and types what is done to those,
-	// by number of the event type and of the field.
-	shapes *shapes
-	types  []typeRules
-	// What is done to other fields, by name: those of the event itself, of user
-	// and of properties.
-	top, user, properties ruleset
-	// unknown is done to text of fields that the glossary does not have; nil:
-	// nothing.
-	unknown *rule
+	salt   []byte
+	shapes *shapes // number the event types
+	// The rules for the sections of each event type by its number, and of those that the
+	// glossary does not have.
+	types  []sections
+	others sections
+	top    ruleset    // for the event itself
+	named  [2]ruleset // for user and properties, by name alone
 	// Which of the ids that make an identity is dropped.
 	dropUserID, dropExternalID bool
 }
 
-// typeRules are the rules for the fields of one event type, by their number in
-// its shape; nil: the field stays.
-type typeRules struct{ user, properties []*rule }
+// sections are the rules for user and for properties.
+type sections [2]scope
+
+const (
+	inUser = iota
+	inProperties
+)
+
+// scope is the rules for the members of one object.
+type scope struct {
+	known   *table   // fields that the glossary has; nil: of none
+	rules   []*rule  // for those, by number; nil: the field stays
+	named   *ruleset // for others, by name
+	unknown *rule    // for others that hold text; nil: they stay
+	inside  bool     // of a free object, which has no names to know
+}
 
 // ruleset holds rules for the keys of one object.
 type ruleset struct {
@@ -37,10 +47,11 @@ type ruleset struct {
 
 // rule is for one field.
 type rule struct {
-	action Action
-	named  bool     // in Personal.Fields, or a field that every event has
-	id     bool     // of an event or a user: nothing is done to one that is none
-	inner  *ruleset // for what lies inside
+	action  Action
+	named   bool   // in Personal.Fields, or a field that every event has
+	id      bool   // of an event or a user: nothing is done to one that is none
+	section int    // from 1: it is user or properties
+	inner   *scope // for what lies inside of another field
 }
 
 func (s *ruleset) find(key []byte) *rule {
@@ -69,9 +80,9 @@ func newPersonal(o Personal, g *schemas.Glossary, known *shapes, wrong *mistakes
 	for _, name := range []string{"event_type", "id", "time", "user", "properties"} {
 		p.top.rule(name).named = true
 	}
-	p.top.rule("user").inner, p.top.rule("properties").inner = &p.user, &p.properties
+	p.top.rule("user").section, p.top.rule("properties").section = inUser+1, inProperties+1
 	for _, name := range []string{"user_id", "external_user_id", "device_id", "timezone"} {
-		*p.user.rule(name) = rule{action: Keep, named: true, id: isID(name)}
+		*p.named[inUser].rule(name) = rule{action: Keep, named: true, id: isID(name)}
 	}
 	for _, field := range slices.Sorted(maps.Keys(o.Fields)) {
 		p.field(field, o.Fields[field])
@@ -126,19 +137,19 @@ func (p *personal) field(field string, action Action) {
 		*p.top.rule(field) = rule{action: action, named: true, id: true}
 	}
 	if name, ok := strings.CutPrefix(field, "user."); ok {
-		*p.user.rule(name) = rule{action: action, named: true, id: isID(name)}
+		*p.named[inUser].rule(name) = rule{action: action, named: true, id: isID(name)}
 		p.dropUserID = p.dropUserID || action == Drop && field == userID
 		p.dropExternalID = p.dropExternalID || action == Drop && field == externalUserID
 		return
 	}
-	r := p.properties.rule(field)
+	r := p.named[inProperties].rule(field)
 	r.action, r.named = action, true
 	if head, rest, ok := strings.Cut(field, "."); ok {
-		outer := p.properties.rule(head)
+		outer := p.named[inProperties].rule(head)
 		if outer.inner == nil {
-			outer.inner = &ruleset{}
+			outer.inner = &scope{named: &ruleset{}, inside: true}
 		}
-		outer.inner.rule(rest).action = action
+		outer.inner.named.rule(rest).action = action
 	}
 }
 
@@ -153,41 +164,41 @@ func isID(name string) bool {
 // type, those are personal whose names it flags elsewhere, and all that hold
 // text.
 func (p *personal) preset(o Personal, g *schemas.Glossary) {
-	var flagged *rule
+	var flagged, unknown *rule
 	if o.Preset == Drop || o.Preset == Hash {
 		flagged = &rule{action: o.Preset}
 		if o.Unknown != Keep {
-			p.unknown = flagged
+			unknown = flagged
 		}
 	}
-	p.types = make([]typeRules, len(g.Events))
+	for i := range p.others {
+		p.others[i] = scope{named: &p.named[i], unknown: unknown}
+	}
 	personal := make(map[string]bool)
-	rules := func(fields []schemas.Field, named *ruleset) (list []*rule) {
-		for i := range fields {
-			r := named.find([]byte(fields[i].Name))
-			if fields[i].IsPersonal() && !isID(fields[i].Name) {
-				personal[fields[i].Name] = true
-				if flagged != nil && (r == nil || !r.named) {
-					r = flagged
+	for n, e := range g.Events {
+		of, known := p.others, &p.shapes.list[n]
+		of[inUser].known, of[inProperties].known = &known.user, &known.properties
+		for i, fields := range [][]schemas.Field{e.User, e.Properties} {
+			for _, f := range fields {
+				r := p.named[i].find([]byte(f.Name))
+				if f.IsPersonal() && !isID(f.Name) {
+					personal[f.Name] = true
+					if flagged != nil && (r == nil || !r.named) {
+						r = flagged
+					}
 				}
+				of[i].rules = append(of[i].rules, r)
 			}
-			list = append(list, r)
 		}
-		return list
-	}
-	for i := range g.Events {
-		e := &g.Events[i]
-		p.types[i] = typeRules{rules(e.User, &p.user), rules(e.Properties, &p.properties)}
+		p.types = append(p.types, of)
 	}
 	if flagged == nil {
 		return
 	}
 	for name := range personal {
-		for _, set := range []*ruleset{&p.user, &p.properties} {
-			if i := set.names.add(name); i == len(set.rules) {
-				set.rules = append(set.rules, flagged)
-			} else if !set.rules[i].named {
-				set.rules[i] = flagged
+		for i := range p.named {
+			if set := &p.named[i]; !set.rule(name).named {
+				set.rules[set.names.add(name)] = flagged
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -23,6 +25,13 @@ const salt = "pepper"
 func hashed(text string) string {
 	sum := sha256.Sum256([]byte(salt + text))
 	return `"` + hex.EncodeToString(sum[:]) + `"`
+}
+
+// withHashes puts hashes in the place of ⟦texts⟧.
+func withHashes(text string) string {
+	return regexp.MustCompile(`⟦(?s:.*?)⟧`).ReplaceAllStringFunc(text, func(text string) string {
+		return hashed(text[len("⟦") : len(text)-len("⟧")])
+	})
 }
 
 type actions = map[string]mapping.Action
@@ -39,52 +48,20 @@ func rewritten(t *testing.T, preset mapping.Action, fields actions, event string
 // TestPersonalRewrites holds what leaves in webhook mode byte for byte, and what
 // leaves in events mode to the message of those bytes.
 func TestPersonalRewrites(t *testing.T) {
-	drop, hash := actions{"email_address": mapping.Drop, "c": mapping.Drop}, actions{"a": mapping.Hash}
-	properties := func(p string) string { return `{"event_type":"t","properties":` + p + `,"id":"i"}` }
-	for name, tt := range map[string]struct {
-		preset      mapping.Action
-		fields      actions
-		event, want string
-	}{
-		"drop the only one":     {"", drop, properties(`{ "c" : 1 }`), properties(`{ }`)},
-		"drop the first":        {"", drop, properties(`{ "c" : 1 , "x":2}`), properties(`{ "x":2}`)},
-		"drop the last":         {"", drop, properties(`{ "x" : 2 , "c":1 }`), properties(`{ "x" : 2 }`)},
-		"drop one between":      {"", drop, properties(`{"x":1 , "c":2,  "y":3}`), properties(`{"x":1 , "y":3}`)},
-		"drop runs":             {"", drop, properties(`{"c":0,"email_address":1,"x":2,"c":3,"c":[4, {}],"y":{"c":5},"c":"6","email_address":7}`), properties(`{"x":2,"y":{"c":5}}`)},
-		"drop all":              {"", drop, properties(`{"c":0,"email_address":1}`), properties(`{}`)},
-		"drop null":             {"", drop, properties(`{"c":null,"x":null}`), properties(`{"x":null}`)},
-		"escaped keys":          {"", drop, properties(`{"email\u005faddress":1,"\u0063":2,"x\u0063":3}`), properties(`{"x\u0063":3}`)},
-		"duplicates":            {"", drop, `{"properties":{"c":1},"properties":{"c":2,"x":1},"\u0070roperties":{"c":3}}`, `{"properties":{},"properties":{"x":1},"\u0070roperties":{}}`},
-		"at the top":            {"", drop, `{"c":1,"properties.email_address":2,"properties.x":3,"x":4,"user.c":5}`, `{"properties.x":3,"x":4,"user.c":5}`},
-		"not there":             {"", drop, "{ \"properties\" : [{\"c\":1}] , \"user\":{\"c\":1,\n \"x\":2} } ", "{ \"properties\" : [{\"c\":1}] , \"user\":{\"c\":1,\n \"x\":2} } "},
-		"of Braze's own":        {"", actions{"event_type": mapping.Drop, "time": mapping.Drop, "user": mapping.Drop, "properties": mapping.Drop}, `{"event_type":"t","time":1,"user":{"time":1},"properties":{"time":1,"user":2,"properties":3,"event_type":4}}`, `{"event_type":"t","time":1,"user":{"time":1},"properties":{}}`},
-		"hash text":             {"", hash, properties(`{"x" : 1, "a" : "b c" , "y":2}`), properties(`{"x" : 1, "a" : ` + hashed("b c") + ` , "y":2}`)},
-		"hash escapes":          {"", hash, properties(`{"a":"\u00e9\n\"\ud83d\ude00\/","\u0061":"é"}`), properties(`{"a":` + hashed("é\n\"😀/") + `,"\u0061":` + hashed("é") + `}`)},
-		"hash half a pair":      {"", hash, properties(`{"a":"\ud800"}`), properties(`{"a":` + hashed("\xed\xa0\x80") + `}`)},
-		"hash the empty":        {"", hash, properties(`{"a":""}`), properties(`{"a":` + hashed("") + `}`)},
-		"hash numbers":          {"", hash, properties(`{"a":1.50,"a":9007199254740993,"a":true,"a":false}`), properties(`{"a":` + hashed("1.50") + `,"a":` + hashed("9007199254740993") + `,"a":` + hashed("true") + `,"a":` + hashed("false") + `}`)},
-		"hash null":             {"", hash, properties(`{"a":null}`), properties(`{"a":null}`)},
-		"hash objects":          {"", hash, properties(`{"a":{ "b c\" " : [ 1 , "\\" ] },"a":[ ]}`), properties(`{"a":` + hashed(`{"b c\" ":[1,"\\"]}`) + `,"a":` + hashed(`[]`) + `}`)},
-		"hash and drop":         {"", actions{"a": mapping.Hash, "c": mapping.Drop}, properties(`{"c":1,"a":"x","c":2}`), properties(`{"a":` + hashed("x") + `}`)},
-		"nested":                {"", actions{"p.a": mapping.Hash, "p.c": mapping.Drop, "p.q.r": mapping.Drop}, properties(`{"p":{"a":"x","c":1,"q.r":2,"q":{"r":3}},"p.a":"y","a":"z","p":[{"a":1}]}`), properties(`{"p":{"a":` + hashed("x") + `,"q":{"r":3}},"p.a":` + hashed("y") + `,"a":"z","p":[{"a":1}]}`)},
-		"nested in what goes":   {"", actions{"p.a": mapping.Keep, "p": mapping.Drop}, properties(`{"p":{"a":"x"},"p.a":1}`), properties(`{"p.a":1}`)},
-		"ids are left":          {mapping.Hash, nil, `{"id":"i","user":{"user_id":"u","external_user_id":"e","device_id":"d"}}`, `{"id":"i","user":{"user_id":"u","external_user_id":"e","device_id":"d"}}`},
-		"ids that are named":    {"", actions{"id": mapping.Hash, "user.user_id": mapping.Hash, "user.external_user_id": mapping.Hash, "user.device_id": mapping.Drop, "user.timezone": mapping.Hash}, `{"id":"i","user":{"user_id":"u","external_user_id":7,"device_id":"d","timezone":"z","id":"x"},"user.user_id":"v"}`, `{"id":` + hashed("i") + `,"user":{"user_id":` + hashed("u") + `,"external_user_id":` + hashed("7") + `,"timezone":` + hashed("z") + `,"id":"x"},"user.user_id":` + hashed("v") + `}`},
-		"ids that are none":     {"", actions{"id": mapping.Hash, "user.user_id": mapping.Hash, "user.external_user_id": mapping.Hash, "user.device_id": mapping.Hash}, `{"id":" ","user":{"user_id":"","external_user_id":0,"device_id":false}}`, `{"id":" ","user":{"user_id":"","external_user_id":0,"device_id":false}}`},
-		"preset":                {mapping.Drop, nil, `{"event_type":"users.behaviors.CustomEvent","properties":{"email_address":1,"name":"n","custom_properties":{"email_address":"e"}}}`, `{"event_type":"users.behaviors.CustomEvent","properties":{"name":"n","custom_properties":{"email_address":"e"}}}`},
-		"preset, unknown type":  {mapping.Drop, nil, `{"event_type":"new","email_address":0,"user":{"first_name":1,"language":2,"timezone":3},"properties":{"dob":4,"x":5}}`, `{"event_type":"new","user":{"timezone":3},"properties":{"x":5}}`},
-		"preset, unknown field": {mapping.Drop, nil, `{"event_type":"users.messages.email.Open","properties":{"home_city":4,"x":5}}`, `{"event_type":"users.messages.email.Open","properties":{"x":5}}`},
-		"fields win":            {mapping.Drop, actions{"email_address": mapping.Keep, "dob": mapping.Hash}, properties(`{"email_address":"e","dob":"d","gender":"F"}`), properties(`{"email_address":"e","dob":` + hashed("d") + `}`)},
-		"keep":                  {mapping.Keep, actions{"a": mapping.Keep}, properties(`{"email_address":"e" }`), properties(`{"email_address":"e" }`)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := rewritten(t, tt.preset, tt.fields, tt.event)
-			require.Equal(t, tt.want, got)
-			m := newMapper(t, mapping.Options{Personal: mapping.Personal{Preset: tt.preset, Fields: tt.fields, Salt: []byte(salt)}})
-			message := m.Append([]byte("["), []byte(tt.event), "fallback")
-			require.Equal(t, "["+mapped(tt.want), string(message))
+	for _, tt := range casefile.Read(t, "testdata/personal.tsv", 5) {
+		t.Run(tt[0], func(t *testing.T) {
+			preset, fields := mapping.Action(tt[1]), actions{}
+			for rule := range strings.FieldsSeq(tt[2]) {
+				field, action, _ := strings.Cut(rule, "=")
+				fields[field] = mapping.Action(action)
+			}
+			want := withHashes(tt[3])
+			require.Equal(t, want, rewritten(t, preset, fields, tt[4]))
+			m := newMapper(t, mapping.Options{Personal: mapping.Personal{Preset: preset, Fields: fields, Salt: []byte(salt)}})
+			require.Equal(t, "["+mapped(want), string(m.Append([]byte("["), []byte(tt[4]), "fallback")))
 		})
 	}
+	require.Equal(t, `{"a":`+hashed("\xed\xa0\x80")+`}`, rewritten(t, "", actions{"a": mapping.Hash}, `{"a":"\ud800"}`), "half a pair")
 }
 
 // TestPresetOverTheGlossary: of every event type, every field that Braze or this

@@ -15,7 +15,7 @@ func (p *personal) append(dst, event []byte) (out []byte, drifts bool) {
 	w := rewriter{personal: p, dst: dst, event: event}
 	w.whole()
 	if w.late { // what came before the type was taken for that of an unknown one
-		w = rewriter{personal: p, dst: w.dst[:len(dst)], event: event, typed: true, typ: w.typ}
+		w = rewriter{personal: p, dst: w.dst[:len(dst)], event: event, typed: true, again: true, typ: w.typ}
 		w.whole()
 	}
 	return w.dst, w.drifts
@@ -30,18 +30,9 @@ type rewriter struct {
 	typed      bool // typ is known
 	used       bool // a rule that may hang on the type was asked for
 	late       bool // … before the type, or a second one, was met
+	again      bool // it was, so that the type is known from the beginning
 	drifts     bool
 	key        [64]byte
-}
-
-// scope is the rules for one object of the event.
-type scope struct {
-	known   *table   // fields that the glossary has; nil: of none
-	rules   []*rule  // for those, by number
-	named   *ruleset // for others, by name
-	unknown *rule    // for others that hold text
-	top     bool     // of the event itself, see topRule
-	inside  bool     // of a free object, which has no names to know
 }
 
 // find returns the rule for the current member; nil: it stays. The value is
@@ -64,27 +55,17 @@ func holdsText(value []byte) bool {
 	return value[0] == '"' || value[0] == '{' || value[0] == '['
 }
 
-func (w *rewriter) user() scope {
-	s := scope{named: &w.personal.user, unknown: w.unknown}
-	if w.typed && w.typ >= 0 {
-		s.known, s.rules = &w.shapes.list[w.typ].user, w.types[w.typ].user
-	}
+// section returns the rules for user or for properties, which may hang on the type.
+func (w *rewriter) section(n int) *scope {
 	w.used = true
-	return s
-}
-
-func (w *rewriter) properties() scope {
-	s := scope{named: &w.personal.properties, unknown: w.unknown}
 	if w.typed && w.typ >= 0 {
-		s.known, s.rules = &w.shapes.list[w.typ].properties, w.types[w.typ].properties
+		return &w.types[w.typ][n]
 	}
-	w.used = true
-	return s
+	return &w.others[n]
 }
 
 func (w *rewriter) whole() {
-	again := w.typed
-	w.members(currents.Fields(w.event), 0, scope{top: true}, again)
+	w.members(currents.Fields(w.event), 0, nil)
 	w.upTo(len(w.event))
 	w.drifts = w.drifts || !w.typed || w.typ < 0
 }
@@ -103,13 +84,12 @@ func (w *rewriter) topRule(key []byte, f *currents.FieldIterator) *rule {
 		return r
 	}
 	w.drifts = true
-	if rest, ok := bytes.CutPrefix(key, []byte("user.")); ok {
-		s := w.user()
-		r, _ := s.find(rest, f)
-		return r
+	n := inUser
+	rest, ofUser := bytes.CutPrefix(key, []byte("user."))
+	if !ofUser {
+		n, rest = inProperties, bytes.TrimPrefix(key, []byte("properties."))
 	}
-	s := w.properties()
-	r, _ := s.find(bytes.TrimPrefix(key, []byte("properties.")), f)
+	r, _ := w.section(n).find(rest, f)
 	return r
 }
 
@@ -123,15 +103,16 @@ func (w *rewriter) upTo(i int) {
 
 // members goes through the members of an object that starts at index base. Of
 // members that are dropped, the comma and white space before the first one stay
-// where another member follows; else those go. The iterator comes back at its
-// end; by value, as the scope, because by pointer each one would be allocated.
-func (w *rewriter) members(f currents.FieldIterator, base int, in scope, again bool) currents.FieldIterator {
+// where another member follows; else those go. No scope is that of the event itself.
+// The iterator comes back at its end; by value, because by pointer each one would be
+// allocated.
+func (w *rewriter) members(f currents.FieldIterator, base int, in *scope) currents.FieldIterator {
 	last, gap, end := 1, -1, 0 // behind the last one that stayed; where those dropped since start and end
 	for f.Next() {
 		key := f.PlainKey(w.key[:0])
 		var r *rule
-		if in.top {
-			if string(key) == "event_type" && !again {
+		if in == nil {
+			if string(key) == "event_type" && !w.again {
 				w.setType(f.Value())
 			}
 			r = w.topRule(key, &f)
@@ -155,8 +136,12 @@ func (w *rewriter) members(f currents.FieldIterator, base int, in scope, again b
 			w.done = base + value + len(f.Value())
 		default:
 			gap = w.skip(gap, base, start)
-			if r != nil && r.inner != nil {
-				inner := w.members(f.Inner(), base+value, w.inner(r), again)
+			if r != nil && (r.section > 0 || r.inner != nil) {
+				inside := r.inner
+				if r.section > 0 {
+					inside = w.section(r.section - 1)
+				}
+				inner := w.members(f.Inner(), base+value, inside)
 				f.Leave(&inner)
 			}
 		}
@@ -176,17 +161,6 @@ func (w *rewriter) skip(gap, base, start int) int {
 		w.done = base + start
 	}
 	return -1
-}
-
-// inner returns the rules for what lies inside of a member.
-func (w *rewriter) inner(r *rule) scope {
-	switch r.inner {
-	case &w.personal.user:
-		return w.user()
-	case &w.personal.properties:
-		return w.properties()
-	}
-	return scope{named: r.inner, inside: true}
 }
 
 func action(r *rule, f *currents.FieldIterator) Action {

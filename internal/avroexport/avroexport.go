@@ -11,8 +11,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,8 +35,7 @@ const maxOpen = 200
 type Writer struct {
 	dir      string
 	glossary *schemas.Glossary
-	schemas  map[string]string // by event type
-	open     map[string]*part  // by directory
+	open     map[string]*part // by directory
 	parts    int
 	line     []byte // the beginning of a line
 }
@@ -42,7 +44,7 @@ type Writer struct {
 func New(dir string, glossary *schemas.Glossary) *Writer {
 	return &Writer{
 		dir:      filepath.Join(dir, "dataexport.prod-01.S3.integration.mockbraze"),
-		glossary: glossary, schemas: make(map[string]string), open: make(map[string]*part),
+		glossary: glossary, open: make(map[string]*part),
 	}
 }
 
@@ -103,13 +105,9 @@ func (x *Writer) part(name string, at time.Time) (*part, error) {
 	if !ok {
 		return nil, fmt.Errorf("the glossary has no event type %q", name)
 	}
-	schema := x.schemas[name]
-	if schema == "" {
-		var err error
-		if schema, err = avroSchema(typ); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		x.schemas[name] = schema
+	schema, err := avroSchema(typ)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -157,19 +155,16 @@ func avroSchema(t *schemas.EventType) (string, error) {
 		map[string]any{"name": "id", "type": "string"},
 		map[string]any{"name": "time", "type": "long"},
 	}
-	for _, list := range [][]schemas.Field{t.User, t.Properties} {
-		for i := range list {
-			f := &list[i]
-			doc := f.Description
-			if f.PII {
-				doc = "[PII] " + doc
-			}
-			stored := map[string]any{"name": storedName(f), "type": avroType(f), "doc": doc}
-			if !f.Required {
-				stored["type"], stored["default"] = []any{"null", avroType(f)}, nil
-			}
-			fields = append(fields, stored)
+	for _, f := range slices.Concat(t.User, t.Properties) {
+		doc := f.Description
+		if f.PII {
+			doc = "[PII] " + doc
 		}
+		stored := map[string]any{"name": storedName(&f), "type": avroType(&f), "doc": doc}
+		if !f.Required {
+			stored["type"], stored["default"] = []any{"null", avroType(&f)}, nil
+		}
+		fields = append(fields, stored)
 	}
 	text, err := json.Marshal(map[string]any{
 		"type": "record", "namespace": t.Name[:max(dot, 0)], "name": t.Name[dot+1:], "fields": fields,
@@ -200,61 +195,34 @@ type storedEvent struct {
 	User, Properties map[string]json.RawMessage
 }
 
-// record is the flat record of an event.
+// record is the flat record of an event. No type has a field in both of its objects.
 func (s *storedEvent) record(t *schemas.EventType) (map[string]any, error) {
-	record := map[string]any{"id": s.ID, "time": s.Time}
-	for object, list := range map[*map[string]json.RawMessage][]schemas.Field{&s.User: t.User, &s.Properties: t.Properties} {
-		for i := range list {
-			f := &list[i]
-			value, err := storedValue(f, (*object)[f.Name])
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", f.Name, err)
-			}
-			record[storedName(f)] = value
+	record, values := map[string]any{"id": s.ID, "time": s.Time}, map[string]json.RawMessage{}
+	maps.Copy(values, s.Properties)
+	maps.Copy(values, s.User)
+	for _, f := range slices.Concat(t.User, t.Properties) {
+		value, err := storedValue(&f, values[f.Name])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
 		}
+		record[storedName(&f)] = value
 	}
 	return record, nil
 }
 
-// storedValue is a value as the encoder takes it: the branch of a union is named
-// for an optional field, nil is null.
+// storedValue is a value as the encoder takes it; nil is null.
 func storedValue(f *schemas.Field, raw json.RawMessage) (value any, err error) {
-	if raw == nil || string(raw) == "null" {
-		return nil, nil //nolint:nilnil // null is a value
-	}
-	switch f.Type {
-	case "integer":
-		value, err = decoded[int64](raw)
-	case "number":
-		value, err = decoded[float64](raw)
-	case "boolean":
-		value, err = decoded[bool](raw)
-	case "array<string>":
-		var list []*string
-		list, err = decoded[[]*string](raw)
-		items := make([]any, len(list))
-		for i, item := range list {
-			if item != nil {
-				items[i] = map[string]any{"string": *item}
-			}
-		}
-		value = items
-	case "object":
+	switch {
+	case raw == nil || string(raw) == "null":
+	case f.Type == "object":
 		value = string(raw)
+	case f.Type == "integer":
+		value, err = strconv.ParseInt(string(raw), 10, 64)
 	default:
-		value, err = decoded[string](raw)
+		err = json.Unmarshal(raw, &value)
 	}
-	if err != nil || f.Required {
-		return value, err
+	if list, ok := value.([]any); ok && !f.Required { // the encoder finds the branch of a union for plain values only
+		value = map[string]any{"array": list}
 	}
-	branch, isName := avroType(f).(string)
-	if !isName {
-		branch = "array"
-	}
-	return map[string]any{branch: value}, nil
-}
-
-func decoded[T any](raw json.RawMessage) (v T, err error) {
-	err = json.Unmarshal(raw, &v)
-	return v, err
+	return value, err
 }

@@ -1,16 +1,184 @@
 package storageexport
 
 import (
+	"bufio"
+	"bytes"
+	"compress/flate"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
+	"io"
 	"strconv"
 
 	"github.com/hamba/avro/v2"
+	"github.com/hamba/avro/v2/ocf"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
+
+// An Avro object container file is a header, with the schema and the name of the
+// codec, and blocks: a number of records, a length, the records and a marker.
+// https://avro.apache.org/docs/1.12.0/specification/#object-container-files
+// The library's reader takes a file that is cut off for a whole one, and allocates as
+// much memory as a corrupt length says.
+const (
+	magic     = "Obj\x01"
+	maxHeader = 16 << 20
+	maxBlock  = 256 << 20 // compressed or not
+	maxDepth  = 100       // of values
+)
+
+// container reads one file.
+type container struct {
+	in     *bufio.Reader
+	codec  string
+	schema *avro.RecordSchema
+	marker [16]byte
+}
+
+// readAvro visits the records of a container. A block whose content is corrupt is
+// skipped; where its frame is, there is no way to the next one.
+func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) error) error {
+	c := &container{in: in}
+	if err := c.header(); err != nil {
+		return fmt.Errorf("the header of the file: %w", cutOff(err))
+	}
+	typ, err := x.typeOf(TypeOf(path), c.schema.FullName())
+	if err != nil {
+		return err
+	}
+	limits := avro.Config{MaxByteSliceSize: MaxRecord}.Freeze()
+	for number := 0; ; {
+		records, data, err := c.block()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("in a block after record %d: %w", number, err)
+		}
+		data, err = c.uncompress(data)
+		d := &decoder{Reader: avro.NewReader(nil, 0, avro.WithReaderConfig(limits)).Reset(data)}
+		for ; records > 0 && err == nil; records-- {
+			if err = x.fromAvro(d, c.schema); err != nil {
+				break
+			}
+			number++
+			record := x.event(typ)
+			record.Number = number
+			if err := visit(record); err != nil {
+				return err
+			}
+		}
+		if err != nil && records > 0 { // what follows in the block cannot be found
+			lost := Record{Number: number + 1, Type: typ.Name, Lost: int(records), Err: fmt.Errorf("a block of the file is broken: %w", err)}
+			if err := visit(lost); err != nil {
+				return err
+			}
+			number += int(records)
+		}
+	}
+}
+
+// header reads the header.
+func (c *container) header() error {
+	limits := avro.Config{MaxByteSliceSize: maxHeader}.Freeze()
+	whole := &io.LimitedReader{R: c.in, N: maxHeader}
+	in := avro.NewReader(whole, 1, avro.WithReaderConfig(limits)) // a buffer of one byte leaves the blocks unread
+	var h ocf.Header
+	if in.ReadVal(ocf.HeaderSchema, &h); in.Error != nil {
+		return in.Error
+	}
+	c.marker, c.codec = h.Sync, string(h.Meta["avro.codec"])
+	switch c.codec {
+	case "", "null", "deflate", "snappy", "zstandard":
+	default:
+		return fmt.Errorf("the codec %q is not known; null, deflate, snappy and zstandard are", c.codec)
+	}
+	text, ok := h.Meta["avro.schema"]
+	if !ok {
+		return errors.New("the header has no schema")
+	}
+	schema, err := avro.ParseWithCache(string(text), "", &avro.SchemaCache{})
+	if err != nil {
+		return fmt.Errorf("its schema: %w", err)
+	}
+	if c.schema, ok = schema.(*avro.RecordSchema); !ok {
+		return errors.New("its schema is not the schema of a record")
+	}
+	return nil
+}
+
+// block reads the next block, io.EOF for none.
+func (c *container) block() (records int64, data []byte, err error) {
+	if records, err = binary.ReadVarint(c.in); err != nil {
+		return 0, nil, err // io.EOF only before the first byte
+	}
+	size, err := binary.ReadVarint(c.in)
+	if err != nil {
+		return 0, nil, cutOff(err)
+	}
+	if records < 0 || records > maxBlock || size < 0 || size > maxBlock {
+		return 0, nil, fmt.Errorf("%d records in %d bytes", records, size)
+	}
+	var block bytes.Buffer // grows with what is there, whatever size says
+	if _, err := io.CopyN(&block, c.in, size+int64(len(c.marker))); err != nil {
+		return 0, nil, cutOff(err)
+	}
+	data, whole := bytes.CutSuffix(block.Bytes(), c.marker[:])
+	if !whole {
+		return 0, nil, errors.New("its length or its marker is wrong")
+	}
+	return records, data, nil
+}
+
+func cutOff(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the file is cut off within a block")
+	}
+	return err
+}
+
+func (c *container) uncompress(data []byte) ([]byte, error) {
+	switch c.codec {
+	case "deflate":
+		out, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data)), maxBlock+1))
+		if len(out) > maxBlock {
+			err = errors.New("the block is too large")
+		}
+		return out, err
+	case "snappy":
+		if n, err := snappy.DecodedLen(data[:max(0, len(data)-4)]); err != nil || n > maxBlock {
+			return nil, errors.New("the block is broken or too large")
+		}
+		return new(ocf.SnappyCodec).Decode(data)
+	case "zstandard":
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock))
+		if err != nil {
+			return nil, err
+		}
+		defer decoder.Close()
+		return decoder.DecodeAll(data, nil)
+	}
+	return data, nil
+}
+
+// fromAvro takes a record apart.
+func (x *Reader) fromAvro(d *decoder, schema *avro.RecordSchema) error {
+	clear(x.flat)
+	x.line = x.line[:0]
+	for _, f := range schema.Fields() {
+		start := len(x.line)
+		if x.line = d.append(x.line, f.Type()); d.Error != nil {
+			return fmt.Errorf("%s: %w", f.Name(), d.Error)
+		}
+		x.flat[f.Name()] = x.line[start:len(x.line):len(x.line)]
+	}
+	return nil
+}
 
 // decoder writes Avro values as JSON. The library's own decoding into any value
 // trusts the lengths of a corrupt file, and makes maps.
@@ -19,26 +187,15 @@ type decoder struct {
 	depth int
 }
 
-const maxDepth = 100
-
-// errEnd is for a block that ends within a value.
-var errEnd = errors.New("the value goes beyond its block")
-
-func newDecoder() *decoder {
-	limits := avro.Config{MaxByteSliceSize: MaxRecord}.Freeze()
-	return &decoder{Reader: avro.NewReader(nil, 0, avro.WithReaderConfig(limits))}
-}
-
 // append appends the next value of a schema to dst.
 func (d *decoder) append(dst []byte, schema avro.Schema) []byte {
+	if d.depth++; d.depth > maxDepth || len(dst) > 2*MaxRecord {
+		d.ReportError("read", "the record is too large, or nested too deeply")
+	}
+	defer func() { d.depth-- }()
 	if d.Error != nil {
 		return dst
 	}
-	if d.depth++; d.depth > maxDepth {
-		d.ReportError("read", "values are nested too deeply")
-		return dst
-	}
-	defer func() { d.depth-- }()
 	switch s := schema.(type) {
 	case *avro.NullSchema:
 		return append(dst, "null"...)
@@ -89,9 +246,9 @@ func (d *decoder) appendPlain(dst []byte, t avro.Type) []byte {
 	case avro.Long:
 		return strconv.AppendInt(dst, d.ReadLong(), 10)
 	case avro.Float:
-		return appendFloat(dst, float64(d.ReadFloat()), 32)
+		return appendNumber(dst, d.ReadFloat())
 	case avro.Double:
-		return appendFloat(dst, d.ReadDouble(), 64)
+		return appendNumber(dst, d.ReadDouble())
 	case avro.String:
 		return jsonlex.AppendString(dst, d.ReadString())
 	case avro.Bytes:
@@ -108,31 +265,22 @@ func (d *decoder) appendMany(dst []byte, end byte, one func([]byte) []byte) []by
 		if n == 0 {
 			break
 		}
-		for range n {
+		for ; n > 0 && d.Error == nil; n-- {
 			if !first {
 				dst = append(dst, ',')
 			}
 			first = false
-			if dst = one(dst); len(dst) > MaxRecord {
-				d.ReportError("read", "an array is too long")
-			}
-			if d.Error != nil {
-				return dst
-			}
+			dst = one(dst)
 		}
 	}
 	return append(dst, end)
 }
 
-// appendFloat appends a number as encoding/json does: JSON has no NaN and no
-// infinity.
-func appendFloat(dst []byte, f float64, bits int) []byte {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return append(dst, "null"...)
+// appendNumber appends a number; JSON has no NaN and no infinity.
+func appendNumber[T float32 | float64](dst []byte, f T) []byte {
+	text, err := json.Marshal(f)
+	if err != nil {
+		text = []byte("null")
 	}
-	format := byte('f')
-	if size := math.Abs(f); size != 0 && (size < 1e-6 || size >= 1e21) {
-		format = 'e'
-	}
-	return strconv.AppendFloat(dst, f, format, -1, bits)
+	return append(dst, text...)
 }

@@ -11,6 +11,7 @@ package storageexport
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -52,10 +54,10 @@ type Record struct {
 type Reader struct {
 	glossary *schemas.Glossary
 	as       string
-	tables   map[string]*table
 	leftOut  map[LeftOut]int
 	line     []byte
-	parts    parts
+	flat     map[string]json.RawMessage // the record that is being read
+	out      []byte
 }
 
 // LeftOut is a field that was left out of events.
@@ -64,11 +66,11 @@ type LeftOut struct{ Type, Field string }
 // New returns a Reader. asType is the event type of files that do not say theirs;
 // it may be empty. The error is for a type that the glossary does not have.
 func New(g *schemas.Glossary, asType string) (*Reader, error) {
-	x := &Reader{glossary: g, as: asType, tables: map[string]*table{}, leftOut: map[LeftOut]int{}}
+	x := &Reader{glossary: g, as: asType, leftOut: map[LeftOut]int{}, flat: map[string]json.RawMessage{}}
 	if asType == "" {
 		return x, nil
 	}
-	_, err := x.table(asType)
+	_, err := x.typeOf(asType, "")
 	return x, err
 }
 
@@ -147,55 +149,148 @@ func (x *Reader) readLine(in *bufio.Reader) ([]byte, error) {
 // {"string":"…"}, in which Avro's own tools write unions, count as what is in them.
 func (x *Reader) FromJSON(path string, text []byte) Record {
 	record := Record{Lost: 1}
-	var flat map[string]json.RawMessage
-	if err := json.Unmarshal(text, &flat); err != nil {
-		record.Err = fmt.Errorf("no JSON object: %w", err)
+	x.flat = map[string]json.RawMessage{}
+	if record.Err = json.Unmarshal(text, &x.flat); record.Err != nil || x.flat == nil {
+		x.flat, record.Err = map[string]json.RawMessage{}, fmt.Errorf("no JSON object: %w", cmp.Or(record.Err, errors.New("it is null")))
 		return record
 	}
 	name := TypeOf(path)
-	if said := flat["event_type"]; name == "" && said != nil {
+	if said := x.flat["event_type"]; name == "" && said != nil {
 		record.Err = json.Unmarshal(said, &name)
 	}
-	if user := flat["user"]; len(user) > 0 && user[0] == '{' {
+	if user := x.flat["user"]; len(user) > 0 && user[0] == '{' {
 		record.Err = errors.New("an event as Braze posts it, not a record of a storage export; post it to the bridge's /currents")
 	}
 	if record.Err != nil {
 		return record
 	}
-	t, err := x.tableOf(name, "")
+	typ, err := x.typeOf(name, "")
 	if err != nil {
 		record.Err = err
 		return record
 	}
-	delete(flat, "event_type")
-	names := make([]string, 0, len(flat))
-	for name := range flat {
-		names = append(names, name)
+	delete(x.flat, "event_type")
+	for name, raw := range x.flat {
+		x.flat[name] = fromUnion(raw)
 	}
-	slices.Sort(names)
-	x.parts.reset()
-	for _, name := range names {
-		slot := t.slots[name]
-		x.put(t, slot, name, fromUnion(flat[name], slot.kind))
-	}
-	return x.event(t)
+	return x.event(typ)
 }
 
-// unions are the names that a union's member has in Avro's JSON.
-var unions = []string{"string", "int", "long", "float", "double", "boolean", "array", "bytes"}
-
-func fromUnion(raw json.RawMessage, kind kind) json.RawMessage {
-	if len(raw) == 0 || raw[0] != '{' || kind == freeObject && bytes.Count(raw, []byte(`":`)) > 1 {
+func fromUnion(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 || raw[0] != '{' {
 		return raw
 	}
-	var member map[string]json.RawMessage
-	if json.Unmarshal(raw, &member) != nil || len(member) != 1 {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil || len(members) != 1 {
 		return raw
 	}
-	for name, value := range member {
-		if slices.Contains(unions, name) {
+	for name, value := range members {
+		if slices.Contains([]string{"string", "int", "long", "float", "double", "boolean", "array", "bytes"}, name) {
 			return value
 		}
 	}
 	return raw
+}
+
+// typeOf finds the event type of a record: the one in its path or in the record, the
+// one that the name of its schema has without its first name spaces, or the one that
+// New was given.
+func (x *Reader) typeOf(said, schema string) (*schemas.EventType, error) {
+	for name := schema; said == "" && name != ""; _, name, _ = strings.Cut(name, ".") {
+		if typ, ok := x.glossary.Event(name); ok {
+			return typ, nil
+		}
+	}
+	if said = cmp.Or(said, x.as); said == "" {
+		why := "the path has no event_type=…"
+		if schema != "" {
+			why += fmt.Sprintf(", and the glossary has no event type like the schema's name %q", schema)
+		}
+		return nil, errors.New("which event type is this? " + why + "; say it with --as-type")
+	}
+	typ, ok := x.glossary.Event(said)
+	if !ok {
+		return nil, fmt.Errorf("the glossary has no event type %q; where it is a newer type, give a newer glossary with --glossary", said)
+	}
+	return typ, nil
+}
+
+// storedObject is what storage calls custom_properties and purchase_properties, JSON
+// text there.
+const storedObject = "properties"
+
+// take takes a field's value out of the record; nil: it has none.
+func (x *Reader) take(name string) json.RawMessage {
+	value := x.flat[name]
+	delete(x.flat, name)
+	if string(value) == "null" {
+		return nil
+	}
+	return value
+}
+
+// event makes the event of the record, and counts what is left of it.
+func (x *Reader) event(typ *schemas.EventType) (r Record) {
+	r = Record{Type: typ.Name, Lost: 1}
+	id, at := x.take("id"), x.take("time")
+	switch {
+	case len(id) == 0 || id[0] != '"' || string(id) == `""`:
+		r.Err = errors.New("the record has no id")
+	case len(at) == 0:
+		r.Err = errors.New("the record has no time")
+	default:
+		var err error
+		if r.Time, err = strconv.ParseInt(string(at), 10, 64); err != nil {
+			r.Err = fmt.Errorf("time must be seconds since 1970, not %.40s", at)
+		}
+	}
+	x.out = append(append(strconv.AppendQuote(append(x.out[:0], `{"event_type":`...), typ.Name), `,"id":`...), id...)
+	x.members(&r, `,"properties":{`, typ.Properties)
+	x.out = append(append(x.out, `,"time":`...), at...)
+	x.members(&r, `,"user":{`, typ.User)
+	x.out = append(x.out, '}')
+	for name := range x.flat {
+		if x.take(name) != nil {
+			x.leftOut[LeftOut{typ.Name, name}]++
+		}
+	}
+	if r.Err == nil {
+		r.Event = x.out
+	}
+	return r
+}
+
+// members appends the fields that the record has as an object.
+func (x *Reader) members(r *Record, open string, fields []schemas.Field) {
+	x.out = append(x.out, open...)
+	first := len(x.out)
+	for i := range fields {
+		f := &fields[i]
+		var value json.RawMessage
+		if f.Type != "object" {
+			value = x.take(f.Name)
+		} else if value = objectOf(x.take(storedObject)); len(value) > 0 && (value[0] != '{' || !json.Valid(value)) {
+			r.Err = cmp.Or(r.Err, fmt.Errorf("%s: this is not the JSON text of an object", storedObject))
+		}
+		if len(value) == 0 {
+			continue
+		}
+		if len(x.out) > first {
+			x.out = append(x.out, ',')
+		}
+		x.out = append(append(strconv.AppendQuote(x.out, f.Name), ':'), value...)
+	}
+	x.out = append(x.out, '}')
+}
+
+// objectOf returns what is in a string; an object is what it is.
+func objectOf(value json.RawMessage) json.RawMessage {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		value = bytes.TrimSpace([]byte(text))
+	}
+	if string(value) == "null" {
+		return nil
+	}
+	return value
 }

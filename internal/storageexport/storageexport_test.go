@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/avroexport"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
@@ -105,50 +106,30 @@ const open = "users.messages.email.Open"
 
 // TestJSON reads flat records as JSON.
 func TestJSON(t *testing.T) {
-	const flat = `{"id":"a","time":7,"user_id":"u","external_user_id":null,"send_time":12345678901234567890,"campaign_name":"\u0041<","carrier":"x"}`
-	const event = `{"event_type":"users.messages.email.Open","id":"a","properties":{"campaign_name":"\u0041<","send_time":12345678901234567890},"time":7,"user":{"user_id":"u"}}`
-	for name, c := range map[string]struct{ path, as, text, want, wrong string }{
-		"the path says the type":    {path: "x/event_type=" + open + "/date=1/f", text: flat, want: event},
-		"--as-type says it":         {as: open, text: flat, want: event},
-		"the record says it":        {text: `{"event_type":"` + open + `",` + flat[1:], want: event},
-		"Avro's JSON":               {as: open, text: `{"id":"a","time":{"long":7},"user_id":{"string":"u"},"machine_open":{"string":"true"}}`, want: `{"event_type":"users.messages.email.Open","id":"a","properties":{"machine_open":"true"},"time":7,"user":{"user_id":"u"}}`},
-		"free object as text":       {as: "users.behaviors.CustomEvent", text: `{"id":"a","time":7,"properties":" {\"b\":1.50,\"a\":{\"int\":1}}"}`, want: `{"event_type":"users.behaviors.CustomEvent","id":"a","properties":{"custom_properties":{"b":1.50,"a":{"int":1}}},"time":7,"user":{}}`},
-		"free object of a purchase": {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":"{\"b\":1}"}`, want: `{"event_type":"users.behaviors.Purchase","id":"a","properties":{"purchase_properties":{"b":1}},"time":7,"user":{}}`},
-		"no object":                 {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":""}`, want: `{"event_type":"users.behaviors.Purchase","id":"a","properties":{},"time":7,"user":{}}`},
-		"no type is given":          {text: flat, wrong: "say it with --as-type"},
-		"an unknown type":           {path: "event_type=users.fax.Sent", text: flat, wrong: "newer glossary"},
-		"no JSON":                   {as: open, text: `{"id":`, wrong: "no JSON object"},
-		"an array":                  {as: open, text: `[1]`, wrong: "no JSON object"},
-		"no id":                     {as: open, text: `{"time":7}`, wrong: "has no id"},
-		"an id that is a number":    {as: open, text: `{"id":1,"time":7}`, wrong: "has no id"},
-		"no time":                   {as: open, text: `{"id":"a","time":null}`, wrong: "has no time"},
-		"another time":              {as: open, text: `{"id":"a","time":"2026-01-01"}`, wrong: "seconds since 1970"},
-		"a broken free object":      {as: "users.behaviors.Purchase", text: `{"id":"a","time":7,"properties":"{\"b\":"}`, wrong: "not the JSON text of an object"},
-		"an event as HTTP has it":   {text: `{"event_type":"` + open + `","id":"a","time":7,"user":{},"properties":{}}`, wrong: "as Braze posts it"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			x := reader(t, c.as)
+	for _, tt := range casefile.Read(t, "testdata/records.tsv", 6) {
+		t.Run(tt[0], func(t *testing.T) {
+			x := reader(t, tt[2])
 			var zipped bytes.Buffer
 			z := gzip.NewWriter(&zipped)
-			_, err := z.Write([]byte("\n" + c.text + "\r\n\n" + c.text))
+			_, err := z.Write([]byte("\n" + tt[5] + "\r\n\n" + tt[5]))
 			require.NoError(t, err)
 			require.NoError(t, z.Close())
 			records := 0
-			form, err := x.Read(c.path, &zipped, func(r storageexport.Record) error {
+			form, err := x.Read(tt[1], &zipped, func(r storageexport.Record) error {
 				records++
 				require.Equal(t, records, r.Number)
-				if c.wrong != "" {
-					require.ErrorContains(t, r.Err, c.wrong)
+				if tt[3] != "" {
+					require.ErrorContains(t, r.Err, tt[3])
 					return nil
 				}
 				require.NoError(t, r.Err)
-				require.Equal(t, c.want, string(r.Event))
+				require.Equal(t, tt[4], string(r.Event))
 				return nil
 			})
 			require.NoError(t, err)
 			require.Equal(t, storageexport.JSON, form)
 			require.Equal(t, 2, records)
-			if c.want == event {
+			if strings.Contains(tt[5], "carrier") && tt[3] == "" {
 				require.Equal(t, map[storageexport.LeftOut]int{{Type: open, Field: "carrier"}: 2}, x.LeftOut())
 			}
 		})
@@ -216,7 +197,8 @@ func TestBrokenAvro(t *testing.T) {
 			require.ErrorContains(t, err, "cut off")
 			require.Len(t, good, 20)
 
-			// The second block: its length, its marker, and its content.
+			// The second block: its length, its marker, and its content. Where the next
+			// block begins is known in the last case only.
 			first := bytes.Index(text, marker) + 16
 			second := first + bytes.Index(text[first:], marker) + 16
 			third := second + bytes.Index(text[second:], marker)
@@ -226,12 +208,14 @@ func TestBrokenAvro(t *testing.T) {
 					broken[at+i] ^= 0xff
 				}
 				good, lost, err = read(t, x, broken)
-				require.NoError(t, err, name)
-				require.Contains(t, good, 1, name)
-				require.NotZero(t, lost, name)
-				if name != "marker" { // then the third block's is the next
-					require.GreaterOrEqual(t, len(good), 20, "%s: the third block is read", name)
+				if name != "content" {
+					require.ErrorContains(t, err, "in a block after record 10", name)
+					require.Len(t, good, 10, name)
+					continue
 				}
+				require.NoError(t, err)
+				require.NotZero(t, lost)
+				require.GreaterOrEqual(t, len(good), 20, "the third block is read")
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 package bytecheck
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,39 +18,5 @@ func TestCompileRefusesWhatACheckerDoesNotKnow(t *testing.T) {
 	} {
 		_, err := Compile([]byte(schema))
 		require.Error(t, err, schema)
-	}
-}
-
-func TestDepth(t *testing.T) {
-	var x Index
-	for _, pair := range [][2]string{{"[", "]"}, {`{"a":`, "}"}} {
-		deep := func(n int) []byte {
-			return []byte(strings.Repeat(pair[0], n) + "[]" + strings.Repeat(pair[1], n))
-		}
-		require.True(t, x.Read(deep(MaxDepth-1)))
-		require.False(t, x.Read(deep(MaxDepth)))
-		require.False(t, x.Read(deep(1_000_000)))
-	}
-}
-
-func TestCheckAllListsUnknownMembers(t *testing.T) {
-	checker, err := Compile([]byte(`{"properties":{"a":{"type":"object","properties":{"b":{}}},"c":{}}}`))
-	require.NoError(t, err)
-	var x Index
-	for document, want := range map[string]string{
-		`{"a":{"b":1},"c":{"d":1}}`:               "",
-		`{"x":1,"a":{"y/z":1,"b":1},"c":{"z":1}}`: "/x=number 1 /a/y~1z=number 1",
-		`{"a":{"y":1},"a":{"b":1}}`:               "",
-		`{"x":1,"x":2,"\u0061":{"y\u0021":3}}`:    "/x=number 1 /x=number 2 /a/y!=number 3",
-		`{"c":null}`:                              "",
-	} {
-		require.True(t, x.Read([]byte(document)))
-		found, unknown := checker.CheckAll(&x)
-		require.Empty(t, found, document)
-		var got []string
-		for _, u := range unknown {
-			got = append(got, u.Path+"="+u.Detail)
-		}
-		require.Equal(t, want, strings.Join(got, " "), document)
 	}
 }

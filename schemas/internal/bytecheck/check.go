@@ -3,6 +3,7 @@ package bytecheck
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,21 +19,69 @@ type Finding struct {
 	Detail string // what was expected and what was there
 }
 
-// Check says where a document breaks the schema, sorted by path.
-func (c *Checker) Check(x *Index) []Finding {
-	found, _ := c.check(walk{x: x})
-	return found
+// maxDepth is how deep arrays and objects may be nested; what is deeper counts as
+// broken. It is the limit of encoding/json.
+const maxDepth = 10000
+
+// Read returns the value of a document, without the white space around it, and where
+// that is an object, its member of a name: the last one, if the name comes twice. It is
+// not ok where the text is not one JSON document as encoding/json reads it.
+func Read(document, name string) (value, member string, ok bool) {
+	w := jsonlex.Walker{Text: document}
+	start := jsonlex.Space(document, 0)
+	var end int
+	if start < len(document) && document[start] == '{' {
+		end = w.Members(start, 0, func(quoted string, at int) int {
+			end := w.Value(at, 1)
+			if end != jsonlex.Bad && jsonlex.Text(quoted) == name {
+				member = document[at:end]
+			}
+			return end
+		})
+	} else {
+		end = w.Value(start, 0)
+	}
+	if end == jsonlex.Bad || jsonlex.Space(document, end) < len(document) || w.Deepest > maxDepth {
+		return "", "", false
+	}
+	return document[start:end], member, true
 }
 
-// CheckAll is Check, and lists the members that the schema does not name, of the
-// objects of which it names some. The details of these are what was there. Where an
-// object has a name twice, both are listed, in their order.
-func (c *Checker) CheckAll(x *Index) (found, unknown []Finding) {
-	return c.check(walk{x: x, all: true})
+// members goes over the names and values of an object, in order.
+func members(object string) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		w := jsonlex.Walker{Text: object}
+		w.Members(0, 0, func(quoted string, start int) int {
+			end := w.Value(start, 0)
+			if !yield(jsonlex.Text(quoted), object[start:end]) {
+				return jsonlex.Bad
+			}
+			return end
+		})
+	}
 }
 
-func (c *Checker) check(w walk) (found, unknown []Finding) {
-	w.value(c, 0)
+// items goes over the items of an array, in order.
+func items(array string) iter.Seq[string] {
+	return func(yield func(item string) bool) {
+		w := jsonlex.Walker{Text: array}
+		w.Array(0, 0, func(start int) int {
+			end := w.Value(start, 0)
+			if !yield(array[start:end]) {
+				return jsonlex.Bad
+			}
+			return end
+		})
+	}
+}
+
+// Check says where a document's value breaks the schema, sorted by path, and with all
+// lists the members that the schema does not name, of the objects of which it names
+// some. The details of these are what was there. Where an object has a name twice, both
+// are listed, in their order.
+func (c *Checker) Check(value string, all bool) (found, unknown []Finding) {
+	w := walk{all: all}
+	w.value(c, value)
 	slices.SortFunc(w.found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
 	})
@@ -41,7 +90,6 @@ func (c *Checker) check(w walk) (found, unknown []Finding) {
 
 // walk goes over a value and its schema together.
 type walk struct {
-	x       *Index
 	all     bool     // list unknown members too
 	path    []string // names of members, and numbers of items, down to the place
 	found   []Finding
@@ -67,103 +115,111 @@ func (w *walk) within(name string, do func()) {
 	w.path = w.path[:len(w.path)-1]
 }
 
-func (w *walk) value(c *Checker, at Node) {
-	kind := w.x.Kind(at)
-	if c.types != 0 && !c.typed(w.x, at, kind) {
-		w.say("type", c.types.String(), w.x.Short(at))
+func (w *walk) value(c *Checker, value string) {
+	kind := kindOf(value)
+	if c.types != nil && !slices.Contains(c.types, kind) && (kind != "number" || !slices.Contains(c.types, "integer") || !integer(value)) {
+		w.say("type", strings.Join(c.types, " or "), Short(value))
 		return
 	}
 	switch {
-	case kind == Object && c.members != nil:
-		w.object(c.members, at)
-	case kind == Array && c.items != nil:
-		for i, item := range w.x.Items(at) {
+	case kind == "object" && c.members != nil:
+		w.object(c.members, value)
+	case kind == "array" && c.items != nil:
+		i := 0
+		for item := range items(value) {
 			w.within(strconv.Itoa(i), func() { w.value(c.items, item) })
+			i++
 		}
-	case kind == String:
-		w.text(c, at)
+	case kind == "string":
+		w.text(c, value)
 	}
-	if c.constants != nil && (kind != String || !slices.Contains(c.constants, string(w.x.Text(at)))) {
+	if c.constants != nil && (kind != "string" || !slices.Contains(c.constants, jsonlex.Text(value))) {
 		rule, allowed := "const", strconv.Quote(c.constants[0])
 		if c.listed {
 			rule, allowed = "enum", "one of "+strings.ReplaceAll(strings.Trim(fmt.Sprintf("%q", c.constants), "[]"), `" "`, `", "`)
 		}
-		w.say(rule, allowed, w.x.Short(at))
+		w.say(rule, allowed, Short(value))
 	}
-	if len(c.any) > 0 && !slices.ContainsFunc(c.any, func(each *Checker) bool { return w.fits(each, at) }) {
+	if len(c.any) > 0 && !slices.ContainsFunc(c.any, func(each *Checker) bool { return w.fits(each, value) }) {
 		// The schemas of this project ask for nothing else with it.
 		w.say("anyOf", "a userId or an anonymousId that is neither null nor blank", "neither")
 	}
 }
 
-func (w *walk) fits(c *Checker, at Node) bool {
+func (w *walk) fits(c *Checker, value string) bool {
 	before := len(w.found)
-	w.value(c, at)
+	w.value(c, value)
 	fits := len(w.found) == before
 	w.found = w.found[:before]
 	return fits
 }
 
-// object first finds the values of the members that have a name in the list: of
-// a name given twice the last one counts. The whole document is the value of no
-// member, so that 0 says that there is none.
-func (w *walk) object(m *members, at Node) {
-	x := w.x
-	first := len(x.slots)
-	x.slots = slices.Grow(x.slots, len(m.list))[:first+len(m.list)]
-	clear(x.slots[first:])
-	for key, value := range x.Members(at) {
-		name := x.Text(key)
-		if place, ok := m.places[string(name)]; ok {
-			x.slots[first+place] = value
+// object first finds the values of the members that have a name in the list: of a name
+// given twice the last one counts.
+func (w *walk) object(m *membersOf, object string) {
+	values := make([]string, len(m.list))
+	for name, value := range members(object) {
+		if place, ok := m.places[name]; ok {
+			values[place] = value
 		} else if w.all {
-			w.within(string(name), func() { w.unknown = append(w.unknown, Finding{Path: w.here(), Detail: x.Short(value)}) })
+			w.within(name, func() { w.unknown = append(w.unknown, Finding{Path: w.here(), Detail: Short(value)}) })
 		}
 	}
 	for _, place := range m.required {
-		if x.slots[first+place] == 0 {
+		if values[place] == "" {
 			w.within(m.list[place].name, func() { w.say("required", "a value", "none") })
 		}
 	}
 	for place, of := range m.list {
-		if value := x.slots[first+place]; value != 0 && of.schema != nil {
+		if value := values[place]; value != "" && of.schema != nil {
 			w.within(of.name, func() { w.value(of.schema, value) })
 		}
 	}
-	x.slots = x.slots[:first]
 }
 
 // text names the formats and patterns of this project's schemas in words.
-func (w *walk) text(c *Checker, at Node) {
-	if c.nonEmpty && len(w.x.Raw(at)) == len(`""`) {
-		w.say("minLength", "text that is not empty", w.x.Short(at))
+func (w *walk) text(c *Checker, value string) {
+	if c.nonEmpty && value == `""` {
+		w.say("minLength", "text that is not empty", Short(value))
 	}
-	matches := c.pattern == nil || c.pattern.Match(w.x.Text(at))
+	matches := c.pattern == nil || c.pattern.MatchString(jsonlex.Text(value))
 	switch {
-	case c.time && (!matches || !isTime(w.x.Text(at))):
-		w.say("format", "an RFC 3339 time with a zone", w.x.Short(at))
+	case c.time && (!matches || !isTime(jsonlex.Text(value))):
+		w.say("format", "an RFC 3339 time with a zone", Short(value))
 	case !matches && !c.time:
-		w.say("pattern", "more than white space", w.x.Short(at))
+		w.say("pattern", "more than white space", Short(value))
 	}
 }
 
-func (c *Checker) typed(x *Index, at Node, kind Kind) bool {
-	of := [...]types{Null: typeNull, Boolean: typeBoolean, Number: typeNumber, String: typeString, Object: typeObject, Array: typeArray}[kind]
-	return c.types&of != 0 || kind == Number && c.types&typeInteger != 0 && x.integer(at)
+func isTime(text string) bool {
+	var t time.Time
+	return t.UnmarshalText([]byte(text)) == nil
 }
 
-func isTime(text []byte) bool {
-	var t time.Time
-	return t.UnmarshalText(text) == nil
+// kindOf names the kind of a value as schemas do.
+func kindOf(value string) string {
+	switch value[0] {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "boolean"
+	case '"':
+		return "string"
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	}
+	return "number"
 }
 
 // integer says whether a number is whole; 1.0 and 1e2 are. It reads the digits:
 // as a fraction of big integers 1e999999 would cost 50 ms.
-func (x *Index) integer(n Node) bool {
-	if x.nodes[n].flags&jsonlex.Fraction == 0 {
+func integer(number string) bool {
+	if !strings.ContainsAny(number, ".eE") {
 		return true
 	}
-	digits, power, _ := strings.Cut(strings.ToLower(string(x.Raw(n))), "e")
+	digits, power, _ := strings.Cut(strings.ToLower(number), "e")
 	exponent, _ := strconv.Atoi(power) // one that fits no int is the nearest, none is 0
 	whole, fraction, _ := strings.Cut(strings.TrimPrefix(digits, "-"), ".")
 	if fraction = strings.TrimRight(fraction, "0"); fraction != "" {
@@ -173,37 +229,35 @@ func (x *Index) integer(n Node) bool {
 	return significant == "" || len(whole)-len(significant) >= -exponent
 }
 
-// Short describes a value for a finding: its kind and, where it is small, the
-// value itself.
-func (x *Index) Short(n Node) string {
+// Short describes a value for a finding: its kind and, where it is small, the value
+// itself.
+func Short(value string) string {
 	const limit = 48
-	count := 0
-	switch x.Kind(n) {
-	case Null:
-		return "null"
-	case Boolean:
-		return "boolean " + string(x.Raw(n))
-	case Number:
-		text := string(x.Raw(n))
-		if len(text) > limit {
-			text = text[:limit] + "…"
-		}
-		return "number " + text
-	case String:
-		text := x.Text(n)
-		if runes := []rune(string(text)); len(runes) > limit {
+	switch kind := kindOf(value); kind {
+	case "null":
+		return kind
+	case "string":
+		text := jsonlex.Text(value)
+		if runes := []rune(text); len(runes) > limit {
 			return "string " + strconv.Quote(string(runes[:limit])) + "…"
 		}
-		return "string " + strconv.Quote(string(text))
-	case Array:
-		for range x.Items(n) {
+		return "string " + strconv.Quote(text)
+	case "array":
+		count := 0
+		for range items(value) {
 			count++
 		}
 		return fmt.Sprintf("an array of %d", count)
+	case "object":
+		names := map[string]bool{}
+		for name := range members(value) {
+			names[name] = true
+		}
+		return fmt.Sprintf("an object of %d", len(names))
+	default:
+		if len(value) > limit {
+			value = value[:limit] + "…"
+		}
+		return kind + " " + value
 	}
-	names := map[string]bool{}
-	for key := range x.Members(n) {
-		names[string(x.Text(key))] = true
-	}
-	return fmt.Sprintf("an object of %d", len(names))
 }

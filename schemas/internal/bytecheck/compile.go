@@ -1,7 +1,6 @@
 // Package bytecheck holds JSON text against a JSON Schema (draft 7) without
-// decoding it. An Index says where each value of a text lies, in one list that
-// is used again for the next text; a Checker, compiled from a schema, reads the
-// bytes in those places. A valid document costs next to no allocation.
+// decoding it: a Checker, compiled from a schema, goes over the text. A valid document
+// costs next to no allocation.
 //
 // A Checker knows the keywords that the schemas of this project use; Compile
 // refuses a schema with others. Tests hold it against a library.
@@ -16,22 +15,21 @@ import (
 	"strings"
 )
 
-// Checker is a compiled schema. It is not changed by use and may be shared,
-// each goroutine with an Index of its own.
+// Checker is a compiled schema. It is not changed by use and may be shared.
 type Checker struct {
-	types     types    // 0: any
+	types     types
 	constants []string // const, and enum; none: any value
 	listed    bool     // they are those of enum
 	nonEmpty  bool
 	pattern   *regexp.Regexp // nil for none
 	time      bool           // the format is date-time
-	members   *members       // nil where the schema names none
+	members   *membersOf     // nil where the schema names none
 	items     *Checker
 	any       []*Checker
 }
 
-// members is what a schema says of an object's members by name.
-type members struct {
+// membersOf is what a schema says of an object's members by name.
+type membersOf struct {
 	list     []member
 	places   map[string]int // in list, by name
 	required []int          // places in list
@@ -115,7 +113,7 @@ func (c *Checker) addMembers(s *schema, definitions map[string]*schema) error {
 	if s.Properties == nil && s.Required == nil {
 		return nil
 	}
-	c.members = &members{places: map[string]int{}}
+	c.members = &membersOf{places: map[string]int{}}
 	for name, each := range s.Properties {
 		inner, err := each.compile(definitions)
 		if err != nil {
@@ -130,7 +128,7 @@ func (c *Checker) addMembers(s *schema, definitions map[string]*schema) error {
 }
 
 // place returns the place of a name, which is made where it is new.
-func (m *members) place(name string) int {
+func (m *membersOf) place(name string) int {
 	place, ok := m.places[name]
 	if !ok {
 		place = len(m.list)
@@ -140,52 +138,21 @@ func (m *members) place(name string) int {
 	return place
 }
 
-// types is a set of JSON types.
-type types uint8
-
-const (
-	typeBoolean types = 1 << iota
-	typeNumber
-	typeInteger
-	typeString
-	typeObject
-	typeArray
-	typeNull
-)
-
-// typeNames are their names, in the same order.
-var typeNames = [...]string{"boolean", "number", "integer", "string", "object", "array", "null"}
+// types are names of JSON types; none: any.
+type types []string
 
 // UnmarshalJSON implements json.Unmarshaler: one name, or a list of them.
 func (t *types) UnmarshalJSON(text []byte) error {
-	var names []string
 	if text[0] != '[' {
 		text = slices.Concat([]byte("["), text, []byte("]"))
 	}
-	if err := json.Unmarshal(text, &names); err != nil {
-		return err
-	}
+	var names []string
+	err := json.Unmarshal(text, &names)
 	for _, name := range names {
-		bit := slices.Index(typeNames[:], name)
-		if bit < 0 {
+		if !slices.Contains([]string{"null", "boolean", "number", "integer", "string", "object", "array"}, name) {
 			return fmt.Errorf("unknown type %q", name)
 		}
-		*t |= 1 << bit
 	}
-	return nil
-}
-
-// String lists the types as a sentence does, null last.
-func (t types) String() string {
-	var words []string
-	for i, name := range typeNames {
-		if t&(1<<i) != 0 {
-			words = append(words, name)
-		}
-	}
-	last := len(words) - 1
-	if last < 1 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:last], ", ") + " or " + words[last]
+	*t = names
+	return err
 }
