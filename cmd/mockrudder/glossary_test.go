@@ -55,7 +55,7 @@ func TestGlossaryCommands(t *testing.T) {
 
 	out, code, _ = command(t, "", "glossary", "diff", page)
 	require.Equal(t, 2, code)
-	require.Equal(t, "type added       users.messages.fax.Send: 3 fields  (page.md:4)\n1 difference from schema version 12 (2026-09-02), 102 current event types; 1 event type in 1 page, 0 samples\n", out)
+	require.Equal(t, "type added       users.messages.fax.Send: 3 fields  (page.md:4)\n1 difference from schema version 12 (2026-09-02), 102 current event types; 1 event type in 1 page, 0 samples, 0 Avro files\n", out)
 	_, code, err = command(t, "", "glossary", "diff", filepath.Join(dir, "missing"))
 	require.Equal(t, 1, code)
 	require.ErrorIs(t, err, os.ErrNotExist)
