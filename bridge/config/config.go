@@ -29,8 +29,8 @@ import (
 //	short    of a map: the key that a single value in its place stands for
 //	flag     "-": it has no flag and no variable
 //	flat     "-": it cannot stand at the top of a file without a list of connectors
-//	change   what it takes to change it, an Effect; the default is Reload, and
-//	         NewSender for a connector
+//	change   what it takes to change it, an Effect; the default is that of the
+//	         struct around it, and NewSender for a connector
 //	value    what stands for the value in --help
 //	unset    what holds where there is no default, for the table
 //	help     one or two sentences; words in 'single quotes' are code
@@ -38,8 +38,8 @@ type Config struct {
 	Listen     string   `key:"listen" default:"127.0.0.1:8080" change:"restart" value:"ADDRESS" help:"address that Braze posts to"`
 	TLS        TLS      `key:"tls" change:"restart"`
 	Admin      string   `key:"admin" default:"127.0.0.1:9090" change:"restart" value:"ADDRESS" help:"address of the operator's page, status, health, metrics and the commands that ask a running bridge"`
-	AdminToken string   `key:"admin_token" secret:"file" unset:"none" value:"TOKEN" help:"token that everything on the admin address needs, as a bearer token or by a login on the page, except '/livez' and '/readyz'. Set it where the address is not on loopback"`
-	AdminHosts []string `key:"admin_hosts" unset:"none" value:"NAMES" help:"names that the admin address answers to without a token, beside IP addresses, 'localhost' and names without a dot; '.example.com' stands for all below it"`
+	AdminToken string   `key:"admin_token" secret:"file" change:"reload" unset:"none" value:"TOKEN" help:"token that everything on the admin address needs, as a bearer token or by a login on the page, except '/livez' and '/readyz'. Set it where the address is not on loopback"`
+	AdminHosts []string `key:"admin_hosts" change:"reload" unset:"none" value:"NAMES" help:"names that the admin address answers to without a token, beside IP addresses, 'localhost' and names without a dot; '.example.com' stands for all below it"`
 	DataDir    string   `key:"data_dir" default:"./data" change:"restart" value:"DIRECTORY" help:"directory that keeps the events, on a local disk; one process at a time. Not used where every queue is on PostgreSQL"`
 	Queue      Queue    `key:"queue" short:"url" change:"restart"`
 	// AppendTimeout bounds the wait for the commit of a batch.
@@ -56,7 +56,7 @@ type Config struct {
 	Grace          time.Duration `key:"grace" default:"15s" min:"0s" max:"1h" change:"restart" help:"how long requests and deliveries in flight may take once the bridge gets SIGTERM"`
 	Log            Log           `key:"log" change:"restart"`
 	// Open is for connectors that say nothing themselves and have no token.
-	Open       bool        `key:"open" default:"false" help:"connectors without a token take events from anyone"`
+	Open       bool        `key:"open" default:"false" change:"reload" help:"connectors without a token take events from anyone"`
 	Connectors []Connector `key:"connectors" flag:"-"`
 }
 

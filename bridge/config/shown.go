@@ -19,31 +19,26 @@ func (c Config) Shown() []Shown { return shown(reflect.ValueOf(c), reflect.Value
 
 // Shown lists the settings of the connector.
 func (c Connector) Shown() []Shown {
-	return shown(reflect.ValueOf(c), reflect.ValueOf(DefaultConnector()), "")
-}
-
-func shown(v, unset reflect.Value, prefix string) (list []Shown) {
-	for _, f := range fieldsOf(v.Type()) {
-		is, was, key := v.Field(f.index), unset.Field(f.index), strings.TrimSuffix(prefix+f.key, ".*")
-		if is.Kind() == reflect.Pointer { // a queue of the connector's own
-			if is.IsNil() {
-				continue
-			}
-			is, was = is.Elem(), reflect.Zero(is.Type().Elem())
-		}
-		switch {
-		case is.Type() == reflect.TypeFor[[]Connector]():
-		case is.Kind() == reflect.Struct:
-			list = append(list, shown(is, was, key+".")...)
-		default:
-			list = append(list, Shown{key, f.shownValue(is), reflect.DeepEqual(is.Interface(), was.Interface())})
-		}
+	list := shown(reflect.ValueOf(c), reflect.ValueOf(DefaultConnector()), "")
+	if c.Queue != nil {
+		list = append(list, shown(reflect.ValueOf(*c.Queue), reflect.ValueOf(Queue{}), "queue.")...)
 	}
 	return list
 }
 
-func (f field) shownValue(v reflect.Value) string {
-	secret := f.get("secret") != ""
+func shown(v, unset reflect.Value, prefix string) (list []Shown) {
+	was := leaves(unset)
+	for i, is := range leaves(v) {
+		if is.value.Kind() == reflect.Pointer { // a queue of the connector's own
+			continue
+		}
+		list = append(list, Shown{prefix + strings.TrimSuffix(is.path, ".*"), is.shown(), reflect.DeepEqual(is.value.Interface(), was[i].value.Interface())})
+	}
+	return list
+}
+
+func (l leaf) shown() string {
+	v, secret := l.value, l.Get("secret") != ""
 	switch {
 	case secret && v.IsZero():
 		return "not set"
@@ -51,18 +46,19 @@ func (f field) shownValue(v reflect.Value) string {
 		return fmt.Sprintf("%d set", v.Len())
 	case secret:
 		return "set"
-	case v.IsZero() && f.get("zero") != "":
-		return write(v) + ": " + f.get("zero")
-	case v.IsZero() && f.get("unset") != "":
-		return quoted.ReplaceAllString(f.get("unset"), "$1$2")
+	case v.IsZero() && l.Get("zero") != "":
+		return write(v) + ": " + l.Get("zero")
+	case v.IsZero() && l.Get("unset") != "":
+		return quoted.ReplaceAllString(l.Get("unset"), "$1$2")
 	case v.Kind() == reflect.Slice:
 		return strings.Join(v.Interface().([]string), ", ")
 	case v.Kind() == reflect.Map:
 		var parts []string
-		for entries := v.MapRange(); entries.Next(); {
-			parts = append(parts, fmt.Sprintf("%v: %v", entries.Key(), entries.Value()))
+		for key, value := range v.Seq2() {
+			parts = append(parts, fmt.Sprintf("%v: %v", key, value))
 		}
-		return strings.Join(slices.Sorted(slices.Values(parts)), ", ")
+		slices.Sort(parts)
+		return strings.Join(parts, ", ")
 	}
 	// The parameters of PostgreSQL's URL can hold the password of a key.
 	text, _, _ := strings.Cut(write(v), "?")
