@@ -23,12 +23,19 @@ import (
 
 // client makes cmd a command that asks a running bridge.
 func client(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().SortFlags = false
-	cmd.Flags().String("admin", config.Default().Admin, "`ADDRESS` of the bridge's admin side")
-	cmd.Flags().String("admin-token", "", "`TOKEN` that the admin side needs, where it needs one")
-	cmd.Flags().String("admin-token-file", "", "`FILE` that holds it")
-	cmd.Flags().Bool("json", false, "print JSON")
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return bindClient(cmd.Flags()) }
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.String("admin", config.Default().Admin, "`ADDRESS` of the bridge's admin side")
+	fs.String("admin-token", "", "`TOKEN` that the admin side needs, where it needs one")
+	fs.String("admin-token-file", "", "`FILE` that holds it")
+	fs.Bool("json", false, "print JSON")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		token, file := fs.Lookup("admin-token"), fs.Lookup("admin-token-file")
+		if token.Changed || file.Changed { // it takes the place of one in the environment, however that is given
+			token.Changed, file.Changed = true, true
+		}
+		return cli.BindEnv("BRIDGE", fs)
+	}
 	return cmd
 }
 
@@ -37,26 +44,6 @@ func client(cmd *cobra.Command) *cobra.Command {
 func connectorClient(cmd *cobra.Command) *cobra.Command {
 	client(cmd).Flags().String("connector", "", "`NAME` of the one connector that is meant (default all)")
 	return cmd
-}
-
-// bindClient sets flags from the environment. A token on the command line takes
-// the place of one in the environment, however that is given.
-func bindClient(fs *pflag.FlagSet) error {
-	other := ""
-	switch {
-	case fs.Changed("admin-token"):
-		other = "admin-token-file"
-	case fs.Changed("admin-token-file"):
-		other = "admin-token"
-	}
-	given := other != "" && fs.Changed(other)
-	if err := cli.BindEnv("BRIDGE", fs); err != nil {
-		return err
-	}
-	if other != "" && !given {
-		return fs.Set(other, "")
-	}
-	return nil
 }
 
 // apiOf is the admin side of the bridge that a command names.
@@ -81,21 +68,21 @@ func apiOf(cmd *cobra.Command) (jsoncall.API, error) {
 const brief = time.Minute
 
 // ask gets a path of the admin side.
-func ask(ctx context.Context, cmd *cobra.Command, path string, query url.Values, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, brief)
+func ask(cmd *cobra.Command, path string, query url.Values, into any) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), brief)
 	defer cancel()
 	return call(ctx, cmd, http.MethodGet, path+"?"+query.Encode(), nil, into)
 }
 
-// call makes a request to the admin side, with form in its body.
-func call(ctx context.Context, cmd *cobra.Command, method, path string, form url.Values, into any) error {
+// order posts a form to a path of the admin side. It waits for as long as that takes.
+func order(cmd *cobra.Command, path string, form url.Values, into any) error {
+	return call(cmd.Context(), cmd, http.MethodPost, path, form, into)
+}
+
+func call(ctx context.Context, cmd *cobra.Command, method, path string, body, into any) error {
 	api, err := apiOf(cmd)
 	if err != nil {
 		return err
-	}
-	var body any
-	if form != nil {
-		body = form
 	}
 	return explained(api, api.Do(ctx, method, path, body, into))
 }
@@ -111,21 +98,38 @@ func explained(api jsoncall.API, err error) error {
 	return err
 }
 
-// show gets a path and prints the answer: as JSON where the command says so.
-func show[T any](cmd *cobra.Command, path string, query url.Values, write func(io.Writer, T)) error {
-	var answer T
-	if err := ask(cmd.Context(), cmd, path, query, &answer); err != nil {
-		return err
+// showing has cmd get a path, with its flags as parameters, and print the answer. Its
+// arguments replace the stars of the path.
+func showing[T any](cmd *cobra.Command, path string, write func(io.Writer, T)) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		asked := path
+		for _, arg := range args {
+			asked = strings.Replace(asked, "*", url.PathEscape(arg), 1)
+		}
+		var answer T
+		if err := ask(cmd, asked, given(cmd), &answer); err != nil {
+			return err
+		}
+		return printed(cmd, answer, write)
 	}
-	return printed(cmd, answer, write)
+	return cmd
 }
 
-// order posts a form and prints the answer. It waits for as long as that takes.
-func order[T any](cmd *cobra.Command, path string, form url.Values, write func(io.Writer, T)) (answer T, err error) {
-	if err := call(cmd.Context(), cmd, http.MethodPost, path, form, &answer); err != nil {
-		return answer, err
+// ordering has cmd post its flags and arguments, which are called names, to a path,
+// and print the answer. All arguments beyond names have the last name.
+func ordering[T any](cmd *cobra.Command, path string, write func(io.Writer, T), names ...string) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		form := given(cmd)
+		for i, arg := range args {
+			form.Add(names[min(i, len(names)-1)], arg)
+		}
+		var answer T
+		if err := order(cmd, path, form, &answer); err != nil {
+			return err
+		}
+		return printed(cmd, answer, write)
 	}
-	return answer, printed(cmd, answer, write)
+	return cmd
 }
 
 func printed[T any](cmd *cobra.Command, answer T, write func(io.Writer, T)) error {
@@ -144,13 +148,16 @@ func flag(cmd *cobra.Command, name string) string {
 	return value
 }
 
-// given puts what a command says of these flags into a query.
-func given(cmd *cobra.Command, names ...string) url.Values {
-	query := url.Values{}
-	for _, name := range names {
-		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
-			query.Set(strings.ReplaceAll(name, "-", "_"), f.Value.String())
+// given are the flags that a command was given, but those of every client.
+func given(cmd *cobra.Command) url.Values {
+	form := url.Values{}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		ofClient := f.Name == "json" || strings.HasPrefix(f.Name, "admin")
+		if list, ok := f.Value.(pflag.SliceValue); ok && f.Changed {
+			form[f.Name] = list.GetSlice()
+		} else if f.Changed && !ofClient {
+			form.Set(strings.ReplaceAll(f.Name, "-", "_"), f.Value.String())
 		}
-	}
-	return query
+	})
+	return form
 }

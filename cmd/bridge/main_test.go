@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -170,18 +169,11 @@ func TestServeStatusAndDead(t *testing.T) {
 	stdout, _ = runBridge(t, nil, 0, "status", "--admin", s.Admin, "--json")
 	require.Contains(t, stdout, `"dead":0,"purged":1,"pending":0`)
 
-	s.signal(t, syscall.SIGTERM)
+	s.signal(t, os.Interrupt)
 	require.Zero(t, s.end(), s.Log())
 	require.NotContains(t, s.output(t), "s3cret")
 	_, stderr = runBridge(t, nil, 1, "status", "--admin", s.Admin)
 	require.Contains(t, stderr, "error: no bridge answers on "+s.Admin)
-}
-
-func TestInterruptStops(t *testing.T) {
-	t.Parallel()
-	s := serve(t, nil, "--open", "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir())
-	s.signal(t, os.Interrupt)
-	require.Zero(t, s.end(), s.Log())
 }
 
 func TestServeFails(t *testing.T) {
@@ -207,6 +199,11 @@ func TestServeFails(t *testing.T) {
 		{"password in the queue's URL", append(good, "--queue", "postgres://u:hush@127.0.0.1/db"), []string{"--queue: queue.url: must have no password in it"}},
 		{"port taken", append(good, "--listen", taken.Addr().String()), []string{"error: listen: ", "address already in use"}},
 		{"data directory taken", append(good, "--listen", "127.0.0.1:0", "--data-dir", dir), []string{"in use by another process"}},
+		{"no number", []string{"replay", "--since", "1h", "--rate", "x"}, []string{"--rate"}},
+		{"unknown command", []string{"replay", "stop"}, []string{`unknown command "stop"`}},
+		{"two tokens", []string{"drift", "--admin-token", "a", "--admin-token-file", "b"}, []string{"leave out one of them"}},
+		{"no token", []string{"drift", "--admin-token-file", "/none"}, []string{"--admin-token-file: open /none"}},
+		{"no bridge", []string{"resume", "--admin", "127.0.0.1:1"}, []string{"no bridge answers on http://127.0.0.1:1"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 )
 
 func newResume() *cobra.Command {
-	return connectorClient(&cobra.Command{
+	return ordering(connectorClient(&cobra.Command{
 		Use:   "resume",
 		Short: "Try a destination again at once that is paused or backing off",
 		Long: `Try a destination again at once that is paused or backing off, for example after
@@ -23,14 +23,10 @@ status shows the result.`,
 		Example: `  bridge resume
   bridge resume --connector brand-a`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := order(cmd, "/api/resume", given(cmd, "connector"), func(to io.Writer, resumed admin.Resumed) {
-				for _, name := range resumed.Resumed {
-					fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
-				}
-			})
-			return err
-		},
+	}), "/api/resume", func(to io.Writer, resumed admin.Resumed) {
+		for _, name := range resumed.Resumed {
+			fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
+		}
 	})
 }
 
@@ -53,8 +49,12 @@ delivery and were left (call it again later), and 1 on an error.`,
 			live := progress.Show(cmd.ErrOrStderr(), func(now time.Time) string {
 				return fmt.Sprintf("the bridge is reading its disk, for %s now", now.Sub(begin).Round(time.Second))
 			})
-			forgotten, err := order(cmd, "/api/forget", given(cmd, "connector", "user"), printForgotten)
+			var forgotten admin.Forgotten
+			err := order(cmd, "/api/forget", given(cmd), &forgotten)
 			live.Stop()
+			if err == nil {
+				err = printed(cmd, forgotten, printForgotten)
+			}
 			if err == nil && forgotten.Pending > 0 {
 				err = exitCode(exitLeft)
 			}
@@ -76,7 +76,7 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 }
 
 func newDrift() *cobra.Command {
-	return client(&cobra.Command{
+	return showing(client(&cobra.Command{
 		Use:   "drift",
 		Short: "List what Braze sent that the glossary of event types does not have",
 		Long: `List event types and fields that Braze sent since the bridge was started, or took a
@@ -85,10 +85,7 @@ It exits 0 whether there are any or not.`,
 		Example: `  bridge drift
   bridge drift --json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return show(cmd, "/api/drift", nil, printDrift)
-		},
-	})
+	}), "/api/drift", printDrift)
 }
 
 func printDrift(to io.Writer, d admin.Drift) {

@@ -99,24 +99,6 @@ func operatorEndsAReplay(t *testing.T, bridge func(int, ...string) string) {
 	require.Contains(t, out, "has ended")
 }
 
-func TestCommandsThatAreRefused(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"replay", "--since", "1h", "--rate", "x"}, "--rate"},
-		{[]string{"replay", "stop"}, `unknown command "stop"`},
-		{[]string{"drift", "--admin-token", "a", "--admin-token-file", "b"}, "leave out one of them"},
-		{[]string{"drift", "--admin-token-file", "/none"}, "--admin-token-file: open /none"},
-		{[]string{"resume", "--admin", "127.0.0.1:1"}, "no bridge answers on http://127.0.0.1:1"},
-	} {
-		stdout, stderr := runBridge(t, nil, 1, tt.args...)
-		require.Empty(t, stdout)
-		require.Contains(t, stderr, tt.want)
-	}
-}
-
 // Every flag of serve is a variable, and what is wrong with it is said of it.
 func TestFlagsAreVariables(t *testing.T) {
 	var env, args, flags, names []string

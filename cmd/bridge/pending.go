@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -27,52 +26,27 @@ dead-letter moves it there at once; dead replay brings it back.`,
   bridge pending show 812 3
   bridge pending dead-letter 812 3 --connector brand-a`,
 	}
-	for _, c := range []*cobra.Command{newPendingList(), newPendingShow(), newPendingDeadLetter()} {
-		cmd.AddCommand(connectorClient(c))
-	}
-	return cmd
-}
-
-func newPendingList() *cobra.Command {
-	return &cobra.Command{
+	cmd.AddCommand(showing(connectorClient(&cobra.Command{
 		Use:     "list",
 		Short:   "List connectors with what is pending, and the suspected events",
 		Example: "  bridge pending list\n  bridge pending list --connector brand-a --json",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return show(cmd, "/api/pending", given(cmd, "connector"), printPending)
-		},
-	}
-}
-
-func newPendingShow() *cobra.Command {
-	return &cobra.Command{
+	}), "/api/pending", printPending))
+	cmd.AddCommand(showing(connectorClient(&cobra.Command{
 		Use:     "show RECORD INDEX",
 		Short:   "Show one pending event, and why it waits where it is suspected",
 		Example: "  bridge pending show 812 3",
 		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(cmd, "/api/pending/"+url.PathEscape(args[0])+"/"+url.PathEscape(args[1]), given(cmd, "connector"), printPendingEvent)
-		},
-	}
-}
-
-func newPendingDeadLetter() *cobra.Command {
-	return &cobra.Command{
+	}), "/api/pending/*/*", printPendingEvent))
+	cmd.AddCommand(ordering(connectorClient(&cobra.Command{
 		Use:     "dead-letter RECORD INDEX",
 		Short:   "Move a suspected event to the dead letters by hand",
 		Example: "  bridge pending dead-letter 812 3",
 		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			form := given(cmd, "connector")
-			form.Set("record", args[0])
-			form.Set("index", args[1])
-			_, err := order(cmd, "/api/pending/dead-letter", form, func(to io.Writer, _ admin.Moved) {
-				fmt.Fprintln(to, "1 event moved to the dead letters, with the reason set_aside")
-			})
-			return err
-		},
-	}
+	}), "/api/pending/dead-letter", func(to io.Writer, _ admin.Moved) {
+		fmt.Fprintln(to, "1 event moved to the dead letters, with the reason set_aside")
+	}, "record", "index"))
+	return cmd
 }
 
 func printPending(to io.Writer, pending admin.PendingList) {

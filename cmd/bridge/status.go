@@ -12,7 +12,7 @@ import (
 )
 
 func newStatus() *cobra.Command {
-	return client(&cobra.Command{
+	return showing(client(&cobra.Command{
 		Use:   "status",
 		Short: "Show the ledger of a running bridge, per connector",
 		Long: `Show the ledger of a running bridge, per connector. All counts are events, over
@@ -23,10 +23,7 @@ the lifetime of the store:
 		Example: `  bridge status
   bridge status --admin 127.0.0.1:9090 --json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return show(cmd, "/status", nil, printStatus)
-		},
-	})
+	}), "/status", printStatus)
 }
 
 func printStatus(to io.Writer, s admin.Status) {
