@@ -30,7 +30,8 @@ type components struct {
 	*stores
 	log      *slog.Logger
 	grace    time.Duration
-	requests *deliveryMetrics
+	registry *prometheus.Registry
+	requests map[string]*deliveryMetrics // by connector
 	drift    *drift.Watch
 	glossary atomic.Pointer[schemas.Glossary]
 	settings atomic.Pointer[config.Config] // what is in force
@@ -51,10 +52,9 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p := &components{
-		log: log, stores: stores, grace: cfg.Grace, requests: newDeliveryMetrics(registry), reloads: newReloadMetrics(registry, time.Now()),
+		log: log, stores: stores, grace: cfg.Grace, registry: registry, requests: map[string]*deliveryMetrics{}, reloads: newReloadMetrics(registry),
 		drift: drift.New(drift.Config{Log: log, Registerer: registry}),
 	}
-	registry.MustRegister(buildInfo{p})
 	err := p.readGlossary(cfg)
 	if err != nil {
 		return nil, err
@@ -148,7 +148,11 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 	if err != nil {
 		return nil, err
 	}
-	observer := p.requests.of(settings.Name)
+	observer := p.requests[settings.Name]
+	if observer == nil {
+		observer = newDeliveryMetrics(p.registry, settings.Name)
+		p.requests[settings.Name] = observer
+	}
 	s, err := delivery.New(delivery.Config{
 		Connector: settings, Queue: c.queue, Replays: c.queue, Mapper: mapper, RootCAs: pool, Grace: p.grace, Logger: p.log, Observer: observer,
 	})
@@ -259,13 +263,8 @@ func (p *components) run(c *connector, next *sender) {
 }
 
 // retired returns the connectors that are not among list.
-func (p *components) retired(list []*connector) (out []*connector) {
-	for _, c := range p.connectors {
-		if !slices.Contains(list, c) {
-			out = append(out, c)
-		}
-	}
-	return out
+func (p *components) retired(list []*connector) []*connector {
+	return slices.DeleteFunc(slices.Clone(p.connectors), func(c *connector) bool { return slices.Contains(list, c) })
 }
 
 // connector is a connector's queue and the sender that delivers from it. It

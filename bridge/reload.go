@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
@@ -51,7 +50,7 @@ func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (con
 	if err == nil {
 		err = b.apply(ctx, cfg)
 	}
-	b.components.reloads.count(err, time.Now())
+	b.components.reloads.count(err)
 	log := b.opts.Log
 	if err == nil {
 		log.Info("configuration is reloaded", "connectors", len(b.cfg.Connectors))

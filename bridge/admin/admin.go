@@ -12,7 +12,6 @@ package admin
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -82,7 +81,7 @@ type Bridge interface {
 }
 
 // ErrNoStore means that there is no embedded store.
-var ErrNoStore = errors.New("there is no embedded store to back up; PostgreSQL has tools of its own, such as pg_dump")
+var ErrNoStore error = refusal{http.StatusConflict, "there is no embedded store to back up; PostgreSQL has tools of its own, such as pg_dump"}
 
 // Config says what an Admin shows. Bridge is needed.
 type Config struct {
@@ -130,13 +129,12 @@ func New(cfg Config) (*Admin, error) {
 		cfg.Now = time.Now
 	}
 	a := &Admin{cfg: cfg, origins: http.NewCrossOriginProtection()}
-	a.sessions.endAll()
 	a.Show(cfg.Connectors)
 	a.SetToken(cfg.Token)
 	if err := a.SetHosts(cfg.Hosts); err != nil {
 		return nil, err
 	}
-	cfg.Registry.MustRegister(newCollector(a))
+	cfg.Registry.MustRegister(collector{a})
 	a.engine = a.routes()
 	return a, nil
 }
