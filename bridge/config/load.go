@@ -25,19 +25,21 @@ type Source struct {
 // Load reads a configuration and checks all of it. Where it is wrong the error
 // is an *Error with every mistake. It returns with the end of ctx even where a
 // file cannot be read to its end, such as a pipe without a writer.
-func Load(ctx context.Context, src Source) (cfg Config, err error) {
-	done := make(chan struct{})
-	var read Config
-	var failed error
+func Load(ctx context.Context, src Source) (Config, error) {
+	type result struct {
+		cfg Config
+		err error
+	}
+	done := make(chan result, 1)
 	go func() {
-		defer close(done)
-		read, failed = load(src)
+		cfg, err := load(src)
+		done <- result{cfg, err}
 	}()
 	select {
 	case <-ctx.Done():
 		return Config{}, fmt.Errorf("read the configuration: %w", context.Cause(ctx))
-	case <-done:
-		return read, failed
+	case r := <-done:
+		return r.cfg, r.err
 	}
 }
 

@@ -18,15 +18,8 @@ type Mistake struct {
 
 // String is the mistake in one line, with the key in front of the text.
 func (m Mistake) String() string {
-	var b strings.Builder
-	if m.Where != "" {
-		b.WriteString(m.Where + ": ")
-	}
-	if m.Key != "" {
-		b.WriteString(m.Key + ": ")
-	}
-	b.WriteString(m.Text)
-	return strings.Join(strings.Fields(b.String()), " ")
+	parts := slices.DeleteFunc([]string{m.Where, m.Key, m.Text}, func(part string) bool { return part == "" })
+	return strings.Join(strings.Fields(strings.Join(parts, ": ")), " ")
 }
 
 // Error holds every mistake of a configuration.
