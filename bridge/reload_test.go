@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/internal/certtest"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -293,7 +294,7 @@ func TestFiltersAndPersonalData(t *testing.T) {
 	require.Equal(t, uint64(1), r.settled(t)[0].Filtered)
 	c.Filter.Deny = nil
 	c.Names.Map = map[string]string{"t": "Renamed"}
-	c.PII.Fields, c.Salt = map[string]string{"user.user_id": "hash"}, "pepper"
+	c.PII.Fields, c.Salt = map[string]mapping.Action{"user.user_id": "hash"}, "pepper"
 	cfg.Connectors = []config.Connector{c}
 	r.reload(t, cfg)
 	r.post(t, "/currents", "secret", event("2"))

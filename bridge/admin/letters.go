@@ -212,21 +212,15 @@ func chosen(ctx context.Context, c Connector, f queue.LetterFilter) iter.Seq2[qu
 	}
 }
 
-// Moved is what /api/dead/replay and /api/dead/purge answer: for each connector
-// of the request, and the sums of them.
+// Moved is what /api/dead/replay and /api/dead/purge answer: the sums, and of each
+// connector of the request.
 type Moved struct {
-	Moved int `json:"moved"` // how many dead letters
+	Connector string `json:"connector,omitempty"` // of a part
+	Moved     int    `json:"moved"`               // how many dead letters
 	// Unfit counts those that no replay can help, because no user or no event
 	// type is in them. They stay where they are.
-	Unfit      int              `json:"unfit,omitempty"`
-	Connectors []ConnectorMoved `json:"connectors"`
-}
-
-// ConnectorMoved is a connector's part of Moved.
-type ConnectorMoved struct {
-	Connector string `json:"connector"`
-	Moved     int    `json:"moved"`
-	Unfit     int    `json:"unfit,omitempty"`
+	Unfit      int     `json:"unfit,omitempty"`
+	Connectors []Moved `json:"connectors,omitempty"`
 }
 
 // mover is one way to move dead letters.
@@ -250,7 +244,7 @@ func (a *Admin) move(m mover) func(*request) (any, error) {
 			return nil, bad("say which connector: each counts its letters for itself")
 		}
 		patient(r.Context)
-		list, err := each(r.connectors, func(c Connector) (ConnectorMoved, error) {
+		list, err := each(r.connectors, func(c Connector) (Moved, error) {
 			moved, err := a.moveOf(r.ctx, c, f, m)
 			if err != nil {
 				err = fmt.Errorf("%s, after %d: %w", m.verb, moved.Moved, err)
@@ -266,8 +260,8 @@ func (a *Admin) move(m mover) func(*request) (any, error) {
 	}
 }
 
-func (a *Admin) moveOf(ctx context.Context, c Connector, f queue.LetterFilter, m mover) (ConnectorMoved, error) {
-	moved := ConnectorMoved{Connector: c.Name}
+func (a *Admin) moveOf(ctx context.Context, c Connector, f queue.LetterFilter, m mover) (Moved, error) {
+	moved := Moved{Connector: c.Name}
 	// What is replayed may be dead-lettered again at once, under a higher number, and
 	// must not be replayed in this request again.
 	groups, err := c.Queue.Summary(ctx, queue.LetterFilter{})

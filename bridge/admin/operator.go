@@ -33,23 +33,16 @@ func (a *Admin) resume(r *request) (any, error) {
 	return Resumed{names}, err
 }
 
-// Forgotten is what /api/forget answers, in events: of all connectors of the
-// request, and of each.
+// Forgotten is what /api/forget answers, in events: the sums, and of each connector of
+// the request.
 type Forgotten struct {
-	History int `json:"history"` // removed from history
-	Dead    int `json:"dead"`    // removed from the dead letters
+	Connector string `json:"connector,omitempty"` // of a part
+	History   int    `json:"history"`             // removed from history
+	Dead      int    `json:"dead"`                // removed from the dead letters
 	// Pending counts what waits for delivery and was left: forget again once it
 	// is delivered.
-	Pending    int                  `json:"pending"`
-	Connectors []ConnectorForgotten `json:"connectors"`
-}
-
-// ConnectorForgotten is a connector's part of Forgotten.
-type ConnectorForgotten struct {
-	Connector string `json:"connector"`
-	History   int    `json:"history"`
-	Dead      int    `json:"dead"`
-	Pending   int    `json:"pending"`
+	Pending    int         `json:"pending"`
+	Connectors []Forgotten `json:"connectors,omitempty"`
 }
 
 // forget removes the events of a person from history and dead letters. It may
@@ -66,17 +59,17 @@ func (a *Admin) forget(r *request) (any, error) {
 	patient(r.Context)
 	var answer Forgotten
 	var err error
-	answer.Connectors, err = each(connectors, func(c Connector) (ConnectorForgotten, error) {
+	answer.Connectors, err = each(connectors, func(c Connector) (Forgotten, error) {
 		erased, err := c.Queue.Erase(r.ctx, eventsOf(user))
 		if err != nil {
-			return ConnectorForgotten{}, fmt.Errorf("not everything could be removed, ask again: %w", err)
+			return Forgotten{}, fmt.Errorf("not everything could be removed, ask again: %w", err)
 		}
 		a.cfg.Log.Info("a person's events were removed", "connector", c.Name,
 			"history", erased.History, "dead", erased.Dead, "pending", erased.Pending)
 		answer.History += erased.History
 		answer.Dead += erased.Dead
 		answer.Pending += erased.Pending
-		return ConnectorForgotten{c.Name, erased.History, erased.Dead, erased.Pending}, nil
+		return Forgotten{Connector: c.Name, History: erased.History, Dead: erased.Dead, Pending: erased.Pending}, nil
 	})
 	return answer, err
 }

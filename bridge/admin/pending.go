@@ -119,5 +119,5 @@ func (a *Admin) deadLetter(r *request) (any, error) {
 		return nil, err
 	}
 	a.cfg.Log.Info("a suspected event was moved to the dead letters by hand", "connector", connector.Name, "record", seq, "index", index)
-	return Moved{Moved: 1, Connectors: []ConnectorMoved{{Connector: connector.Name, Moved: 1}}}, nil
+	return Moved{Moved: 1, Connectors: []Moved{{Connector: connector.Name, Moved: 1}}}, nil
 }

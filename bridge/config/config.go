@@ -172,10 +172,10 @@ type Filter struct {
 // PII says what becomes of personal data when it leaves. On disk it stays as it
 // came, for as long as events are retained.
 type PII struct {
-	Preset string `key:"preset" default:"keep" oneof:"keep|drop|hash" help:"what becomes of the fields that the glossary flags as personal data, ids apart"`
+	Preset mapping.Action `key:"preset" default:"keep" oneof:"keep|drop|hash" help:"what becomes of the fields that the glossary flags as personal data, ids apart"`
 	// Unknown is for fields that the glossary does not have.
-	Unknown string            `key:"unknown" default:"as_preset" oneof:"as_preset|keep" help:"what becomes of fields that the glossary does not know: as with personal data, or 'keep' them"`
-	Fields  map[string]string `key:"fields" flag:"-" unset:"none" help:"exceptions for single fields: '{email_address: drop, user.external_user_id: hash}'"`
+	Unknown mapping.Action            `key:"unknown" default:"as_preset" oneof:"as_preset|keep" help:"what becomes of fields that the glossary does not know: as with personal data, or 'keep' them"`
+	Fields  map[string]mapping.Action `key:"fields" flag:"-" unset:"none" help:"exceptions for single fields: '{email_address: drop, user.external_user_id: hash}'"`
 }
 
 // Names say what events are called in RudderStack.
@@ -212,13 +212,6 @@ func (c Config) QueueOf(connector Connector) Queue {
 
 // Mapping returns the options of the connector's mapper.
 func (c Connector) Mapping() mapping.Options {
-	personal := mapping.Personal{Preset: mapping.Action(c.PII.Preset), Unknown: mapping.Action(c.PII.Unknown), Salt: []byte(c.Salt)}
-	for field, action := range c.PII.Fields {
-		if personal.Fields == nil {
-			personal.Fields = map[string]mapping.Action{}
-		}
-		personal.Fields[field] = mapping.Action(action)
-	}
 	return mapping.Options{
 		Webhook: c.Mode == Webhook,
 		Names:   mapping.Names{Readable: c.Names.Preset == "rudderstack", Map: c.Names.Map},
@@ -226,7 +219,7 @@ func (c Connector) Mapping() mapping.Options {
 			Allow: c.Filter.Allow, Deny: c.Filter.Deny,
 			AllowProperties: rules(c.Filter.AllowProperties), DenyProperties: rules(c.Filter.DenyProperties),
 		},
-		Personal: personal,
+		Personal: mapping.Personal{Preset: c.PII.Preset, Unknown: c.PII.Unknown, Fields: c.PII.Fields, Salt: []byte(c.Salt)},
 		Identify: c.ProfileUpdates == "identify",
 		Alias:    c.UserOrphan == "alias",
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/internal/certtest"
 )
 
@@ -63,7 +64,7 @@ func TestLoadFile(t *testing.T) {
 		AllowProperties: map[string][]string{"app_id": {"a", "b", "null"}},
 		DenyProperties:  map[string][]string{"custom_properties.plan": {"free", "0"}, "is_bot": {"true"}},
 	}
-	shaped.PII.Preset, shaped.PII.Fields, shaped.Salt = "hash", map[string]string{"email": "drop", "user.external_user_id": "hash"}, "pepper"
+	shaped.PII.Preset, shaped.PII.Fields, shaped.Salt = "hash", map[string]mapping.Action{"email": "drop", "user.external_user_id": "hash"}, "pepper"
 	shaped.ProfileUpdates, shaped.UserOrphan = "identify", "alias"
 	shaped.RequestsPerSecond, shaped.Gzip, shaped.CAFile = 12.5, "off", cert
 	readable := DefaultConnector()

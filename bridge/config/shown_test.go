@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 )
 
 func TestShown(t *testing.T) {
@@ -14,7 +16,7 @@ func TestShown(t *testing.T) {
 	cfg.AdminHosts = []string{"a.example.com", ".svc"}
 	c := DefaultConnector()
 	c.Tokens, c.WriteKey = []string{"t0ken", "t1ken"}, "wr1tekey"
-	c.PII.Fields = map[string]string{"b": "hash", "a": "drop"}
+	c.PII.Fields = map[string]mapping.Action{"b": "hash", "a": "drop"}
 	c.Queue = &Queue{URL: SQLite, Password: "p4ssword"}
 	got := map[string]string{}
 	for _, s := range append(cfg.Shown(), c.Shown()...) {

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 )
 
 func TestWarnings(t *testing.T) {
@@ -16,7 +18,7 @@ func TestWarnings(t *testing.T) {
 		"names that are known": {func(_ *Config, c *Connector) {
 			c.Filter.Allow = []string{"users.*", "users.messages.email.Open", "*", "users.messages.[es]*"}
 			c.Filter.AllowProperties = map[string][]string{"app_id": {"a"}, "custom_properties.whatever": {"b"}}
-			c.PII.Fields = map[string]string{"email_address": "keep", "user.external_user_id": "keep", "id": "keep", "custom_properties.x": "keep"}
+			c.PII.Fields = map[string]mapping.Action{"email_address": "keep", "user.external_user_id": "keep", "id": "keep", "custom_properties.x": "keep"}
 			c.Names.Map = map[string]string{"users.messages.*": "Message *", "users.behaviors.CustomEvent": "Custom"}
 		}, nil},
 		"typos": {func(_ *Config, c *Connector) {
@@ -24,7 +26,7 @@ func TestWarnings(t *testing.T) {
 			c.Filter.Deny = []string{"users.messages.email.Opne", "zzz"}
 			c.Names.Map = map[string]string{"users.behaviours.CustomEvent": "Custom"}
 			c.Filter.DenyProperties = map[string][]string{"app-id": {"a"}}
-			c.PII.Fields = map[string]string{"email_adress": "keep", "user.external_userid": "keep"}
+			c.PII.Fields = map[string]mapping.Action{"email_adress": "keep", "user.external_userid": "keep"}
 		}, []string{
 			c + "filter.allow[0]: the glossary has no event type users.message.email.*; did you mean users.messages.email.*?",
 			c + "filter.deny[0]: the glossary has no event type users.messages.email.Opne; did you mean users.messages.email.Open?",
