@@ -6,17 +6,22 @@ package backfill
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -35,6 +40,26 @@ var (
 // Store stores a body {"events":[…]} and returns once it is on disk.
 type Store func(ctx context.Context, body []byte) (queue.Receipt, error)
 
+// Bridge returns a Store that hands batches to a running bridge, over its admin
+// side.
+func Bridge(api jsoncall.API, connector string) Store {
+	path := "/api/backfill?" + url.Values{"connector": {connector}}.Encode()
+	return func(ctx context.Context, body []byte) (r queue.Receipt, err error) {
+		err = api.Do(ctx, http.MethodPost, path, json.RawMessage(body), &r)
+		var answer *jsoncall.StatusError
+		switch away := (*url.Error)(nil); {
+		case errors.As(err, &away):
+			return r, fmt.Errorf("%w: no bridge answers on %s (--admin says where): %w", ErrAway, api.Base, away.Err)
+		case !errors.As(err, &answer):
+		case answer.Status == http.StatusServiceUnavailable:
+			return r, fmt.Errorf("%w: %w", ErrLater, err)
+		case answer.Status == http.StatusRequestEntityTooLarge:
+			return r, fmt.Errorf("%w: %w", ErrTooLarge, err)
+		}
+		return r, err
+	}
+}
+
 // Config says what is to be backfilled. Connector, Files, Glossary, Progress and
 // Store are needed.
 type Config struct {
@@ -49,9 +74,6 @@ type Config struct {
 	Type     string    // only event types of this pattern, as in path.Match; "": all
 	AsType   string    // event type of files that do not say theirs
 	Rate     float64   // events a second at most; 0: no bound
-	// Patience is how long ErrAway may go on once something was stored. Default:
-	// a minute.
-	Patience time.Duration
 	Stderr   io.Writer // progress, and what is broken; default: nowhere
 }
 
@@ -61,6 +83,9 @@ const (
 	batchEvents = 100
 	batchBytes  = 1 << 20
 )
+
+// patience is how long ErrAway may go on once something was stored.
+const patience = time.Minute
 
 // maxNamed is how many broken records and files are named one by one.
 const maxNamed = 100
@@ -72,8 +97,8 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if cfg.Stderr == nil {
 		cfg.Stderr = io.Discard
 	}
-	if cfg.Patience == 0 {
-		cfg.Patience = time.Minute
+	if cfg.Stdin == nil {
+		cfg.Stdin = strings.NewReader("")
 	}
 	if _, err := path.Match(cfg.Type, ""); err != nil {
 		return Summary{}, fmt.Errorf("type: %q is no event type and no pattern such as users.messages.email.*", cfg.Type)
@@ -90,11 +115,10 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	r := &run{Config: cfg, reader: reader, notes: notes, limit: rate.NewLimiter(rate.Inf, batchEvents), total: total}
+	r := &run{Config: cfg, reader: reader, notes: notes, limit: rate.NewLimiter(rate.Inf, batchEvents), total: total, began: time.Now()}
 	if cfg.Rate > 0 {
 		r.limit.SetLimit(rate.Limit(cfg.Rate))
 	}
-	r.began = time.Now()
 	live := progress.Show(cfg.Stderr, r.line)
 	for _, file := range files {
 		if err = r.file(ctx, file); err != nil {
@@ -108,8 +132,8 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 		err = notes.finish()
 	}
 	live.Stop()
-	if r.unnamed > 0 {
-		fmt.Fprintf(cfg.Stderr, "backfill: and %d more\n", r.unnamed)
+	if r.named > maxNamed {
+		fmt.Fprintf(cfg.Stderr, "backfill: and %d more\n", r.named-maxNamed)
 	}
 	err = errors.Join(err, notes.close())
 	return notes.summary(reader.LeftOut(), r.unread), err
@@ -123,13 +147,12 @@ type run struct {
 	limit   *rate.Limiter
 	reached bool // something was stored
 
-	body    []byte // events of one type, as Braze's batches have, each with a comma
-	ends    []int  // of the events in body
-	typ     string
-	next    entry // what is noted once they are stored
-	named   int
-	unnamed int
-	unread  int // files that could not be opened or read by the system
+	body   []byte // events of one type, as Braze's batches have, each with a comma
+	ends   []int  // of the events in body
+	typ    string
+	next   entry // what is noted once they are stored
+	named  int
+	unread int // files that could not be opened or read by the system
 
 	began        time.Time
 	total        int64        // bytes
@@ -158,9 +181,6 @@ func (r *run) file(ctx context.Context, f file) error {
 		defer opened.Close()
 		in = opened
 	}
-	if in == nil {
-		return nil
-	}
 	source := &counted{Reader: in, n: &r.bytes}
 	var ended error // by this program, not by the file
 	_, err := r.reader.Read(f.path, source, func(rec storageexport.Record) error {
@@ -180,7 +200,7 @@ func (r *run) file(ctx context.Context, f file) error {
 		r.next.BrokenFiles++
 		r.name(fmt.Sprintf("%s: %v", f.path, err))
 	}
-	r.next.end(f)
+	r.next.place(f).Done = true
 	if len(r.next.At) > batchEvents {
 		return r.flush(ctx)
 	}
@@ -222,7 +242,7 @@ func (r *run) record(ctx context.Context, f file, rec storageexport.Record) erro
 		r.body = append(append(r.body, rec.Event...), ',')
 		r.ends, r.typ = append(r.ends, len(r.body)), rec.Type
 	}
-	r.next.reach(f, rec.Number)
+	r.next.place(f).Record = rec.Number
 	if len(r.ends) >= batchEvents {
 		return r.flush(ctx)
 	}
@@ -301,7 +321,7 @@ func (r *run) store(ctx context.Context, body []byte, events int) (queue.Receipt
 			r.reached = true
 			return receipt, nil
 		case errors.Is(err, ErrLater):
-		case errors.Is(err, ErrAway) && r.reached && time.Since(begin) < r.Patience:
+		case errors.Is(err, ErrAway) && r.reached && time.Since(begin) < patience:
 		default:
 			return queue.Receipt{}, err
 		}
@@ -316,11 +336,9 @@ func (r *run) store(ctx context.Context, body []byte, events int) (queue.Receipt
 
 // name names what is broken, the first ones only.
 func (r *run) name(text string) {
-	if r.named++; r.named > maxNamed {
-		r.unnamed++
-		return
+	if r.named++; r.named <= maxNamed {
+		fmt.Fprintf(r.Stderr, "backfill: skipped: %s\n", text)
 	}
-	fmt.Fprintf(r.Stderr, "backfill: skipped: %s\n", text)
 }
 
 // line says how far the run is: events, their rate since its start, and what is
