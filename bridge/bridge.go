@@ -135,7 +135,8 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	work, working := errgroup.WithContext(stopping)
 	watching, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAdmin()
-	b.begin(c, work, working)
+	c.start(work, working)
+	b.permit(c)
 	adminEnded := make(chan error, 1)
 	go func() {
 		err := cli.Serve(watching, c.admin.Server(), private, time.Second)
@@ -157,7 +158,7 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	}
 	c.admin.Stopping()
 	stop()
-	b.end() // from here on nothing is started any more
+	b.permit(nil) // from here on nothing is started any more
 	crashpoint.At("stop.begun")
 	b.opts.Log.Info("stopping", "grace", cfg.Grace)
 	failed := work.Wait()
@@ -169,19 +170,11 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	return failed
 }
 
-// begin starts the senders and permits reloads.
-func (b *Bridge) begin(c *components, work *errgroup.Group, working context.Context) {
+// permit permits reloads of c; nil: no reload any more.
+func (b *Bridge) permit(c *components) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.start(work, working)
 	b.components = c
-}
-
-// end permits no reload any more.
-func (b *Bridge) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.components = nil
 }
 
 // watchStore ends the bridge once its store has failed: only opening it again

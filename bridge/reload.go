@@ -35,9 +35,6 @@ func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (con
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if !b.running() {
-		return ErrNotRunning
-	}
 	cfg, err := load(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -65,12 +62,6 @@ func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (con
 	}
 	log.Error("configuration is refused, the old one stays in force", "error", reason)
 	return err
-}
-
-func (b *Bridge) running() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.components != nil
 }
 
 // apply puts cfg into force. What can fail comes first.
