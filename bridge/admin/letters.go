@@ -80,24 +80,26 @@ func (a *Admin) dead(r *request) (any, error) {
 	patient(r.Context) // what is chosen may be far between
 	answer := Letters{Dead: []Letter{}}
 	for _, connector := range connectors {
-		for letter, err := range chosen(r.ctx, connector, f) {
+		for letters, err := range pages(r.ctx, connector, f) {
 			if err != nil {
 				return nil, err
 			}
-			if len(answer.Dead) == limit || bytes > maxLetterBytes {
-				last := answer.Dead[len(answer.Dead)-1]
-				answer.Next = last.Number
-				if all {
-					answer.NextConnector = last.Connector
+			for _, letter := range letters {
+				if len(answer.Dead) == limit || bytes > maxLetterBytes {
+					last := answer.Dead[len(answer.Dead)-1]
+					answer.Next = last.Number
+					if all {
+						answer.NextConnector = last.Connector
+					}
+					return answer, nil
 				}
-				return answer, nil
+				shown := letterOf(connector.Name, letter)
+				if brief {
+					shown.Event, shown.UserID, shown.ExternalUserID = nil, "", ""
+				}
+				bytes += len(shown.Event)
+				answer.Dead = append(answer.Dead, shown)
 			}
-			shown := letterOf(connector.Name, letter)
-			if brief {
-				shown.Event, shown.UserID, shown.ExternalUserID = nil, "", ""
-			}
-			bytes += len(shown.Event)
-			answer.Dead = append(answer.Dead, shown)
 		}
 		f.After = 0
 	}
@@ -112,13 +114,15 @@ func (a *Admin) letter(r *request) (any, error) {
 	}
 	var found []Letter
 	var owners []string
-	for _, connector := range r.connectors {
-		for letter, err := range chosen(r.ctx, connector, queue.LetterFilter{Numbers: []uint64{number}}) {
-			if err != nil {
-				return nil, err
-			}
-			found, owners = append(found, letterOf(connector.Name, letter)), append(owners, connector.Name)
+	_, err = each(r.connectors, func(c Connector) (any, error) {
+		letters, err := c.Queue.Letters(r.ctx, queue.LetterFilter{Numbers: []uint64{number}})
+		for _, letter := range letters {
+			found, owners = append(found, letterOf(c.Name, letter)), append(owners, c.Name)
 		}
+		return nil, err
+	})
+	if err != nil {
+		return nil, err
 	}
 	switch len(found) {
 	case 0:
@@ -192,22 +196,6 @@ func pages(ctx context.Context, c Connector, f queue.LetterFilter) iter.Seq2[[]q
 				return
 			}
 			f.After = letters[len(letters)-1].Number
-		}
-	}
-}
-
-// chosen reads the letters of all pages.
-func chosen(ctx context.Context, c Connector, f queue.LetterFilter) iter.Seq2[queue.DeadLetter, error] {
-	return func(yield func(queue.DeadLetter, error) bool) {
-		for letters, err := range pages(ctx, c, f) {
-			for _, letter := range letters {
-				if !yield(letter, nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(queue.DeadLetter{}, err)
-			}
 		}
 	}
 }

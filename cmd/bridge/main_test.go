@@ -19,6 +19,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
@@ -251,4 +252,23 @@ func TestLogsOfBothFormsHaveUnits(t *testing.T) {
 		newLog(config.Log{Format: format, Level: "info"}, &out).Info("stopping", "grace", 15*time.Second)
 		require.Contains(t, out.String(), want)
 	}
+}
+
+func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }
+
+func TestHealthcheck(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil, "--open", "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir(), "--admin-token", "s3cret")
+	env := []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.Admin, "http://")}
+	for _, args := range [][]string{{"healthcheck"}, {"healthcheck", "--live"}} {
+		stdout, stderr := runBridge(t, env, 0, args...)
+		require.Empty(t, stdout+stderr)
+	}
+	// Without the token, which its answer therefore cannot depend on.
+	_, stderr := runBridge(t, nil, 1, "healthcheck", "--url", s.Admin+"/status")
+	require.Equal(t, "error: "+s.Admin+"/status answered 401\n", stderr)
+
+	s.Kill()
+	_, stderr = runBridge(t, env, 1, "healthcheck")
+	require.Regexp(t, `^error: http://127.0.0.1:\d+/readyz: .+\n$`, stderr)
 }
