@@ -34,9 +34,38 @@ func TestMain(m *testing.M) {
 // running is a bridge that runs, until the test ends or stop is called.
 type running struct {
 	Addresses
+	cfg    config.Config
 	bridge *Bridge
 	log    *logbuffer.Buffer
 	stop   func() error
+}
+
+// change changes a configuration and its first connector.
+type change = func(cfg *config.Config, c *config.Connector)
+
+// runTo runs a bridge with one connector to a URL, beside other tests.
+func runTo(t *testing.T, url string, changes ...change) *running {
+	t.Helper()
+	t.Parallel()
+	cfg := configFor(t, connectorTo(url))
+	for _, change := range changes {
+		change(&cfg, &cfg.Connectors[0])
+	}
+	return run(t, cfg)
+}
+
+// change reloads the configuration with a change.
+func (r *running) change(t *testing.T, change change) {
+	t.Helper()
+	r.cfg.Connectors = slices.Clone(r.cfg.Connectors)
+	change(&r.cfg, &r.cfg.Connectors[0])
+	r.reload(t, r.cfg)
+}
+
+// delivered requires that a number of events is delivered once nothing is pending.
+func (r *running) delivered(t *testing.T, n int) {
+	t.Helper()
+	require.EqualValues(t, n, r.settled(t)[0].Delivered)
 }
 
 func configFor(t *testing.T, connectors ...config.Connector) config.Config {
@@ -61,7 +90,7 @@ func connectorTo(url string, name ...string) config.Connector {
 // run runs a bridge that logs everything.
 func run(t *testing.T, cfg config.Config) *running {
 	t.Helper()
-	r := &running{log: &logbuffer.Buffer{}}
+	r := &running{cfg: cfg, log: &logbuffer.Buffer{}}
 	ready := make(chan Addresses, 1)
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b, err := New(cfg, Options{Log: log, Ready: func(a Addresses) { ready <- a }})
@@ -170,9 +199,8 @@ const unusual = `{"events":[
 	{"id":"e1","event_type":"users.messages.email.Open","user":{"user_id":"u1"}}]}`
 
 func TestEventsModeEndToEnd(t *testing.T) {
-	t.Parallel()
 	rudder := newStack(t)
-	r := run(t, configFor(t, connectorTo(rudder.URL)))
+	r := runTo(t, rudder.URL)
 	answer := r.post(t, "/currents", "secret", unusual)
 	require.Equal(t, `{"accepted":6,"duplicates":1,"dead":4}`, answer)
 
@@ -209,11 +237,8 @@ func TestEventsModeEndToEnd(t *testing.T) {
 }
 
 func TestWebhookModeEndToEnd(t *testing.T) {
-	t.Parallel()
 	rudder := newStack(t)
-	c := connectorTo(rudder.URL)
-	c.Mode = config.Webhook
-	r := run(t, configFor(t, c))
+	r := runTo(t, rudder.URL, func(_ *config.Config, c *config.Connector) { c.Mode = config.Webhook })
 	answer := r.post(t, "/v1/webhook?writeKey=secret", "", unusual)
 	require.Equal(t, `{"accepted":6,"duplicates":1,"dead":5}`, answer)
 	s := r.settled(t)[0]
@@ -337,32 +362,27 @@ func TestRequestsInFlightAreFinished(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 200, response.StatusCode)
 		require.NoError(t, <-stopped)
-		require.Equal(t, uint64(1), run(t, cfg).settled(t)[0].Delivered)
+		run(t, cfg).delivered(t, 1)
 	}
 }
 
 // With the smallest body that is allowed, the largest event of Braze gets in.
 func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	cfg := configFor(t, connectorTo(rudder.URL))
-	cfg.MaxBody = 1 << 20 // the least that is allowed
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) { cfg.MaxBody = 1 << 20 }) // the least that is allowed
 	const largest = 900 << 10
 	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
 	body := head + strings.Repeat("x", largest-len(head)-len(tail)) + tail
 	require.Len(t, body, largest)
 	r.post(t, "/currents", "secret", `{"events":[`+body+`]}`)
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	r.delivered(t, 1)
 }
 
 // A dead letter that is replayed after RudderStack was repaired is delivered, and
 // the ledger stays true all the way.
 func TestReplayedDeadLettersAreDelivered(t *testing.T) {
-	t.Parallel()
 	rudder := newStack(t)
 	rudder.answer(http.StatusBadRequest)
-	r := run(t, configFor(t, connectorTo(rudder.URL)))
+	r := runTo(t, rudder.URL)
 	events := `{"id":"1","event_type":"t","user":{"user_id":"u"}},{"id":"2","event_type":"t","user":{"user_id":"u"}},{"id":"3"}`
 	r.post(t, "/currents", "secret", `{"events":[`+events+`]}`)
 	ledger := r.settled(t)[0]

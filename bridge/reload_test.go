@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,11 +97,8 @@ func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 // TestReloadUnderLoad changes a connector's delivery again and again while
 // batches come in: each is acknowledged, and each event is delivered once.
 func TestReloadUnderLoad(t *testing.T) {
-	t.Parallel()
 	one, other := newStack(t), newStack(t)
-	c := connectorTo(one.URL)
-	cfg := configFor(t, c)
-	r := run(t, cfg)
+	r := runTo(t, one.URL)
 	var stop atomic.Bool
 	var sent atomic.Int64
 	var senders sync.WaitGroup
@@ -120,17 +116,15 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	for i := range 4 {
 		before := sent.Load()
-		c.Tokens = []string{"secret", fmt.Sprint("new", i)}
-		c.RudderURL = []string{one.URL, other.URL}[i%2]
-		c.BatchEvents = 10 + i
-		cfg.Connectors = []config.Connector{c}
-		r.reload(t, cfg)
+		r.change(t, func(_ *config.Config, c *config.Connector) {
+			c.Tokens = []string{"secret", fmt.Sprint("new", i)}
+			c.RudderURL, c.BatchEvents = []string{one.URL, other.URL}[i%2], 10+i
+		})
 		eventually(t, func() bool { return sent.Load() > before || t.Failed() }, "intake goes on")
 	}
 	stop.Store(true)
 	senders.Wait()
-	s := r.settled(t)[0]
-	require.Equal(t, uint64(sent.Load()), s.Delivered)
+	r.delivered(t, int(sent.Load()))
 	require.Len(t, append(one.items(t, "batch"), other.items(t, "batch")...), int(sent.Load()), "nothing twice")
 	require.NotEmpty(t, one.bodies)
 	require.NotEmpty(t, other.bodies)
@@ -139,7 +133,6 @@ func TestReloadUnderLoad(t *testing.T) {
 // Two senders at once would have more in flight than is configured, and a crash
 // would send all of it twice.
 func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
-	t.Parallel()
 	began, release := make(chan struct{}), make(chan struct{})
 	unblock := sync.OnceFunc(func() { close(release) })
 	var at atomic.Int64
@@ -155,29 +148,22 @@ func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 		_, _ = io.WriteString(w, "ok")
 	})
 	fast := newStack(t)
-	c := connectorTo(slow.URL)
-	cfg := configFor(t, c)
-	r := run(t, cfg)
+	r := runTo(t, slow.URL)
 	r.post(t, "/currents", "secret", event("1"))
 	<-began
-	c.RudderURL = fast.URL
-	cfg.Connectors = []config.Connector{c}
-	r.reload(t, cfg)
+	r.change(t, func(_ *config.Config, c *config.Connector) { c.RudderURL = fast.URL })
 	r.post(t, "/currents", "secret", event("2")) // intake goes on
 	require.Never(t, func() bool { return len(fast.items(t, "batch")) > 0 }, 200*time.Millisecond, 10*time.Millisecond, "the new one waits")
 	unblock()
-	require.Equal(t, uint64(2), r.settled(t)[0].Delivered)
+	r.delivered(t, 2)
 	require.Equal(t, int64(1), at.Load())
 	require.Len(t, fast.items(t, "batch"), 1)
 }
 
 func TestABadConfigurationIsRefused(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	cfg := configFor(t, connectorTo(rudder.URL))
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL)
 	require.Contains(t, r.get(t, "/metrics", 200), `bridge_config_reloads_total{result="refused"} 0`)
-	bad := cfg
+	bad := r.cfg
 	bad.Connectors = []config.Connector{{Name: "x y", Tokens: []string{"new"}, RudderURL: "ftp://u:s3cret@r", WriteKey: "k"}}
 	var wrong *config.Error
 	require.ErrorAs(t, r.bridge.Reload(t.Context(), bad), &wrong)
@@ -189,22 +175,18 @@ func TestABadConfigurationIsRefused(t *testing.T) {
 	require.NotContains(t, r.log.String(), "s3cret")
 	require.ErrorContains(t, r.bridge.ReloadFrom(t.Context(), func(context.Context) (config.Config, error) { return config.Config{}, os.ErrNotExist }), "not exist")
 	r.post(t, "/currents", "secret", event("1"))
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	r.delivered(t, 1)
 	require.Contains(t, r.get(t, "/metrics", 200), `bridge_config_reloads_total{result="refused"} 2`)
 }
 
 // What needs a restart is named each time; the rest of the file is taken.
 func TestWhatNeedsARestartIsNamed(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	cfg := configFor(t, connectorTo(rudder.URL))
-	r := run(t, cfg)
-	cfg.Listen, cfg.DataDir, cfg.Grace, cfg.AdminToken = "127.0.0.1:1", "/elsewhere", time.Second, "operator"
-	cfg.Connectors = []config.Connector{cfg.Connectors[0]}
-	cfg.Connectors[0].DedupeWindow = 7
-	cfg.Connectors[0].Tokens = []string{"rotated"}
+	r := runTo(t, newStack(t).URL)
 	for i := range 2 {
-		r.reload(t, cfg)
+		r.change(t, func(cfg *config.Config, c *config.Connector) {
+			cfg.Listen, cfg.DataDir, cfg.Grace, cfg.AdminToken = "127.0.0.1:1", "/elsewhere", time.Second, "operator"
+			c.DedupeWindow, c.Tokens = 7, []string{"rotated"}
+		})
 		for _, setting := range []string{"listen", "data_dir", "grace"} {
 			line := `level=WARN msg="this setting changes only with a restart" setting=` + setting
 			require.Equal(t, i+1, strings.Count(r.log.String(), line), setting)
@@ -234,28 +216,23 @@ func TestReloadNeedsARunningBridge(t *testing.T) {
 // The certificates that RudderStack's is verified with may change under the same
 // name.
 func TestTrustedCertificates(t *testing.T) {
-	t.Parallel()
 	served := newTLSStack(t)
 	cert, _ := certtest.New(t)
-	c := connectorTo(served.URL)
-	c.CAFile = fileOf(t, "ca.pem", cert)
-	cfg := configFor(t, c)
-	r := run(t, cfg)
+	file := fileOf(t, "ca.pem", cert)
+	r := runTo(t, served.URL, func(_ *config.Config, c *config.Connector) { c.CAFile = file })
 	r.post(t, "/currents", "secret", event("1"))
 	eventually(t, func() bool { return strings.Contains(r.status(t)[0].Destination.LastError, "certificate") }, "it is not trusted")
-	require.NoError(t, os.WriteFile(c.CAFile, served.certificate(), 0o600))
-	r.reload(t, cfg)
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	require.NoError(t, os.WriteFile(file, served.certificate(), 0o600))
+	r.reload(t, r.cfg)
+	r.delivered(t, 1)
 	r.logged(t, `msg="connector is changed" connector=default settings=ca_file`)
 }
 
 func TestServesTLS(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	cfg := configFor(t, connectorTo(rudder.URL))
 	cert, key := certtest.New(t)
-	cfg.TLS = config.TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) {
+		cfg.TLS = config.TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
+	})
 	require.True(t, strings.HasPrefix(r.Intake, "https://"), r.Intake)
 	pool := x509.NewCertPool()
 	require.True(t, pool.AppendCertsFromPEM([]byte(cert)))
@@ -265,16 +242,13 @@ func TestServesTLS(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer secret")
 	status, answer := do(t, client, req)
 	require.Equal(t, 200, status, answer)
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	r.delivered(t, 1)
 	client.CloseIdleConnections()
 }
 
 // TestTheDiskIsScrubbed sees that the store scrubs.
 func TestTheDiskIsScrubbed(t *testing.T) {
-	t.Parallel()
-	cfg := configFor(t, connectorTo(newStack(t).URL))
-	cfg.ScrubEvery = time.Second
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) { cfg.ScrubEvery = time.Second })
 	r.post(t, "/currents", "secret", event("1"))
 	eventually(t, func() bool {
 		return !strings.Contains(r.get(t, "/metrics", 200), "bridge_store_scrubbed_timestamp_seconds 0\n")
@@ -284,21 +258,16 @@ func TestTheDiskIsScrubbed(t *testing.T) {
 // TestFiltersAndPersonalData sees that a connector's rules reach its sender, and
 // that a reload changes them.
 func TestFiltersAndPersonalData(t *testing.T) {
-	t.Parallel()
 	rudder := newStack(t)
-	c := connectorTo(rudder.URL)
-	c.Filter.Deny = []string{"t"}
-	cfg := configFor(t, c)
-	r := run(t, cfg)
+	r := runTo(t, rudder.URL, func(_ *config.Config, c *config.Connector) { c.Filter.Deny = []string{"t"} })
 	r.post(t, "/currents", "secret", event("1"))
 	require.Equal(t, uint64(1), r.settled(t)[0].Filtered)
-	c.Filter.Deny = nil
-	c.Names.Map = map[string]string{"t": "Renamed"}
-	c.PII.Fields, c.Salt = map[string]mapping.Action{"user.user_id": "hash"}, "pepper"
-	cfg.Connectors = []config.Connector{c}
-	r.reload(t, cfg)
+	r.change(t, func(_ *config.Config, c *config.Connector) {
+		c.Filter.Deny, c.Names.Map = nil, map[string]string{"t": "Renamed"}
+		c.PII.Fields, c.Salt = map[string]mapping.Action{"user.user_id": "hash"}, "pepper"
+	})
 	r.post(t, "/currents", "secret", event("2"))
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	r.delivered(t, 1)
 	got := strings.Join(rudder.items(t, "batch"), "\n")
 	require.Contains(t, got, `"event":"Renamed"`)
 	require.NotContains(t, got, `"anonymousId":"u"`)
@@ -325,12 +294,9 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 		}
 	}
 	require.Error(t, r.bridge.Reload(t.Context(), config.Config{AdminToken: "t0ken of admin", Connectors: []config.Connector{{WriteKey: "wr1te-key:"}}}))
-	changed := cfg
-	changed.AdminToken = ""
-	changed.Connectors = []config.Connector{c, other}
-	changed.Connectors[0].WriteKey = "wr1te-key-2"
-	changed.Connectors[0].Salt = "s4lt-2"
-	r.reload(t, changed)
+	r.change(t, func(cfg *config.Config, c *config.Connector) {
+		cfg.AdminToken, c.WriteKey, c.Salt = "", "wr1te-key-2", "s4lt-2"
+	})
 	resp, err := http.Post(r.Admin+"/api/forget?user=ada-4711", "", nil)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
@@ -354,53 +320,45 @@ func (r *running) asked(t *testing.T, host string) int {
 // The names of the configuration are those that the admin address answers to,
 // also when they change while it runs.
 func TestAdminHosts(t *testing.T) {
-	t.Parallel()
-	cfg := configFor(t, connectorTo(newStack(t).URL))
-	cfg.AdminHosts = []string{"old.example.com"}
-	cfg.Admin = "localhost:0"
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) {
+		cfg.AdminHosts, cfg.Admin = []string{"old.example.com"}, "localhost:0"
+	})
 	require.Equal(t, 200, r.asked(t, "old.example.com"))
 	require.Equal(t, 403, r.asked(t, "new.example.com"))
 	require.Equal(t, 200, r.asked(t, "localhost:9090"))
 	require.Equal(t, 200, r.asked(t, "bridge:9090"))
 
-	next := cfg
-	next.AdminHosts = []string{"new.example.com"}
-	next.Admin = "elsewhere.example.com:9090" // needs a restart
-	r.reload(t, next)
+	r.change(t, func(cfg *config.Config, _ *config.Connector) {
+		cfg.AdminHosts, cfg.Admin = []string{"new.example.com"}, "elsewhere.example.com:9090" // which needs a restart
+	})
 	r.logged(t, `msg="setting is changed" setting=admin_hosts`)
 	require.Equal(t, 403, r.asked(t, "old.example.com"))
 	require.Equal(t, 200, r.asked(t, "new.example.com"))
 	require.Equal(t, 403, r.asked(t, "elsewhere.example.com"))
 
-	next.AdminToken = "operator"
-	r.reload(t, next)
+	r.change(t, func(cfg *config.Config, _ *config.Connector) { cfg.AdminToken = "operator" })
 	require.Equal(t, 401, r.asked(t, "new.example.com"))
-	require.Equal(t, []string{"elsewhere.example.com"}, config.Config{Admin: next.Admin}.AdminNames(), "the name that it listens on is allowed")
+	require.Equal(t, []string{"elsewhere.example.com"}, config.Config{Admin: r.cfg.Admin}.AdminNames(), "the name that it listens on is allowed")
 }
 
 // A newer glossary comes into force with a reload, and one that is wrong is
 // refused.
 func TestGlossaryIsReloaded(t *testing.T) {
-	t.Parallel()
-	stays := newStack(t)
-	cfg := configFor(t, connectorTo(stays.URL))
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL)
 	g, err := schemas.Load()
 	require.NoError(t, err)
 	require.Contains(t, r.get(t, "/metrics", 200), `glossary="`+g.Version()+`"`)
 	before := r.bridge.components.connectors[0].sender.Load()
-	r.reload(t, cfg)
+	r.reload(t, r.cfg)
 	require.Same(t, before, r.bridge.components.connectors[0].sender.Load(), "the same glossary changes nothing")
 
 	g.SchemaVersion++
 	newer, err := g.Encode()
 	require.NoError(t, err)
-	cfg.Glossary = filepath.Join(t.TempDir(), "glossary.json")
-	require.NoError(t, os.WriteFile(cfg.Glossary, []byte(`{"events":7}`), 0o600))
-	require.ErrorContains(t, r.bridge.Reload(t.Context(), cfg), cfg.Glossary)
-	require.NoError(t, os.WriteFile(cfg.Glossary, newer, 0o600))
-	r.reload(t, cfg)
+	r.cfg.Glossary = fileOf(t, "glossary.json", `{"events":7}`)
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg), r.cfg.Glossary)
+	require.NoError(t, os.WriteFile(r.cfg.Glossary, newer, 0o600))
+	r.reload(t, r.cfg)
 	require.Contains(t, r.get(t, "/metrics", 200), fmt.Sprintf(`glossary="schema version %d (`, g.SchemaVersion))
 	require.NotSame(t, before, r.bridge.components.connectors[0].sender.Load())
 }

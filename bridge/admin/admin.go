@@ -224,7 +224,5 @@ func patient(c *gin.Context) {
 }
 
 func fail(c *gin.Context, status int, text string) {
-	c.AbortWithStatusJSON(status, struct {
-		Error string `json:"error"`
-	}{text})
+	c.AbortWithStatusJSON(status, gin.H{"error": text})
 }
