@@ -66,27 +66,24 @@ type request struct {
 	err        error // the first refusal of its parameters
 }
 
-// refuse refuses a parameter.
-func (r *request) refuse(text string) { r.err = cmp.Or(r.err, bad(text)) }
+// refuse refuses the request where a parameter is wrong.
+func (r *request) refuse(wrong bool, text string) {
+	if wrong {
+		r.err = cmp.Or(r.err, bad(text))
+	}
+}
 
 // limit reads how many items an answer may have.
 func (r *request) limit() int {
 	limit, err := strconv.Atoi(cmp.Or(r.values.Get("limit"), strconv.Itoa(defaultLetters)))
-	if err != nil || limit < 1 || limit > maxLetters {
-		r.refuse("limit must be a number from 1 to " + strconv.Itoa(maxLetters))
-	}
+	r.refuse(err != nil || limit < 1 || limit > maxLetters, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
 	return limit
 }
 
 // number reads the number of a dead letter; 0 where the request gives none.
 func (r *request) number(name, text string) uint64 {
-	if text == "" {
-		return 0
-	}
 	number, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		r.refuse(name + " must be the number of a dead letter")
-	}
+	r.refuse(err != nil && text != "", name+" must be the number of a dead letter")
 	return number
 }
 
@@ -97,17 +94,14 @@ func (r *request) moment(name string) time.Time {
 		return at
 	}
 	ago, err := time.ParseDuration(text)
-	if err != nil || ago < 0 {
-		r.refuse(name + " must be a time such as 2026-01-02T15:04:05Z, or how long ago, such as 2h")
-	}
+	r.refuse(err != nil || ago < 0, name+" must be a time such as 2026-01-02T15:04:05Z, or how long ago, such as 2h")
 	return r.now.Add(-ago)
 }
 
 // pattern checks an event type or a pattern of them.
 func (r *request) pattern(text string) string {
-	if _, err := path.Match(text, ""); err != nil {
-		r.refuse("type must be an event type or a pattern such as users.messages.email.*")
-	}
+	_, err := path.Match(text, "")
+	r.refuse(err != nil, "type must be an event type or a pattern such as users.messages.email.*")
 	return text
 }
 

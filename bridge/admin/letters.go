@@ -68,8 +68,8 @@ func (a *Admin) dead(r *request) (any, error) {
 			return nil, refusal{http.StatusNotFound, "there is no connector of the name that after_connector gives"}
 		}
 		connectors = connectors[begin:]
-	} else if all && f.After > 0 && len(connectors) > 1 {
-		r.refuse("after needs connector, or after_connector, because each connector counts for itself")
+	} else {
+		r.refuse(all && f.After > 0 && len(connectors) > 1, "after needs connector, or after_connector, because each connector counts for itself")
 	}
 	if r.err != nil {
 		return nil, r.err
@@ -220,13 +220,10 @@ type mover struct {
 func (a *Admin) move(m mover) func(*request) (any, error) {
 	return func(r *request) (any, error) {
 		f, narrow := r.filter()
-		switch {
-		case r.err != nil:
+		r.refuse(!narrow && r.values.Get("all") != "true", "say which: number, reason, type, since or until; or all=true")
+		r.refuse((f.Numbers != nil || f.After > 0 || f.Last > 0) && len(r.connectors) > 1, "say which connector: each counts its letters for itself")
+		if r.err != nil {
 			return nil, r.err
-		case !narrow && r.values.Get("all") != "true":
-			return nil, bad("say which: number, reason, type, since or until; or all=true")
-		case (f.Numbers != nil || f.After > 0 || f.Last > 0) && len(r.connectors) > 1:
-			return nil, bad("say which connector: each counts its letters for itself")
 		}
 		patient(r.Context)
 		list, err := each(r.connectors, func(c Connector) (Moved, error) {

@@ -57,16 +57,15 @@ func (a *Admin) pending(r *request) (any, error) {
 }
 
 // place reads which event a request means, and of which connector.
-func place(r *request, record, index string) (connector Connector, seq uint64, i int, err error) {
-	seq, err = strconv.ParseUint(record, 10, 64)
-	i, err2 := strconv.Atoi(index)
-	switch {
-	case err != nil || err2 != nil || seq == 0 || i < 0:
-		return connector, 0, 0, bad("say which event: the number of its record and its index, as bridge pending list shows them")
-	case len(r.connectors) != 1:
-		return connector, 0, 0, bad("say which connector")
+func (r *request) place(record, index string) (connector Connector, seq uint64, i int, err error) {
+	seq, wrong := strconv.ParseUint(record, 10, 64)
+	i, wrongIndex := strconv.Atoi(index)
+	r.refuse(wrong != nil || wrongIndex != nil || seq == 0 || i < 0, "say which event: the number of its record and its index, as bridge pending list shows them")
+	r.refuse(len(r.connectors) != 1, "say which connector")
+	if r.err == nil {
+		connector = r.connectors[0]
 	}
-	return r.connectors[0], seq, i, nil
+	return connector, seq, i, r.err
 }
 
 // maxSuspects is how many suspected events are looked through for one.
@@ -74,7 +73,7 @@ const maxSuspects = 100_000
 
 // pendingEvent shows one pending event.
 func (a *Admin) pendingEvent(r *request) (any, error) {
-	connector, seq, index, err := place(r, r.Param("record"), r.Param("index"))
+	connector, seq, index, err := r.place(r.Param("record"), r.Param("index"))
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +104,7 @@ func (a *Admin) pendingEvent(r *request) (any, error) {
 
 // deadLetter moves a suspected event to the dead letters by hand.
 func (a *Admin) deadLetter(r *request) (any, error) {
-	connector, seq, index, err := place(r, r.values.Get("record"), r.values.Get("index"))
+	connector, seq, index, err := r.place(r.values.Get("record"), r.values.Get("index"))
 	if err == nil {
 		_, err = delivered(r.connectors)
 	}

@@ -47,24 +47,16 @@ func replayOf(connector string, r queue.Replay) Replay {
 func (r *request) order() queue.ReplayOrder {
 	order := queue.ReplayOrder{From: cmp.Or(r.moment("since"), r.moment("from")), Till: cmp.Or(r.moment("to"), r.now), Types: r.values["type"]}
 	since, from := r.values.Get("since"), r.values.Get("from")
-	switch {
-	case since != "" && from != "":
-		r.refuse("since and from say the same; leave out one of them")
-	case since+from == "":
-		r.refuse("since or from is missing: when the events were received, or how long ago")
-	case !order.From.Before(order.Till):
-		r.refuse("since or from must be before to, or before now where that is not given")
-	}
+	r.refuse(since != "" && from != "", "since and from say the same; leave out one of them")
+	r.refuse(since+from == "", "since or from is missing: when the events were received, or how long ago")
+	r.refuse(!order.From.Before(order.Till), "since or from must be before to, or before now where that is not given")
 	for _, pattern := range order.Types {
-		if r.pattern(pattern) == "" {
-			r.refuse("type is empty")
-		}
+		r.refuse(r.pattern(pattern) == "", "type is empty")
 	}
 	if rate := r.values.Get("rate"); rate != "" {
 		var err error
-		if order.Rate, err = strconv.ParseFloat(rate, 64); err != nil || !(order.Rate >= 0) || order.Rate > 1e9 {
-			r.refuse("rate must be a number of events a second, 0 for as fast as it goes")
-		}
+		order.Rate, err = strconv.ParseFloat(rate, 64)
+		r.refuse(err != nil || !(order.Rate >= 0) || order.Rate > 1e9, "rate must be a number of events a second, 0 for as fast as it goes")
 	}
 	return order
 }

@@ -29,33 +29,41 @@ func (c Config) Check() error {
 	return m.err()
 }
 
-// check looks at values, whether they were read or made by hand.
+// refuse adds a mistake where something is wrong.
+func (m *mistakes) refuse(wrong bool, key, format string, args ...any) {
+	if wrong {
+		m.add(key, format, args...)
+	}
+}
+
+// check looks at values, whether they were read or made by hand. Of what is wrong with a
+// key only the first counts.
 func (m *mistakes) check(cfg Config) {
 	m.bounds(cfg, "")
-	m.address("listen", cfg.Listen)
-	m.address("admin", cfg.Admin)
-	if cfg.Listen == cfg.Admin && !strings.HasSuffix(cfg.Listen, ":0") {
-		m.add("admin", "must be another address than listen: the operator's pages are not for Braze")
+	for _, a := range []struct{ key, address string }{{"listen", cfg.Listen}, {"admin", cfg.Admin}} {
+		_, port, err := net.SplitHostPort(a.address)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		m.refuse(err != nil, a.key, "must be an address such as 127.0.0.1:8080, not %q", a.address)
 	}
-	m.tls(cfg.TLS)
-	if cfg.AdminToken != "" && !bearerToken.MatchString(cfg.AdminToken) {
-		m.add("admin_token", badToken)
+	m.refuse(cfg.Listen == cfg.Admin && !strings.HasSuffix(cfg.Listen, ":0"), "admin", "must be another address than listen: the operator's pages are not for Braze")
+	m.refuse(cfg.TLS.Cert == "" && cfg.TLS.Key != "", "tls.key", "needs tls.cert, the PEM file of the certificate that it belongs to")
+	m.refuse(cfg.TLS.Cert != "" && cfg.TLS.Key == "", "tls.cert", "needs tls.key, the PEM file of the key that belongs to it")
+	if cfg.TLS.Cert != "" {
+		_, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key)
+		m.refuse(err != nil, "tls.cert", "the certificate and tls.key cannot be used: %v", err)
 	}
-	if _, err := hostguard.New("admin_hosts", cfg.AdminNames()...); err != nil {
-		m.add("admin_hosts", "%s", strings.TrimPrefix(err.Error(), "admin_hosts: "))
-	}
-	if strings.TrimSpace(cfg.DataDir) == "" {
-		m.add("data_dir", "is empty; it must be the directory that keeps the events")
-	}
+	m.refuse(cfg.AdminToken != "" && !bearerToken.MatchString(cfg.AdminToken), "admin_token", badToken)
+	_, err := hostguard.New("admin_hosts", cfg.AdminNames()...)
+	m.refuse(err != nil, "admin_hosts", "%s", strings.TrimPrefix(fmt.Sprint(err), "admin_hosts: "))
+	m.refuse(strings.TrimSpace(cfg.DataDir) == "", "data_dir", "is empty; it must be the directory that keeps the events")
 	m.queue(cfg.Queue, "queue.")
 	if cfg.Glossary != "" {
-		if _, err := schemas.LoadFile(cfg.Glossary); err != nil {
-			m.add("glossary", "%v", err)
-		}
+		_, err := schemas.LoadFile(cfg.Glossary)
+		m.refuse(err != nil, "glossary", "%v", err)
 	}
-	if len(cfg.Connectors) == 0 {
-		m.add("connectors", "is empty; at least one connector is needed")
-	}
+	m.refuse(len(cfg.Connectors) == 0, "connectors", "is empty; at least one connector is needed")
 	for i, connector := range cfg.Connectors {
 		m.connector(connector, listKey(i, ""))
 	}
@@ -97,89 +105,45 @@ func number(v reflect.Value) float64 {
 	return v.Float()
 }
 
-// tls loads the certificate, as the bridge would.
-func (m *mistakes) tls(t TLS) {
-	switch {
-	case t == TLS{}:
-	case t.Cert == "":
-		m.add("tls.key", "needs tls.cert, the PEM file of the certificate that it belongs to")
-	case t.Key == "":
-		m.add("tls.cert", "needs tls.key, the PEM file of the key that belongs to it")
-	default:
-		if _, err := tls.LoadX509KeyPair(t.Cert, t.Key); err != nil {
-			m.add("tls.cert", "the certificate and tls.key cannot be used: %v", err)
-		}
-	}
-}
-
-func (m *mistakes) address(key, address string) {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		m.add(key, "must be an address such as 127.0.0.1:8080, not %q", address)
-	}
-}
-
 // queue never prints the URL of PostgreSQL: people write passwords into it.
 func (m *mistakes) queue(q Queue, prefix string) {
 	if q.URL == SQLite {
-		if q.Password != "" {
-			m.add(prefix+"password", "is for a queue on PostgreSQL; leave it out, or set the queue to postgres://…")
-		}
+		m.refuse(q.Password != "", prefix+"password", "is for a queue on PostgreSQL; leave it out, or set the queue to postgres://…")
 		return
 	}
+	key := prefix + "url"
 	scheme, rest, _ := strings.Cut(q.URL, "://")
-	if scheme != "postgres" && scheme != "postgresql" {
-		m.add(prefix+"url", "must be sqlite or postgres://USER@HOST:PORT/DB")
-		return
-	}
+	m.refuse(scheme != "postgres" && scheme != "postgresql", key, "must be sqlite or postgres://USER@HOST:PORT/DB")
 	authority, parameters, _ := strings.Cut(rest, "?")
-	userinfo, _, _ := strings.Cut(authority, "@")
+	userinfo, _, at := strings.Cut(authority, "@")
 	query, err := url.ParseQuery(parameters)
-	switch {
-	case strings.Contains(userinfo, ":") && strings.Contains(authority, "@") || query.Has("password"):
-		m.add(prefix+"url", "must have no password in it; it goes into password_file, or PGPASSWORD or PGPASSFILE in the environment")
-		return
-	case err != nil:
-		m.add(prefix+"url", "has parameters behind its ? that are not NAME=VALUE&NAME=VALUE")
-		return
-	}
+	m.refuse(at && strings.Contains(userinfo, ":") || query.Has("password"), key,
+		"must have no password in it; it goes into password_file, or PGPASSWORD or PGPASSFILE in the environment")
+	m.refuse(err != nil, key, "has parameters behind its ? that are not NAME=VALUE&NAME=VALUE")
 	if _, err := pgconn.ParseConfig(q.URL); err != nil {
-		// Its text begins with the whole URL.
-		text := err.Error()
+		text := err.Error() // it begins with the whole URL
 		if at := strings.LastIndex(text, "`: "); at >= 0 {
 			text = text[at+len("`: "):]
 		}
-		m.add(prefix+"url", "is no URL of PostgreSQL: %s", text)
+		m.add(key, "is no URL of PostgreSQL: %s", text)
 	}
 }
 
 func (m *mistakes) connector(v Connector, prefix string) {
 	m.bounds(v, prefix)
-	switch {
-	case v.Name == "":
-		m.add(prefix+"name", "is missing; it is part of the path that Braze posts to, /currents/NAME")
-	case !connectorName.MatchString(v.Name):
-		m.add(prefix+"name", "must be 1 to 64 letters, digits, dots, dashes and underscores, a letter or digit first, not %q", v.Name)
-	}
+	m.refuse(v.Name == "", prefix+"name", "is missing; it is part of the path that Braze posts to, /currents/NAME")
+	m.refuse(!connectorName.MatchString(v.Name), prefix+"name",
+		"must be 1 to 64 letters, digits, dots, dashes and underscores, a letter or digit first, not %q", v.Name)
 	m.tokens(v, prefix)
 	m.dataPlane(prefix+"rudder_url", v.RudderURL)
-	switch {
-	case v.WriteKey == "":
-		m.add(prefix+"write_key", "is missing; it is the write key of the source in RudderStack")
-	case strings.ContainsFunc(v.WriteKey, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }):
-		m.add(prefix+"write_key", "has a character that a write key cannot have")
-	}
+	m.refuse(v.WriteKey == "", prefix+"write_key", "is missing; it is the write key of the source in RudderStack")
+	m.refuse(strings.ContainsFunc(v.WriteKey, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }), prefix+"write_key",
+		"has a character that a write key cannot have")
 	m.mapping(v, prefix)
-	if _, _, err := v.RootCAs(); err != nil {
-		m.add(prefix+"ca_file", "%v", err)
-	}
-	if v.Backoff.Max < v.Backoff.Min {
-		m.add(prefix+"backoff.max", "must be at least backoff.min, %s, not %s",
-			write(reflect.ValueOf(v.Backoff.Min)), write(reflect.ValueOf(v.Backoff.Max)))
-	}
+	_, _, err := v.RootCAs()
+	m.refuse(err != nil, prefix+"ca_file", "%v", err)
+	m.refuse(v.Backoff.Max < v.Backoff.Min, prefix+"backoff.max", "must be at least backoff.min, %s, not %s",
+		write(reflect.ValueOf(v.Backoff.Min)), write(reflect.ValueOf(v.Backoff.Max)))
 	if v.Queue != nil {
 		m.bounds(*v.Queue, prefix+"queue.")
 		m.queue(*v.Queue, prefix+"queue.")
@@ -194,26 +158,16 @@ var bearerToken = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 const badToken = "has a character that a bearer token cannot have (RFC 6750: letters, digits, - . _ ~ + / and = at the end)"
 
 func (m *mistakes) tokens(v Connector, prefix string) {
-	if len(v.Tokens) == 0 {
-		keys := []string{"open", "token", "tokens", "token_file", "token_files"}
-		if !v.Open && !slices.ContainsFunc(keys, func(key string) bool { return m.bad[prefix+key] }) {
-			m.add(prefix+"token", "is missing: set the token that Braze sends, or write open: true to take events from anyone")
-		}
-		return
-	}
-	if v.Open {
-		m.add(prefix+"open", "is true, but there is a token; leave out one of them")
-	}
+	keys := []string{"open", "token", "tokens", "token_file", "token_files"}
+	found := slices.ContainsFunc(keys, func(key string) bool { return m.bad[prefix+key] })
+	m.refuse(len(v.Tokens) == 0 && !v.Open && !found, prefix+"token",
+		"is missing: set the token that Braze sends, or write open: true to take events from anyone")
+	m.refuse(len(v.Tokens) > 0 && v.Open, prefix+"open", "is true, but there is a token; leave out one of them")
 	for i, token := range v.Tokens {
 		at := tokenKey(len(v.Tokens), i, prefix+"token")
-		switch {
-		case token == "":
-			m.add(at, "is empty")
-		case !bearerToken.MatchString(token):
-			m.add(at, badToken)
-		case slices.Contains(v.Tokens[:i], token):
-			m.add(at, "is written twice")
-		}
+		m.refuse(token == "", at, "is empty")
+		m.refuse(!bearerToken.MatchString(token), at, badToken)
+		m.refuse(slices.Contains(v.Tokens[:i], token), at, "is written twice")
 	}
 }
 
@@ -239,21 +193,15 @@ func (m *mistakes) unique(connectors []Connector) {
 // dataPlane never prints the URL: people paste write keys and passwords into it.
 func (m *mistakes) dataPlane(key, text string) {
 	const example = "such as https://example.dataplane.rudderstack.com"
-	if text == "" {
-		m.add(key, "is missing; it is the URL of RudderStack's data plane, %s", example)
-		return
-	}
+	m.refuse(text == "", key, "is missing; it is the URL of RudderStack's data plane, %s", example)
 	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Opaque != "" || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
-		m.add(key, "must be an http or https URL, %s", example)
-	case u.User != nil:
-		m.add(key, "must have no user or password in it; the write key goes into write_key")
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		m.add(key, "must have no query or fragment; the write key goes into write_key")
-	case slices.Contains(strings.Split(u.Path, "/"), "v1"):
-		m.add(key, "must be the data plane's URL without /v1/…, %s", example)
+	if err != nil {
+		u = &url.URL{}
 	}
+	m.refuse(u.Opaque != "" || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "", key, "must be an http or https URL, %s", example)
+	m.refuse(u.User != nil, key, "must have no user or password in it; the write key goes into write_key")
+	m.refuse(u.RawQuery != "" || u.ForceQuery || u.Fragment != "", key, "must have no query or fragment; the write key goes into write_key")
+	m.refuse(slices.Contains(strings.Split(u.Path, "/"), "v1"), key, "must be the data plane's URL without /v1/…, %s", example)
 }
 
 // mapping has the mapper look at its options. What rewrites messages is refused
@@ -265,9 +213,7 @@ func (m *mistakes) mapping(v Connector, prefix string) {
 		for field, set := range map[string]bool{
 			"names": opts.Names.Readable || len(opts.Names.Map) > 0, "profile_updates": opts.Identify, "user_orphan": opts.Alias,
 		} {
-			if set {
-				m.add(prefix+field, why)
-			}
+			m.refuse(set, prefix+field, why)
 		}
 		opts.Names = mapping.Names{}
 	}
