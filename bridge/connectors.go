@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -83,12 +84,8 @@ func (p *components) readGlossary(cfg config.Config) error {
 		return fmt.Errorf("glossary: %w", err)
 	}
 	if before := p.glossary.Load(); before != nil {
-		was, err := before.Encode()
-		if err != nil {
-			return err
-		}
-		if is, err := g.Encode(); err != nil || bytes.Equal(was, is) {
-			return err
+		if reflect.DeepEqual(before, g) {
+			return nil
 		}
 		p.log.Info("the glossary is changed", "glossary", g.Version())
 	}
@@ -124,10 +121,8 @@ func (p *components) prepare(ctx context.Context, cfg config.Config) (list []*co
 }
 
 func (p *components) connector(name string) *connector {
-	for _, c := range p.connectors {
-		if c.name == name {
-			return c
-		}
+	if i := slices.IndexFunc(p.connectors, func(c *connector) bool { return c.name == name }); i >= 0 {
+		return p.connectors[i]
 	}
 	return nil
 }
@@ -139,7 +134,8 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 	if err != nil {
 		return nil, err
 	}
-	if now := c.sender.Load(); now.same(settings, ca) && now.glossary == p.glossary.Load() {
+	now, other := c.sender.Load(), func(change config.Change) bool { return change.Effect == config.NewSender }
+	if now != nil && !slices.ContainsFunc(now.settings.Changes(settings), other) && bytes.Equal(now.ca, ca) && now.glossary == p.glossary.Load() {
 		return now, nil
 	}
 	opts := settings.Mapping()
@@ -287,9 +283,4 @@ type sender struct {
 	glossary *schemas.Glossary
 	observer delivery.Observer
 	stop     context.CancelFunc
-}
-
-// same tells whether a sender delivers as settings and ca say.
-func (s *sender) same(settings config.Connector, ca []byte) bool {
-	return s != nil && !config.Any(s.settings.Changes(settings), config.NewSender) && bytes.Equal(s.ca, ca)
 }

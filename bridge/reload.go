@@ -71,10 +71,8 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	}
 	p := b.components
 	glossary := p.glossary.Load()
-	if cfg.Glossary != "" || b.cfg.Glossary != "" { // the built-in one stays the same
-		if err := p.readGlossary(cfg); err != nil {
-			return err
-		}
+	if err := p.readGlossary(cfg); err != nil {
+		return err
 	}
 	connectors, senders, err := p.prepare(ctx, cfg)
 	if err != nil {

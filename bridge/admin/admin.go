@@ -85,9 +85,8 @@ var ErrNoStore error = refusal{http.StatusConflict, "there is no embedded store 
 
 // Config says what an Admin shows. Bridge is needed.
 type Config struct {
-	Connectors []Connector // at first; see Show
-	Bridge     Bridge
-	BackupDir  string // where copies are made on their way to the operator
+	Bridge    Bridge
+	BackupDir string // where copies are made on their way to the operator
 	// Token is the bearer token that all but /livez, /readyz and the empty page
 	// need; empty: nothing needs one. A browser that has sent it to /api/login has
 	// a session instead.
@@ -129,7 +128,7 @@ func New(cfg Config) (*Admin, error) {
 		cfg.Now = time.Now
 	}
 	a := &Admin{cfg: cfg, origins: http.NewCrossOriginProtection()}
-	a.Show(cfg.Connectors)
+	a.Show(nil)
 	a.SetToken(cfg.Token)
 	if err := a.SetHosts(cfg.Hosts); err != nil {
 		return nil, err

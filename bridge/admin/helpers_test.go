@@ -189,16 +189,16 @@ func newFixture(t *testing.T) *fixture {
 	f.a.diedAt, f.b.diedAt = noon, noon
 	var err error
 	f.Admin, err = New(Config{
-		Connectors: []Connector{
-			{Name: "a", Queue: f.a, Sender: sender{fixture: f, name: "a"}},
-			{Name: "b", Queue: f.b, Sender: sender{f, "b", delivery.State{Name: delivery.StatePaused, LastError: "401 Unauthorized"}}},
-			{Name: "gone", Queue: f.gone, Quiet: true},
-		},
 		Bridge: f,
 		Now:    func() time.Time { return noon },
 		Log:    slog.New(slog.NewTextHandler(&f.log, nil)),
 	})
 	require.NoError(t, err)
+	f.Show([]Connector{
+		{Name: "a", Queue: f.a, Sender: sender{fixture: f, name: "a"}},
+		{Name: "b", Queue: f.b, Sender: sender{f, "b", delivery.State{Name: delivery.StatePaused, LastError: "401 Unauthorized"}}},
+		{Name: "gone", Queue: f.gone, Quiet: true},
+	})
 	return f
 }
 

@@ -196,11 +196,6 @@ func changes(before, after reflect.Value) (list []Change) {
 	return list
 }
 
-// Any tells whether a change has an effect.
-func Any(changes []Change, effect Effect) bool {
-	return slices.ContainsFunc(changes, func(c Change) bool { return c.Effect == effect })
-}
-
 // Keys lists the keys of changes for a log line.
 func Keys(changes []Change) string {
 	keys := make([]string, len(changes))
