@@ -85,12 +85,11 @@ func eventsOf(user string) func(event []byte) bool {
 			return false
 		}
 		id := scan.Events[0].ExternalUserID
-		decoded, ok := currents.AppendText(text[:0], id)
-		if !ok { // a number is compared as written; null, true and the like are no id
-			return len(id) > 0 && (id[0] == '-' || id[0] >= '0' && id[0] <= '9') && bytes.Equal(id, want)
+		var ok bool
+		if text, ok = currents.AppendText(text[:0], id); !ok {
+			text, ok = currents.AppendID(text[:0], id) // a number; null, true and the like are no id
 		}
-		text = decoded
-		return bytes.Equal(text, want)
+		return ok && bytes.Equal(text, want)
 	}
 }
 

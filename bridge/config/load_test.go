@@ -2,7 +2,6 @@ package config
 
 import (
 	"context"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,89 +89,37 @@ func TestLoadFile(t *testing.T) {
 	}, cfg)
 }
 
-func TestLoadOrder(t *testing.T) {
-	file := "listen: 127.0.0.1:1\nadmin: 127.0.0.1:2\nqueue: {max_size: 1GiB}\nretain: {age: 1h}\nconnectors:\n  - {name: x, tokens: [t], rudder_url: http://file, write_key: file}\n"
-	cfg, err := Load(t.Context(), Source{
-		File: writeFile(t, file),
-		Env: env(map[string]string{"BRIDGE_ADMIN": "127.0.0.1:3", "BRIDGE_DATA_DIR": "env", "BRIDGE_RETAIN_SIZE": "5GiB",
-			"BRIDGE_QUEUE":     "postgresql://b@h1:5432,h2:5432/db?target_session_attrs=read-write",
-			"BRIDGE_WRITE_KEY": "env", "BRIDGE_RUDDER_URL": "http://env", "BRIDGE_LISTEN": ""}),
-		Flags: map[string]string{"data-dir": "flag", "rudder-url": "http://flag", "braze-token": "u"},
-	})
-	require.NoError(t, err)
-	require.Equal(t, "127.0.0.1:1", cfg.Listen)
-	require.Equal(t, "127.0.0.1:3", cfg.Admin)
-	require.Equal(t, "flag", cfg.DataDir)
-	require.Equal(t, Queue{URL: "postgresql://b@h1:5432,h2:5432/db?target_session_attrs=read-write", MaxSize: 1 << 30, AckWait: 30 * time.Second}, cfg.Queue)
-	require.Equal(t, Retain{Age: time.Hour, Size: 5 << 30}, cfg.Retain)
-	require.Equal(t, []string{"u"}, cfg.Connectors[0].Tokens)
-	require.Equal(t, "http://flag", cfg.Connectors[0].RudderURL)
-	require.Equal(t, "env", cfg.Connectors[0].WriteKey)
-}
-
-// The one connector can be set whole by variables and flags, and a later layer
-// takes the place of what an earlier one says in another way.
-func TestLoadOneConnectorWithoutAFile(t *testing.T) {
-	cfg, err := Load(t.Context(), Source{
-		Env:   env(map[string]string{"BRIDGE_WRITE_KEY": "k", "BRIDGE_OPEN": "true"}),
-		Flags: map[string]string{"rudder-url": "http://r", "mode": "webhook"},
-	})
-	require.NoError(t, err)
-	want := DefaultConnector()
-	want.Name, want.Open, want.Mode, want.RudderURL, want.WriteKey = "default", true, Webhook, "http://r", "k"
-	require.Equal(t, []Connector{want}, cfg.Connectors)
-
-	token := filepath.Join(filesOf(t), "old")
-	cfg, err = Load(t.Context(), Source{
-		File: writeFile(t, "braze_tokens: [a, b]\nwrite_key_file: /nowhere\nrudder_url: http://r\nnames: {x.y: Z}\nbackoff: {max: 7s}\n"),
-		Env: env(map[string]string{"BRIDGE_BRAZE_TOKEN_FILE": token, "BRIDGE_FILTER_DENY": "a.*, b", "BRIDGE_BACKOFF_MIN": "2s", "BRIDGE_PII": "hash",
-			"BRIDGE_SALT": "pepper", "BRIDGE_WRITE_KEY_FILE": "/nowhere", "BRIDGE_REQUESTS_PER_SECOND": "3", "BRIDGE_ADMIN_TOKEN": "op", "BRIDGE_TLS_CERT": ""}),
-		Flags: map[string]string{"write-key": "k", "concurrency": "2"},
-	})
-	require.NoError(t, err)
-	want = DefaultConnector()
-	want.Tokens, want.WriteKey, want.RudderURL = []string{"old"}, "k", "http://r"
-	want.Names.Map = map[string]string{"x.y": "Z"}
-	want.Filter.Deny = []string{"a.*", "b"}
-	want.PII.Preset, want.Salt = "hash", "pepper"
-	want.Backoff = Backoff{2 * time.Second, 7 * time.Second}
-	want.RequestsPerSecond, want.Concurrency = 3, 2
-	require.Equal(t, []Connector{want}, cfg.Connectors)
-	require.Equal(t, "op", cfg.AdminToken)
-
-	// Beside a list of one connector they say the same.
-	cfg, err = Load(t.Context(), Source{
-		File: writeFile(t, "connectors:\n  - {tokens: [a, b], rudder_url: http://r, write_key_file: /nowhere, backoff: {max: 7s}}\n"),
-		Env:  env(map[string]string{"BRIDGE_BRAZE_TOKEN_FILE": token, "BRIDGE_BACKOFF_MIN": "2s", "BRIDGE_WRITE_KEY": "k"}),
-	})
-	require.NoError(t, err)
-	require.Equal(t, []string{"old"}, cfg.Connectors[0].Tokens)
-	require.Equal(t, "k", cfg.Connectors[0].WriteKey)
-	require.Equal(t, Backoff{2 * time.Second, 7 * time.Second}, cfg.Connectors[0].Backoff)
-}
-
-// Each mistake is named with its place, once, and none shows a secret.
-func TestLoadMistakes(t *testing.T) {
-	text, err := os.ReadFile("testdata/mistakes.yaml")
+// Each mistake is named with its place, once, and none shows a secret; warnings are named,
+// and what flags, variables and a file say is the same as what one file would say.
+func TestLoad(t *testing.T) {
+	text, err := os.ReadFile("testdata/cases.yaml")
 	require.NoError(t, err)
 	var cases []struct {
-		Name, File, Path string
-		Env, Flags       map[string]string
-		Want             []string
+		Name, File, Path, As string
+		Env, Flags           map[string]string
+		Want, Warnings       []string
 	}
 	require.NoError(t, yaml.Unmarshal(text, &cases))
 	dir := filesOf(t)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			variables := map[string]string{"DIR": dir}
-			maps.Copy(variables, c.Env)
+			for name, value := range c.Env {
+				variables[name] = strings.ReplaceAll(value, "${DIR}", dir)
+			}
 			src := Source{File: c.Path, Env: env(variables), Flags: c.Flags}
 			if c.File != "" {
 				src.File = writeFile(t, c.File)
 			}
-			_, err := Load(t.Context(), src)
+			cfg, err := Load(t.Context(), src)
 			if c.Want == nil {
 				require.NoError(t, err)
+				require.Equal(t, c.Warnings, cfg.Warnings())
+				if c.As != "" {
+					want, err := Load(t.Context(), Source{File: writeFile(t, c.As)})
+					require.NoError(t, err)
+					require.Equal(t, want, cfg)
+				}
 				return
 			}
 			var wrong *Error
@@ -231,5 +178,17 @@ func TestUnits(t *testing.T) {
 	}
 	for n, want := range map[int64]string{1 << 30: "1GiB", 16 << 20: "16MiB", 1 << 10: "1KiB", 4_000_000: "4000000"} {
 		require.Equal(t, want, Size(n).String())
+	}
+}
+
+func TestHosts(t *testing.T) {
+	for address, want := range map[string]bool{"[::1]:1": true, "localhost:1": true, "127.9.9.9:1": true,
+		":1": false, "[::]:1": false, "10.0.0.1:1": false, "bridge:1": false, "1": false} {
+		require.Equal(t, want, loopback(address), address)
+	}
+	for host, want := range map[string]bool{"r.example.com": true, "8.8.8.8": true, "2001:4860::1": true, "RudderStack.IO.": true,
+		"127.0.0.1": false, "10.1.2.3": false, "192.168.0.1": false, "::1": false, "fd00::1": false, "rudder": false, "localhost": false,
+		"rudder.prod.svc.cluster.local": false, "host.docker.internal": false, "nas.local": false} {
+		require.Equal(t, want, public(host), host)
 	}
 }
