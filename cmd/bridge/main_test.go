@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
@@ -177,73 +177,37 @@ func TestServeStatusAndDead(t *testing.T) {
 	require.Contains(t, stderr, "error: no bridge answers on "+s.Admin)
 }
 
-func TestServeFails(t *testing.T) {
+func TestCommands(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	data := t.TempDir()
+	s := serve(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", data)
+	text, err := os.ReadFile("testdata/commands.yaml")
 	require.NoError(t, err)
-	defer taken.Close()
-	s := serve(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir())
-	dir := s.Cmd.Args[len(s.Cmd.Args)-1]
-	good := []string{"serve", "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--admin", "127.0.0.1:0"}
-	file := filepath.Join(t.TempDir(), "bridge.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("connectors:\n  - token: t\n    rudder_ur: http://r\n    write_key: k\n"), 0o600))
-	tests := []struct {
-		name string
-		args []string
-		want []string
-	}{
-		{"no token", []string{"serve", "--rudder-url", "http://r", "--write-key", "k"}, []string{"error: --braze-token: braze_token: is missing", "open: true"}},
-		{"wrong file", []string{"serve", "--config", file}, []string{
-			"bridge.yaml:2: connectors[0].rudder_url: is missing", "bridge.yaml:3: connectors[0].rudder_ur: is not known here; did you mean rudder_url?"}},
-		{"no file", []string{"serve", "--config", "/none.yaml"}, []string{"/none.yaml: no such file"}},
-		{"unknown flag", []string{"serve", "--nonsense"}, []string{"unknown flag: --nonsense"}},
-		{"password in the queue's URL", append(good, "--queue", "postgres://u:hush@127.0.0.1/db"), []string{"--queue: queue.url: must have no password in it"}},
-		{"port taken", append(good, "--listen", taken.Addr().String()), []string{"error: listen: ", "address already in use"}},
-		{"data directory taken", append(good, "--listen", "127.0.0.1:0", "--data-dir", dir), []string{"in use by another process"}},
-		{"no number", []string{"replay", "--since", "1h", "--rate", "x"}, []string{"--rate"}},
-		{"unknown command", []string{"replay", "stop"}, []string{`unknown command "stop"`}},
-		{"two tokens", []string{"drift", "--admin-token", "a", "--admin-token-file", "b"}, []string{"leave out one of them"}},
-		{"no token", []string{"drift", "--admin-token-file", "/none"}, []string{"--admin-token-file: open /none"}},
-		{"no bridge", []string{"resume", "--admin", "127.0.0.1:1"}, []string{"no bridge answers on http://127.0.0.1:1"}},
+	var cases []struct {
+		Name, File, Args    string
+		Env, Stdout, Stderr []string
+		Code                int
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			stdout, stderr := runBridge(t, nil, 1, tt.args...)
-			require.Empty(t, stdout)
-			for _, want := range tt.want {
-				require.Contains(t, stderr, want)
+	require.NoError(t, yaml.Unmarshal(text, &cases))
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "bridge.yaml")
+			require.NoError(t, os.WriteFile(file, []byte(c.File), 0o600))
+			names := strings.NewReplacer("FILE", file, "DATA", data, "TAKEN", strings.TrimPrefix(s.Admin, "http://"))
+			for i := range c.Env {
+				c.Env[i] = names.Replace(c.Env[i])
+			}
+			stdout, stderr := runBridge(t, c.Env, c.Code, strings.Fields(names.Replace(c.Args))...)
+			require.Equal(t, c.Stdout == nil, stdout == "", stdout)
+			require.Equal(t, c.Stderr == nil, stderr == "", stderr)
+			for _, want := range c.Stdout {
+				require.Contains(t, "\n"+stdout, names.Replace(want))
+			}
+			for _, want := range c.Stderr {
+				require.Contains(t, stderr, names.Replace(want))
 			}
 		})
 	}
-}
-
-func TestCheck(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "bridge.yaml")
-	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
-	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://r\n    write_key: k\n")
-	stdout, stderr := runBridge(t, []string{"TOKEN=x"}, 0, "check", "--config", file)
-	require.Contains(t, stdout, "good: ")
-	require.NotContains(t, stdout, "warning")
-	require.Contains(t, stdout, "connector a: /currents/a, 1 token(s), to http://r in mode events\n")
-	require.Empty(t, stderr)
-
-	stdout, _ = runBridge(t, []string{"TOKEN=x", "BRIDGE_ADMIN=0.0.0.0:9090"}, 0, "check", "--config", file)
-	require.Contains(t, stdout, "warning: admin: 0.0.0.0:9090 can be reached from other machines and needs no token")
-
-	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://rudder.example.org\n    write_key: k\n    filter: {deny: [users.messages.emali.Open]}\n")
-	stdout, _ = runBridge(t, []string{"TOKEN=x"}, 0, "check", "--config", file)
-	require.Contains(t, stdout, "warning: connector a: rudder_url: http:// sends events and the write key unencrypted")
-	require.Contains(t, stdout, "did you mean users.messages.email.Open?\n")
-
-	write("max_body: huge\nconnectors:\n  - name: a\n    token: ${TOKEN}\n    write_key: k\n")
-	stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, 1, "check")
-	require.Empty(t, stderr)
-	lines := strings.Split(strings.TrimSpace(stdout), "\n")
-	require.Len(t, lines, 3)
-	require.True(t, strings.HasPrefix(lines[0], file+":1: max_body: must be a size"), lines[0])
-	require.True(t, strings.HasPrefix(lines[1], file+":3: connectors[0].rudder_url: is missing"), lines[1])
-	require.True(t, strings.HasPrefix(lines[2], file+":4: connectors[0].token: the environment variable TOKEN is not set"), lines[2])
 }
 
 func TestLogsOfBothFormsHaveUnits(t *testing.T) {
