@@ -1,13 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Effect says what it takes to change a setting while the bridge runs.
@@ -105,7 +105,7 @@ func settingOf(l leaf, suffix string, connector bool) Setting {
 		key = strings.Replace(l.path, "*", "TYPE", 1)
 	}
 	s := Setting{
-		Key: key + suffix, Value: placeholder(l), Default: l.Get("default"), Help: l.Get("help"), Bool: l.value.Kind() == reflect.Bool,
+		Key: key + suffix, Value: cmp.Or(l.Get("value"), l.Get("oneof"), kinds[l.value.Type()].placeholder), Default: l.Get("default"), Help: l.Get("help"), Bool: l.value.Kind() == reflect.Bool,
 		connector: connector, path: l.path + suffix, leaf: l,
 	}
 	if connector {
@@ -147,23 +147,6 @@ func flatKey(key string) string {
 }
 
 func listKey(i int, field string) string { return join(indexed("connectors", i), field) }
-
-func placeholder(l leaf) string {
-	t := l.value.Type()
-	switch {
-	case l.Get("value") != "":
-		return l.Get("value")
-	case l.Get("oneof") != "":
-		return l.Get("oneof")
-	case t == reflect.TypeFor[time.Duration]():
-		return "DURATION"
-	case t == reflect.TypeFor[Size]():
-		return "SIZE"
-	case t.Kind() == reflect.Bool:
-		return ""
-	}
-	return "NUMBER"
-}
 
 // Change is a setting whose value is another one.
 type Change struct {

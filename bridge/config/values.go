@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -67,26 +68,20 @@ func write(v reflect.Value) string {
 	return text
 }
 
-// expected says what a value must be written as.
-func expected(v reflect.Value) string {
-	switch v.Interface().(type) {
-	case time.Duration:
-		return "a duration such as 30s"
-	case Size:
-		return "a size such as 16MiB"
-	case []string:
-		return "a list"
-	}
-	switch v.Kind() {
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int:
-		return "a whole number"
-	case reflect.Float64:
-		return "a number"
-	}
-	return "text"
+// kinds says of the types of settings, but text, what stands for a value in --help, and
+// what a value must be.
+var kinds = map[reflect.Type]struct{ placeholder, expected string }{
+	reflect.TypeFor[time.Duration](): {"DURATION", "a duration such as 30s"},
+	reflect.TypeFor[Size]():          {"SIZE", "a size such as 16MiB"},
+	reflect.TypeFor[int]():           {"NUMBER", "a whole number"},
+	reflect.TypeFor[float64]():       {"NUMBER", "a number"},
+	reflect.TypeFor[bool]():          {"", "true or false"},
+	reflect.TypeFor[[]string]():      {"", "a list"},
+	reflect.TypeFor[[]Connector]():   {"", "a list"},
 }
+
+// expected says what a value must be.
+func expected(v reflect.Value) string { return cmp.Or(kinds[v.Type()].expected, "text") }
 
 // parse sets a value from its text.
 func parse(v reflect.Value, text string) (err error) {

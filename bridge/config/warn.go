@@ -123,19 +123,15 @@ func suggestion(name string, known map[string]bool) string {
 func nearest(name string, words []string) (near string) {
 	best := max(1, (len(name)-1)/3) + 1
 	for _, word := range words {
-		if d := distance(name, word, best); d < best {
+		if d := distance(name, word); d < best {
 			near, best = word, d
 		}
 	}
 	return near
 }
 
-// distance counts the letters to insert, remove or change to make b of a. It
-// stops counting at limit.
-func distance(a, b string, limit int) int {
-	if max(len(a)-len(b), len(b)-len(a)) >= limit {
-		return limit
-	}
+// distance counts the letters to insert, remove or change to make b of a.
+func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
