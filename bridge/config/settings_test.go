@@ -1,9 +1,11 @@
 package config
 
 import (
+	"math/rand"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/quick"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -14,29 +16,19 @@ import (
 // alterEach gives each setting in v another value, calls check with its key, and
 // gives it back the one that it had. It returns how many there are.
 func alterEach(v reflect.Value, check func(key string)) int {
-	all := leaves(v)
+	all, random := leaves(v), rand.New(rand.NewSource(1))
 	for _, l := range all {
-		field := l.value
-		was := reflect.New(field.Type()).Elem()
-		was.Set(field)
-		switch field.Kind() {
-		case reflect.String:
-			field.SetString("x")
-		case reflect.Int, reflect.Int64:
-			field.SetInt(field.Int() + 1)
-		case reflect.Float64:
-			field.SetFloat(7)
-		case reflect.Bool:
-			field.SetBool(!field.Bool())
-		case reflect.Slice:
-			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
-		case reflect.Map:
-			field.Set(reflect.MakeMap(field.Type()))
-		case reflect.Pointer:
-			field.Set(reflect.New(field.Type().Elem()))
+		was := reflect.New(l.value.Type()).Elem()
+		was.Set(l.value)
+		for reflect.DeepEqual(was.Interface(), l.value.Interface()) {
+			other, ok := quick.Value(l.value.Type(), random)
+			if !ok {
+				panic("no value of " + l.path)
+			}
+			l.value.Set(other)
 		}
 		check(l.path)
-		field.Set(was)
+		l.value.Set(was)
 	}
 	return len(all)
 }

@@ -127,9 +127,6 @@ func backUp(cmd *cobra.Command, file string) (err error) {
 	if err != nil {
 		return fmt.Errorf("read the bridge's answer: %w", err)
 	}
-	if resp.ContentLength >= 0 && n != resp.ContentLength {
-		return fmt.Errorf("the copy has %d bytes instead of %d", n, resp.ContentLength)
-	}
 	if err := out.Sync(); err != nil {
 		return err
 	}
