@@ -69,11 +69,10 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	p.intake = intake.New(intake.Config{
 		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, AppendTimeout: cfg.AppendTimeout, Log: log, Registerer: registry, Connectors: p.intakeOf(cfg),
 	})
-	p.admin, err = admin.New(admin.Config{
-		Bridge: p, Registry: registry, Log: log, Token: cfg.AdminToken, Hosts: cfg.AdminNames(), BackupDir: cfg.DataDir,
-	})
+	p.admin = admin.New(admin.Config{Bridge: p, Registry: registry, Log: log, BackupDir: cfg.DataDir})
+	p.admin.SetToken(cfg.AdminToken)
 	p.settings.Store(&cfg)
-	return p, err
+	return p, p.admin.SetHosts(cfg.AdminNames())
 }
 
 // readGlossary reads the glossary that cfg names. One that is the same as before

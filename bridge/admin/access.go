@@ -14,8 +14,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 )
 
-// SetToken changes the token that requests need; empty: they need none. With another
-// token all sessions end.
+// SetToken changes the bearer token that all but /livez, /readyz and the empty page need;
+// empty: nothing needs one. A browser that has sent it to /api/login has a session
+// instead. With another token all sessions end.
 func (a *Admin) SetToken(token string) {
 	if token == "" {
 		a.token.Store(nil)
@@ -28,7 +29,10 @@ func (a *Admin) SetToken(token string) {
 	}
 }
 
-// SetHosts replaces Config.Hosts. Where one is no name it fails and changes nothing.
+// SetHosts changes the names that requests may ask for where no token is set, without a
+// port: bridge.example.com, or .example.com for all below it. IP addresses, names without
+// a dot and localhost need not be listed. Where one is no name it fails and changes
+// nothing.
 func (a *Admin) SetHosts(names []string) error {
 	hosts, err := hostguard.New("admin_hosts, or set an admin_token", names...)
 	if err != nil {

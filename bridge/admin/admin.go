@@ -87,14 +87,6 @@ var ErrNoStore error = refusal{http.StatusConflict, "there is no embedded store 
 type Config struct {
 	Bridge    Bridge
 	BackupDir string // where copies are made on their way to the operator
-	// Token is the bearer token that all but /livez, /readyz and the empty page
-	// need; empty: nothing needs one. A browser that has sent it to /api/login has
-	// a session instead.
-	Token string
-	// Hosts are names that requests may ask for where no token is set, without
-	// a port: bridge.example.com, or .example.com for all below it. IP addresses,
-	// names without a dot and localhost need not be listed.
-	Hosts []string
 	// Registry is what /metrics shows; New adds the metrics of ledgers,
 	// destinations and store to it. Default: a new one.
 	Registry *prometheus.Registry
@@ -116,8 +108,8 @@ type Admin struct {
 	engine     *gin.Engine
 }
 
-// New makes an Admin. It fails where one of Hosts is no name.
-func New(cfg Config) (*Admin, error) {
+// New makes an Admin that shows no connector yet and needs no token; see SetToken.
+func New(cfg Config) *Admin {
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
 	}
@@ -129,13 +121,10 @@ func New(cfg Config) (*Admin, error) {
 	}
 	a := &Admin{cfg: cfg, origins: http.NewCrossOriginProtection()}
 	a.Show(nil)
-	a.SetToken(cfg.Token)
-	if err := a.SetHosts(cfg.Hosts); err != nil {
-		return nil, err
-	}
+	_ = a.SetHosts(nil)
 	cfg.Registry.MustRegister(collector{a})
 	a.engine = a.routes()
-	return a, nil
+	return a
 }
 
 // Show replaces the connectors.

@@ -74,12 +74,9 @@ func ask[T any](server *httptest.Server, line string) (answer T) {
 
 // An Admin shows an operator what a bridge does.
 func Example() {
-	a, err := admin.New(admin.Config{Bridge: idle{}, Token: "operator"})
-	if err != nil {
-		panic(err)
-	}
+	a := admin.New(admin.Config{Bridge: idle{}})
 	a.Show([]admin.Connector{{Name: "default", Queue: ledger{}, Sender: sender{}}})
-	a.SetToken("") // nothing needs a token any more, so that foreign names are refused
+	a.SetToken("") // nothing needs a token, so that foreign names are refused
 	fmt.Println(a.SetHosts([]string{"bridge.example.com"}))
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = a.Server()

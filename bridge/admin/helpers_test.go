@@ -187,13 +187,11 @@ func newFixture(t *testing.T) *fixture {
 	empty := func() queue.Ledger { return queue.Ledger{} }
 	f.b, f.gone = &books{ledger: empty}, &books{ledger: empty}
 	f.a.diedAt, f.b.diedAt = noon, noon
-	var err error
-	f.Admin, err = New(Config{
+	f.Admin = New(Config{
 		Bridge: f,
 		Now:    func() time.Time { return noon },
 		Log:    slog.New(slog.NewTextHandler(&f.log, nil)),
 	})
-	require.NoError(t, err)
 	f.Show([]Connector{
 		{Name: "a", Queue: f.a, Sender: sender{fixture: f, name: "a"}},
 		{Name: "b", Queue: f.b, Sender: sender{f, "b", delivery.State{Name: delivery.StatePaused, LastError: "401 Unauthorized"}}},

@@ -105,7 +105,8 @@ func settingOf(l leaf, suffix string, connector bool) Setting {
 		key = strings.Replace(l.path, "*", "TYPE", 1)
 	}
 	s := Setting{
-		Key: key + suffix, Value: cmp.Or(l.Get("value"), l.Get("oneof"), kinds[l.value.Type()].placeholder), Default: l.Get("default"), Help: l.Get("help"), Bool: l.value.Kind() == reflect.Bool,
+		Key: key + suffix, Value: cmp.Or(l.Get("value"), l.Get("oneof"), kinds[l.value.Type()].placeholder),
+		Default: l.Get("default"), Help: l.Get("help"), Bool: l.value.Kind() == reflect.Bool,
 		connector: connector, path: l.path + suffix, leaf: l,
 	}
 	if connector {
@@ -227,7 +228,8 @@ func shown(v, unset reflect.Value, prefix string) (list []Shown) {
 		if is.value.Kind() == reflect.Pointer { // a queue of the connector's own
 			continue
 		}
-		list = append(list, Shown{prefix + strings.TrimSuffix(is.path, ".*"), is.shown(), reflect.DeepEqual(is.value.Interface(), was[i].value.Interface())})
+		same := reflect.DeepEqual(is.value.Interface(), was[i].value.Interface())
+		list = append(list, Shown{prefix + strings.TrimSuffix(is.path, ".*"), is.shown(), same})
 	}
 	return list
 }
