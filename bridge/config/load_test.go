@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/internal/certtest"
 )
 
@@ -50,43 +50,11 @@ func TestLoadFile(t *testing.T) {
 	dir := filesOf(t)
 	cfg, err := Load(t.Context(), Source{File: "testdata/everything.yaml", Env: env(map[string]string{"TOKEN_A": "abc", "DIR": dir})})
 	require.NoError(t, err)
-	cert := filepath.Join(dir, "cert.pem")
-	b := DefaultConnector()
-	b.Name, b.Tokens, b.RudderURL, b.WriteKey = "brand-b", []string{"one", "two=="}, "http://127.0.0.1:8090", "${literal}"
-	c := b
-	c.Name, c.Tokens = "brand-c", []string{"three"}
-	shaped := DefaultConnector()
-	shaped.Name, shaped.Tokens, shaped.RudderURL, shaped.WriteKey = "shaped", []string{"old", "new-1", "new-2"}, "http://r", "k"
-	shaped.Names = Names{Preset: "rudderstack", Map: map[string]string{"users.messages.email.Open": "Opened", "users.messages.*": "Message *"}}
-	shaped.Filter = Filter{
-		Allow: []string{"users.*"}, Deny: []string{"users.messages.sms.*", "users.messages.whatsapp.*"},
-		AllowProperties: map[string][]string{"app_id": {"a", "b", "null"}},
-		DenyProperties:  map[string][]string{"custom_properties.plan": {"free", "0"}, "is_bot": {"true"}},
-	}
-	shaped.PII.Preset, shaped.PII.Fields, shaped.Salt = "hash", map[string]mapping.Action{"email": "drop", "user.external_user_id": "hash"}, "pepper"
-	shaped.ProfileUpdates, shaped.UserOrphan = "identify", "alias"
-	shaped.RequestsPerSecond, shaped.Gzip, shaped.CAFile = 12.5, "off", cert
-	readable := DefaultConnector()
-	readable.Name, readable.Tokens, readable.RudderURL, readable.WriteKey = "readable", []string{"t"}, "http://r", "k"
-	readable.Names.Preset, readable.PII.Preset, readable.Salt = "rudderstack", "drop", "s"
-	require.Equal(t, Config{
-		Listen: "0.0.0.0:8443", TLS: TLS{cert, filepath.Join(dir, "key.pem")},
-		Admin: "127.0.0.1:9191", AdminToken: "operator", AdminHosts: []string{"bridge.example.com", ".svc"}, DataDir: "/var/lib/bridge",
-		Queue:         Queue{URL: "sqlite", MaxSize: 30 << 30, AckWait: 30 * time.Second},
-		AppendTimeout: 5 * time.Second,
-		Retain:        Retain{Age: 7 * 24 * time.Hour, Size: 20_000_000_000},
-		MaxBody:       8 << 20, MaxRequests: 300, MaxConnections: 5000, Grace: time.Minute,
-		Log: Log{Format: "json", Level: "debug"},
-		Connectors: []Connector{{
-			Name: "brand-a", Tokens: []string{"abc"}, Mode: Webhook, RudderURL: "https://a.example.com/proxy/",
-			WriteKey: "wkA", MissingExternalUserID: Dead, NoIdentity: Drop, WrongToken: 503, DedupeWindow: 2_000_000,
-			PII: PII{Preset: "keep", Unknown: "keep"}, Names: Names{Preset: "braze"}, ProfileUpdates: "track", UserOrphan: "track",
-			Concurrency: 8, BatchEvents: 500, MaxBody: 2_000_000, Gzip: "auto", AcceptAny2XX: true,
-			Timeout: 10 * time.Second, Backoff: Backoff{100 * time.Millisecond, 5 * time.Second},
-			GiveUpAfter: 2 * time.Hour, ConnectionMaxAge: time.Minute,
-			Queue: &Queue{URL: "postgres://bridge@db/a", AckWait: 30 * time.Second},
-		}, b, c, shaped, readable},
-	}, cfg)
+	got, err := json.MarshalIndent(cfg, "", "  ")
+	require.NoError(t, err)
+	want, err := os.ReadFile("testdata/everything.json")
+	require.NoError(t, err)
+	require.Equal(t, string(want), strings.ReplaceAll(string(got), dir, "DIR")+"\n")
 }
 
 // Each mistake is named with its place, once, and none shows a secret; warnings are named,
