@@ -50,11 +50,22 @@ func TestLoadFile(t *testing.T) {
 	dir := filesOf(t)
 	cfg, err := Load(t.Context(), Source{File: "testdata/everything.yaml", Env: env(map[string]string{"TOKEN_A": "abc", "DIR": dir})})
 	require.NoError(t, err)
-	got, err := json.MarshalIndent(cfg, "", "  ")
+	requireGolden(t, "everything.json", strings.ReplaceAll(asJSON(t, cfg), dir, "DIR"))
+}
+
+func asJSON(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.MarshalIndent(value, "", "  ")
 	require.NoError(t, err)
-	want, err := os.ReadFile("testdata/everything.json")
+	return string(text) + "\n"
+}
+
+// requireGolden compares a text with a file in testdata.
+func requireGolden(t *testing.T, name, got string) {
+	t.Helper()
+	want, err := os.ReadFile(filepath.Join("testdata", name))
 	require.NoError(t, err)
-	require.Equal(t, string(want), strings.ReplaceAll(string(got), dir, "DIR")+"\n")
+	require.Equal(t, string(want), got)
 }
 
 // Each mistake is named with its place, once, and none shows a secret; warnings are named,
