@@ -138,7 +138,7 @@ func idOf(raw []byte) string {
 // OpenForBackfill opens the store of a connector of cfg, which no bridge may have
 // open unless it is PostgreSQL, and returns what stores batches out of storage
 // exports in it, as a bridge would that runs with cfg. closeStore ends that.
-func OpenForBackfill(ctx context.Context, cfg config.Config, connector string, log *slog.Logger) (_ backfill.Store, closeStore func() error, err error) {
+func OpenForBackfill(ctx context.Context, cfg config.Config, connector string) (_ backfill.Store, closeStore func() error, err error) {
 	if err := cfg.Check(); err != nil {
 		return nil, nil, err
 	}
@@ -146,7 +146,7 @@ func OpenForBackfill(ctx context.Context, cfg config.Config, connector string, l
 	if !found {
 		return nil, nil, fmt.Errorf("connector %q is not in the configuration", connector)
 	}
-	store, err := openStore(ctx, cfg, cfg.QueueOf(c), log)
+	store, err := openStore(ctx, cfg, cfg.QueueOf(c), nil)
 	if errors.Is(err, queue.ErrLocked) {
 		return nil, nil, fmt.Errorf("%w; leave out --config (BRIDGE_CONFIG) to backfill into the bridge that runs", err)
 	}
@@ -159,7 +159,7 @@ func OpenForBackfill(ctx context.Context, cfg config.Config, connector string, l
 	}
 	in := intake.New(intake.Config{
 		Connectors: []intake.Connector{{Connector: c, Queue: q}},
-		MaxBody:    int64(cfg.MaxBody), AppendTimeout: cfg.AppendTimeout, Log: log,
+		MaxBody:    int64(cfg.MaxBody), AppendTimeout: cfg.AppendTimeout,
 	})
 	return func(_ context.Context, body []byte) (queue.Receipt, error) {
 		receipt, err := in.Backfill(connector, bytes.NewReader(body))

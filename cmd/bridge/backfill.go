@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -113,6 +112,6 @@ func storeOf(cmd *cobra.Command, into *backfill.Config, settings string) (closeS
 	if err != nil {
 		return nil, err
 	}
-	into.Store, closeStore, err = bridge.OpenForBackfill(context.WithoutCancel(cmd.Context()), cfg, into.Connector, slog.New(slog.DiscardHandler))
+	into.Store, closeStore, err = bridge.OpenForBackfill(context.WithoutCancel(cmd.Context()), cfg, into.Connector)
 	return closeStore, err
 }
