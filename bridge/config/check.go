@@ -208,25 +208,19 @@ func (m *mistakes) dataPlane(key, text string) {
 // in webhook mode: RudderStack's own mapping makes the messages there.
 func (m *mistakes) mapping(v Connector, prefix string) {
 	opts := v.Mapping()
+	const why = "changes messages, and in mode webhook RudderStack makes them; leave it out, or set mode: events"
+	m.refuse(opts.Webhook && (opts.Names.Readable || len(opts.Names.Map) > 0), prefix+"names", why)
+	m.refuse(opts.Webhook && opts.Identify, prefix+"profile_updates", why)
+	m.refuse(opts.Webhook && opts.Alias, prefix+"user_orphan", why)
 	if opts.Webhook {
-		const why = "changes messages, and in mode webhook RudderStack makes them; leave it out, or set mode: events"
-		for field, set := range map[string]bool{
-			"names": opts.Names.Readable || len(opts.Names.Map) > 0, "profile_updates": opts.Identify, "user_orphan": opts.Alias,
-		} {
-			m.refuse(set, prefix+field, why)
-		}
 		opts.Names = mapping.Names{}
 	}
 	_, err := mapping.New(opts)
-	wrong := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		wrong = joined.Unwrap()
-	}
-	for _, err := range wrong {
-		if option := (*mapping.OptionError)(nil); errors.As(err, &option) {
-			m.add(prefix+keyOfOption(option.Option), "%s", option.Text)
-		} else if err != nil {
-			m.add(prefix+"filter", "%v", err)
+	if wrong, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range wrong.Unwrap() {
+			if option, ok := errors.AsType[*mapping.OptionError](err); ok {
+				m.add(prefix+keyOfOption(option.Option), "%s", option.Text)
+			}
 		}
 	}
 }
