@@ -68,24 +68,20 @@ func apiOf(cmd *cobra.Command) (jsoncall.API, error) {
 // brief is how long an answer may take that needs no reading of the disk.
 const brief = time.Minute
 
-// ask gets a path of the admin side.
-func ask(cmd *cobra.Command, path string, query url.Values, into any) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), brief)
-	defer cancel()
-	return call(ctx, cmd, http.MethodGet, path+"?"+query.Encode(), nil, into)
-}
-
-// order posts a form to a path of the admin side. It waits for as long as that takes.
-func order(cmd *cobra.Command, path string, form url.Values, into any) error {
-	return call(cmd.Context(), cmd, http.MethodPost, path, form, into)
-}
-
-func call(ctx context.Context, cmd *cobra.Command, method, path string, body, into any) error {
+// ask makes a request to the admin side, such as GET /status, with parameters. What is
+// not a GET takes as long as it takes.
+func ask(cmd *cobra.Command, line string, form url.Values, into any) error {
 	api, err := apiOf(cmd)
 	if err != nil {
 		return err
 	}
-	return explained(api, api.Do(ctx, method, path, body, into))
+	method, path, _ := strings.Cut(line, " ")
+	if method != http.MethodGet {
+		return explained(api, api.Do(cmd.Context(), method, path, form, into))
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), brief)
+	defer cancel()
+	return explained(api, api.Do(ctx, method, path+"?"+form.Encode(), nil, into))
 }
 
 // explained puts an error of a call in words for a terminal.
@@ -99,33 +95,21 @@ func explained(api jsoncall.API, err error) error {
 	return err
 }
 
-// showing has cmd get a path, with its flags as parameters, and print the answer. Its
-// arguments replace the stars of the path.
-func showing[T any](cmd *cobra.Command, path string, write func(io.Writer, T)) *cobra.Command {
+// asking has cmd make a request with its flags as parameters, and print the answer. Its
+// arguments replace the stars of the path, or are parameters with these names; all beyond
+// have the last name.
+func asking[T any](cmd *cobra.Command, line string, write func(io.Writer, T), names ...string) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		asked := path
-		for _, arg := range args {
-			asked = strings.Replace(asked, "*", url.PathEscape(arg), 1)
-		}
-		var answer T
-		if err := ask(cmd, asked, given(cmd), &answer); err != nil {
-			return err
-		}
-		return printed(cmd, answer, write)
-	}
-	return cmd
-}
-
-// ordering has cmd post its flags and arguments, which are called names, to a path,
-// and print the answer. All arguments beyond names have the last name.
-func ordering[T any](cmd *cobra.Command, path string, write func(io.Writer, T), names ...string) *cobra.Command {
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		form := given(cmd)
+		request, form := line, given(cmd)
 		for i, arg := range args {
-			form.Add(names[min(i, len(names)-1)], arg)
+			if before, after, found := strings.Cut(request, "*"); found {
+				request = before + url.PathEscape(arg) + after
+			} else {
+				form.Add(names[min(i, len(names)-1)], arg)
+			}
 		}
 		var answer T
-		if err := order(cmd, path, form, &answer); err != nil {
+		if err := ask(cmd, request, form, &answer); err != nil {
 			return err
 		}
 		return printed(cmd, answer, write)

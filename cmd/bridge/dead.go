@@ -34,13 +34,13 @@ not needed.`,
 }
 
 func newDeadList() *cobra.Command {
-	cmd := showing(choosing(&cobra.Command{
+	cmd := asking(choosing(&cobra.Command{
 		Use:   "list",
 		Short: "List dead letters, the oldest first",
 		Example: `  bridge dead list
   bridge dead list --connector brand-a --after 100 --limit 50 --json`,
 		Args: cobra.NoArgs,
-	}), "/api/dead", printLetters)
+	}), "GET /api/dead", printLetters)
 	cmd.Flags().Uint64("after", 0, "`NUMBER` of the letter to go on after")
 	cmd.Flags().String("after-connector", "", "`NAME` of the connector of that letter, to go on with all after it")
 	cmd.Flags().Int("limit", 100, "how many to list, 1000 at most")
@@ -48,28 +48,28 @@ func newDeadList() *cobra.Command {
 }
 
 func newDeadSummary() *cobra.Command {
-	return showing(choosing(&cobra.Command{
+	return asking(choosing(&cobra.Command{
 		Use:     "summary",
 		Short:   "Count dead letters by reason and event type, the most frequent first",
 		Example: "  bridge dead summary\n  bridge dead summary --since 24h --json",
 		Args:    cobra.NoArgs,
-	}), "/api/dead/summary", printSummary)
+	}), "GET /api/dead/summary", printSummary)
 }
 
 func newDeadShow() *cobra.Command {
-	return showing(connectorClient(&cobra.Command{
+	return asking(connectorClient(&cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Show one dead letter: why it died, RudderStack's words, and the event",
 		Example: `  bridge dead show 7
   bridge dead show 7 --connector brand-a --json`,
 		Args: cobra.ExactArgs(1),
-	}), "/api/dead/*", printLetter)
+	}), "GET /api/dead/*", printLetter)
 }
 
 // newDeadMove makes the command that moves dead letters by verb, replay or purge.
 // The answer says done, such as replayed.
 func newDeadMove(verb, done, short string) *cobra.Command {
-	cmd := ordering(choosing(&cobra.Command{
+	cmd := asking(choosing(&cobra.Command{
 		Use:   verb + " [NUMBER]…",
 		Short: short,
 		Long: short + `. Say which: by number, or by
@@ -78,7 +78,7 @@ has moved some, and none is lost: call it again for the rest.`,
 		Example: fmt.Sprintf(`  bridge dead %[1]s 7 8 9
   bridge dead %[1]s --reason refused --type 'users.messages.email.*' --since 2h
   bridge dead %[1]s --all --connector brand-a`, verb),
-	}), "/api/dead/"+verb, func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) }, "number")
+	}), "POST /api/dead/"+verb, func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) }, "number")
 	cmd.Flags().Bool("all", false, "all of them, where nothing else is said")
 	return cmd
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func newResume() *cobra.Command {
-	return ordering(connectorClient(&cobra.Command{
+	return asking(connectorClient(&cobra.Command{
 		Use:   "resume",
 		Short: "Try a destination again at once that is paused or backing off",
 		Long: `Try a destination again at once that is paused or backing off, for example after
@@ -23,7 +23,7 @@ status shows the result.`,
 		Example: `  bridge resume
   bridge resume --connector brand-a`,
 		Args: cobra.NoArgs,
-	}), "/api/resume", func(to io.Writer, resumed admin.Resumed) {
+	}), "POST /api/resume", func(to io.Writer, resumed admin.Resumed) {
 		for _, name := range resumed.Resumed {
 			fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
 		}
@@ -50,7 +50,7 @@ delivery and were left (call it again later), and 1 on an error.`,
 				return fmt.Sprintf("the bridge is reading its disk, for %s now", now.Sub(begin).Round(time.Second))
 			})
 			var forgotten admin.Forgotten
-			err := order(cmd, "/api/forget", given(cmd), &forgotten)
+			err := ask(cmd, "POST /api/forget", given(cmd), &forgotten)
 			live.Stop()
 			if err == nil {
 				err = printed(cmd, forgotten, printForgotten)
@@ -76,7 +76,7 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 }
 
 func newDrift() *cobra.Command {
-	return showing(client(&cobra.Command{
+	return asking(client(&cobra.Command{
 		Use:   "drift",
 		Short: "List what Braze sent that the glossary of event types does not have",
 		Long: `List event types and fields that Braze sent since the bridge was started, or took a
@@ -85,7 +85,7 @@ It exits 0 whether there are any or not.`,
 		Example: `  bridge drift
   bridge drift --json`,
 		Args: cobra.NoArgs,
-	}), "/api/drift", printDrift)
+	}), "GET /api/drift", printDrift)
 }
 
 func printDrift(to io.Writer, d admin.Drift) {

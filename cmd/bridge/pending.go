@@ -26,24 +26,24 @@ dead-letter moves it there at once; dead replay brings it back.`,
   bridge pending show 812 3
   bridge pending dead-letter 812 3 --connector brand-a`,
 	}
-	cmd.AddCommand(showing(connectorClient(&cobra.Command{
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:     "list",
 		Short:   "List connectors with what is pending, and the suspected events",
 		Example: "  bridge pending list\n  bridge pending list --connector brand-a --json",
 		Args:    cobra.NoArgs,
-	}), "/api/pending", printPending))
-	cmd.AddCommand(showing(connectorClient(&cobra.Command{
+	}), "GET /api/pending", printPending))
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:     "show RECORD INDEX",
 		Short:   "Show one pending event, and why it waits where it is suspected",
 		Example: "  bridge pending show 812 3",
 		Args:    cobra.ExactArgs(2),
-	}), "/api/pending/*/*", printPendingEvent))
-	cmd.AddCommand(ordering(connectorClient(&cobra.Command{
+	}), "GET /api/pending/*/*", printPendingEvent))
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:     "dead-letter RECORD INDEX",
 		Short:   "Move a suspected event to the dead letters by hand",
 		Example: "  bridge pending dead-letter 812 3",
 		Args:    cobra.ExactArgs(2),
-	}), "/api/pending/dead-letter", func(to io.Writer, _ admin.Moved) {
+	}), "POST /api/pending/dead-letter", func(to io.Writer, _ admin.Moved) {
 		fmt.Fprintln(to, "1 event moved to the dead letters, with the reason set_aside")
 	}, "record", "index"))
 	return cmd

@@ -39,20 +39,20 @@ one at a time for each connector. It exits 0 when the order is stored, or with
 	fs.StringArray("type", nil, "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'; may be repeated")
 	fs.Float64("rate", 0, "`EVENTS` a second at most; 0: as fast as the destination takes them")
 	fs.Bool("wait", false, "show progress until the replay has ended")
-	cmd.AddCommand(showing(connectorClient(&cobra.Command{
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:   "status",
 		Short: "Show how far the newest replay of each connector has come",
 		Example: `  bridge replay status
   bridge replay status --connector brand-a --json`,
 		Args: cobra.NoArgs,
-	}), "/api/replay", printReplays))
-	cmd.AddCommand(ordering(connectorClient(&cobra.Command{
+	}), "GET /api/replay", printReplays))
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:   "end",
 		Short: "End replays before they are through",
 		Example: `  bridge replay end
   bridge replay end --connector brand-a`,
 		Args: cobra.NoArgs,
-	}), "/api/replay/end", printReplays))
+	}), "POST /api/replay/end", printReplays))
 	return cmd
 }
 
@@ -60,7 +60,7 @@ func orderReplay(cmd *cobra.Command, _ []string) error {
 	form := given(cmd)
 	form.Del("wait")
 	var ordered admin.Replays
-	if err := order(cmd, "/api/replay", form, &ordered); err != nil {
+	if err := ask(cmd, "POST /api/replay", form, &ordered); err != nil {
 		return err
 	}
 	if wait, _ := cmd.Flags().GetBool("wait"); wait {
@@ -100,7 +100,7 @@ func followReplays(cmd *cobra.Command, ordered admin.Replays) error {
 		active := false
 		for _, o := range ordered.Replays {
 			var newest admin.Replays
-			if err := ask(cmd, "/api/replay", url.Values{"connector": {o.Connector}}, &newest); err != nil {
+			if err := ask(cmd, "GET /api/replay", url.Values{"connector": {o.Connector}}, &newest); err != nil {
 				return leftAlone(cmd, err)
 			}
 			for _, r := range newest.Replays {

@@ -14,7 +14,7 @@ import (
 )
 
 func newStatus() *cobra.Command {
-	return showing(client(&cobra.Command{
+	return asking(client(&cobra.Command{
 		Use:   "status",
 		Short: "Show the ledger of a running bridge, per connector",
 		Long: `Show the ledger of a running bridge, per connector. All counts are events, over
@@ -25,7 +25,7 @@ the lifetime of the store:
 		Example: `  bridge status
   bridge status --admin 127.0.0.1:9090 --json`,
 		Args: cobra.NoArgs,
-	}), "/status", printStatus)
+	}), "GET /status", printStatus)
 }
 
 func printStatus(to io.Writer, s admin.Status) {
