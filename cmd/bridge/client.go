@@ -22,8 +22,12 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
-// client makes cmd a command that asks a running bridge.
+// client makes cmd a command that asks a running bridge, without arguments where it says
+// nothing of them.
 func client(cmd *cobra.Command) *cobra.Command {
+	if cmd.Args == nil {
+		cmd.Args = cobra.NoArgs
+	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.String("admin", config.Default().Admin, "`ADDRESS` of the bridge's admin side")

@@ -39,7 +39,6 @@ func newDeadList() *cobra.Command {
 		Short: "List dead letters, the oldest first",
 		Example: `  bridge dead list
   bridge dead list --connector brand-a --after 100 --limit 50 --json`,
-		Args: cobra.NoArgs,
 	}), "GET /api/dead", printLetters)
 	cmd.Flags().Uint64("after", 0, "`NUMBER` of the letter to go on after")
 	cmd.Flags().String("after-connector", "", "`NAME` of the connector of that letter, to go on with all after it")
@@ -52,7 +51,6 @@ func newDeadSummary() *cobra.Command {
 		Use:     "summary",
 		Short:   "Count dead letters by reason and event type, the most frequent first",
 		Example: "  bridge dead summary\n  bridge dead summary --since 24h --json",
-		Args:    cobra.NoArgs,
 	}), "GET /api/dead/summary", printSummary)
 }
 
@@ -78,6 +76,7 @@ has moved some, and none is lost: call it again for the rest.`,
 		Example: fmt.Sprintf(`  bridge dead %[1]s 7 8 9
   bridge dead %[1]s --reason refused --type 'users.messages.email.*' --since 2h
   bridge dead %[1]s --all --connector brand-a`, verb),
+		Args: cobra.ArbitraryArgs,
 	}), "POST /api/dead/"+verb, func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) }, "number")
 	cmd.Flags().Bool("all", false, "all of them, where nothing else is said")
 	return cmd

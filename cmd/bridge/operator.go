@@ -22,7 +22,6 @@ itself, at least every 30 seconds. It exits 0 when the request was sent; bridge
 status shows the result.`,
 		Example: `  bridge resume
   bridge resume --connector brand-a`,
-		Args: cobra.NoArgs,
 	}), "POST /api/resume", func(to io.Writer, resumed admin.Resumed) {
 		for _, name := range resumed.Resumed {
 			fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
@@ -43,7 +42,6 @@ It exits 0 when nothing of the person is left, 3 when some events wait for
 delivery and were left (call it again later), and 1 on an error.`,
 		Example: `  bridge forget --user customer-4711
   bridge forget --user customer-4711 --connector brand-a --json`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			begin := time.Now()
 			live := progress.Show(cmd.ErrOrStderr(), func(now time.Time) string {
@@ -84,7 +82,6 @@ newer glossary, and that the glossary of event types does not have. They are del
 It exits 0 whether there are any or not.`,
 		Example: `  bridge drift
   bridge drift --json`,
-		Args: cobra.NoArgs,
 	}), "GET /api/drift", printDrift)
 }
 

@@ -30,7 +30,6 @@ dead-letter moves it there at once; dead replay brings it back.`,
 		Use:     "list",
 		Short:   "List connectors with what is pending, and the suspected events",
 		Example: "  bridge pending list\n  bridge pending list --connector brand-a --json",
-		Args:    cobra.NoArgs,
 	}), "GET /api/pending", printPending))
 	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:     "show RECORD INDEX",

@@ -28,7 +28,6 @@ one at a time for each connector. It exits 0 when the order is stored, or with
   bridge replay --from 2026-01-02T10:00:00Z --to 2026-01-02T11:00:00Z --type 'users.messages.email.*' --rate 500
   bridge replay status
   bridge replay end --connector brand-a`,
-		Args: cobra.NoArgs,
 		RunE: orderReplay,
 	}
 	connectorClient(cmd)
@@ -44,14 +43,12 @@ one at a time for each connector. It exits 0 when the order is stored, or with
 		Short: "Show how far the newest replay of each connector has come",
 		Example: `  bridge replay status
   bridge replay status --connector brand-a --json`,
-		Args: cobra.NoArgs,
 	}), "GET /api/replay", printReplays))
 	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:   "end",
 		Short: "End replays before they are through",
 		Example: `  bridge replay end
   bridge replay end --connector brand-a`,
-		Args: cobra.NoArgs,
 	}), "POST /api/replay/end", printReplays))
 	return cmd
 }

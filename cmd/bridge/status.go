@@ -24,7 +24,6 @@ the lifetime of the store:
   accepted = filtered + delivered + dead + purged + pending`,
 		Example: `  bridge status
   bridge status --admin 127.0.0.1:9090 --json`,
-		Args: cobra.NoArgs,
 	}), "GET /status", printStatus)
 }
 
