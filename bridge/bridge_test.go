@@ -254,32 +254,6 @@ func event(id string) string {
 	return fmt.Sprintf(`{"events":[{"id":%q,"event_type":"t","user":{"user_id":"u"}}]}`, id)
 }
 
-// TestAcknowledgedEventsOutliveTheBridge stops a bridge whose destination is
-// unavailable and starts it again on the same directory.
-func TestAcknowledgedEventsOutliveTheBridge(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	rudder.answer(http.StatusServiceUnavailable)
-	cfg := configFor(t, connectorTo(rudder.URL))
-	first := run(t, cfg)
-	for i := range 5 {
-		first.post(t, "/currents", "secret", event(fmt.Sprint(i)))
-	}
-	eventually(t, func() bool { return first.status(t)[0].Destination.State == "backing-off" }, "it was tried")
-	body := first.get(t, "/readyz", 200) // a failing destination does not make the bridge unready
-	require.Contains(t, body, `"state":"backing-off"`)
-	require.Equal(t, uint64(5), first.status(t)[0].Pending)
-	require.NoError(t, first.stop())
-
-	rudder.answer(http.StatusOK)
-	second := run(t, cfg)
-	answer := second.post(t, "/currents", "secret", event("3"))
-	require.Equal(t, `{"accepted":0,"duplicates":1,"dead":0}`, answer)
-	s := second.settled(t)[0]
-	require.Equal(t, [4]uint64{6, 1, 5, 5}, [4]uint64{s.Received, s.Duplicates, s.Accepted, s.Delivered})
-	require.Len(t, rudder.items(t, "batch"), 5)
-}
-
 func TestOneDestinationDoesNotHoldUpAnother(t *testing.T) {
 	t.Parallel()
 	good, bad := newStack(t), newStack(t)

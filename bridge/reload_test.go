@@ -68,7 +68,8 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	require.Contains(t, r.get(t, "/metrics", 200), `bridge_config_reloads_total{result="ok"} 2`)
 }
 
-// A restart with a configuration that lacks a connector shows what waits in it.
+// Acknowledged events outlive the bridge. A restart with a configuration that lacks their
+// connector shows that they wait, and they are delivered once it is back.
 func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 	t.Parallel()
 	rudder := newStack(t)
@@ -77,6 +78,8 @@ func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 	cfg := configFor(t, a, b, c)
 	first := run(t, cfg)
 	first.post(t, "/currents/b", "b", event("1"))
+	eventually(t, func() bool { return first.status(t)[1].Destination.State == "backing-off" }, "it was tried")
+	require.Contains(t, first.get(t, "/readyz", 200), `"state":"backing-off"`, "which does not make the bridge unready")
 	require.NoError(t, first.stop())
 
 	cfg.Connectors = []config.Connector{a}
@@ -91,7 +94,9 @@ func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 	rudder.answer(http.StatusOK)
 	cfg.Connectors = []config.Connector{a, b}
 	second.reload(t, cfg)
+	require.Equal(t, `{"accepted":0,"duplicates":1,"dead":0}`, second.post(t, "/currents/b", "b", event("1")))
 	require.Equal(t, uint64(1), second.settled(t)[1].Delivered)
+	require.Len(t, rudder.items(t, "batch"), 1)
 }
 
 // TestReloadUnderLoad changes a connector's delivery again and again while
