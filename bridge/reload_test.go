@@ -78,6 +78,8 @@ func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 	cfg := configFor(t, a, b, c)
 	first := run(t, cfg)
 	first.post(t, "/currents/b", "b", event("1"))
+	first.post(t, "/currents/a", "a", event("1"))
+	first.post(t, "/currents/a", "a", event("2"))
 	eventually(t, func() bool { return first.status(t)[1].Destination.State == "backing-off" }, "it was tried")
 	require.Contains(t, first.get(t, "/readyz", 200), `"state":"backing-off"`, "which does not make the bridge unready")
 	require.NoError(t, first.stop())
@@ -94,9 +96,11 @@ func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 	rudder.answer(http.StatusOK)
 	cfg.Connectors = []config.Connector{a, b}
 	second.reload(t, cfg)
-	require.Equal(t, `{"accepted":0,"duplicates":1,"dead":0}`, second.post(t, "/currents/b", "b", event("1")))
+	for _, name := range []string{"a", "b"} {
+		require.Equal(t, `{"accepted":0,"duplicates":1,"dead":0}`, second.post(t, "/currents/"+name, name, event("1")))
+	}
 	require.Equal(t, uint64(1), second.settled(t)[1].Delivered)
-	require.Len(t, rudder.items(t, "batch"), 1)
+	require.Len(t, rudder.items(t, "batch"), 3)
 }
 
 // TestReloadUnderLoad changes a connector's delivery again and again while
