@@ -40,8 +40,7 @@ type Addresses struct {
 
 // Bridge is a bridge that can run. Make one with New.
 type Bridge struct {
-	opts      Options
-	reloading chan struct{} // holds a value during a reload, so that one waits for the other
+	opts Options
 
 	mu         sync.Mutex    // held while a configuration is put into force
 	cfg        config.Config // what is in force
@@ -60,7 +59,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 	if opts.Ready == nil {
 		opts.Ready = func(Addresses) {}
 	}
-	return &Bridge{cfg: cfg, opts: opts, reloading: make(chan struct{}, 1)}, nil
+	return &Bridge{cfg: cfg, opts: opts}, nil
 }
 
 // Run takes and delivers events until ctx ends; then it takes nothing more,
@@ -135,7 +134,8 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	work, working := errgroup.WithContext(stopping)
 	watching, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAdmin()
-	b.begin(c, work, working)
+	c.start(work, working)
+	b.permit(c)
 	adminEnded := make(chan error, 1)
 	go func() {
 		err := cli.Serve(watching, c.admin.Server(), private, time.Second)
@@ -157,7 +157,7 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	}
 	c.admin.Stopping()
 	stop()
-	b.end() // from here on nothing is started any more
+	b.permit(nil) // from here on nothing is started any more
 	crashpoint.At("stop.begun")
 	b.opts.Log.Info("stopping", "grace", cfg.Grace)
 	failed := work.Wait()
@@ -169,19 +169,11 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	return failed
 }
 
-// begin starts the senders and permits reloads.
-func (b *Bridge) begin(c *components, work *errgroup.Group, working context.Context) {
+// permit permits reloads of c; nil: no reload any more.
+func (b *Bridge) permit(c *components) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.start(work, working)
 	b.components = c
-}
-
-// end permits no reload any more.
-func (b *Bridge) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.components = nil
 }
 
 // watchStore ends the bridge once its store has failed: only opening it again

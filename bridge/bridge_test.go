@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,9 +34,38 @@ func TestMain(m *testing.M) {
 // running is a bridge that runs, until the test ends or stop is called.
 type running struct {
 	Addresses
+	cfg    config.Config
 	bridge *Bridge
 	log    *logbuffer.Buffer
 	stop   func() error
+}
+
+// change changes a configuration and its first connector.
+type change = func(cfg *config.Config, c *config.Connector)
+
+// runTo runs a bridge with one connector to a URL, beside other tests.
+func runTo(t *testing.T, url string, changes ...change) *running {
+	t.Helper()
+	t.Parallel()
+	cfg := configFor(t, connectorTo(url))
+	for _, change := range changes {
+		change(&cfg, &cfg.Connectors[0])
+	}
+	return run(t, cfg)
+}
+
+// change reloads the configuration with a change.
+func (r *running) change(t *testing.T, change change) {
+	t.Helper()
+	r.cfg.Connectors = slices.Clone(r.cfg.Connectors)
+	change(&r.cfg, &r.cfg.Connectors[0])
+	r.reload(t, r.cfg)
+}
+
+// delivered requires that a number of events is delivered once nothing is pending.
+func (r *running) delivered(t *testing.T, n int) {
+	t.Helper()
+	require.EqualValues(t, n, r.settled(t)[0].Delivered)
 }
 
 func configFor(t *testing.T, connectors ...config.Connector) config.Config {
@@ -45,25 +75,24 @@ func configFor(t *testing.T, connectors ...config.Connector) config.Config {
 	return cfg
 }
 
-func connectorTo(url string) config.Connector {
+// connectorTo is the one connector, whose token is secret, or one with a name, whose
+// token is that name.
+func connectorTo(url string, name ...string) config.Connector {
 	c := config.DefaultConnector()
 	c.Tokens, c.RudderURL, c.WriteKey = []string{"secret"}, url, "wk"
 	c.Backoff = config.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond}
+	if name != nil {
+		c.Name, c.Tokens = name[0], name
+	}
 	return c
 }
 
+// run runs a bridge that logs everything.
 func run(t *testing.T, cfg config.Config) *running {
 	t.Helper()
-	log := &logbuffer.Buffer{}
-	r := runWith(t, cfg, slog.New(slog.NewTextHandler(log, nil)))
-	r.log = log
-	return r
-}
-
-func runWith(t *testing.T, cfg config.Config, log *slog.Logger) *running {
-	t.Helper()
-	r := &running{}
+	r := &running{cfg: cfg, log: &logbuffer.Buffer{}}
 	ready := make(chan Addresses, 1)
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b, err := New(cfg, Options{Log: log, Ready: func(a Addresses) { ready <- a }})
 	require.NoError(t, err)
 	r.bridge = b
@@ -80,6 +109,19 @@ func runWith(t *testing.T, cfg config.Config, log *slog.Logger) *running {
 	}
 	t.Cleanup(func() { require.NoError(t, r.stop()) })
 	return r
+}
+
+func (r *running) reload(t *testing.T, cfg config.Config) {
+	t.Helper()
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+}
+
+// logged requires lines of the log.
+func (r *running) logged(t *testing.T, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		require.Contains(t, r.log.String(), line)
+	}
 }
 
 // try posts a body and returns the status and the body of the response.
@@ -132,15 +174,10 @@ func (r *running) status(t *testing.T) []admin.ConnectorStatus {
 func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
 	t.Helper()
 	var s []admin.ConnectorStatus
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		s = r.status(t)
-		for _, c := range s {
-			if c.Pending > 0 {
-				return false
-			}
-		}
-		return true
-	}, 20*time.Second, 5*time.Millisecond)
+		return !slices.ContainsFunc(s, func(c admin.ConnectorStatus) bool { return c.Pending > 0 })
+	}, "nothing is pending")
 	return s
 }
 
@@ -162,9 +199,8 @@ const unusual = `{"events":[
 	{"id":"e1","event_type":"users.messages.email.Open","user":{"user_id":"u1"}}]}`
 
 func TestEventsModeEndToEnd(t *testing.T) {
-	t.Parallel()
 	rudder := newStack(t)
-	r := run(t, configFor(t, connectorTo(rudder.URL)))
+	r := runTo(t, rudder.URL)
 	answer := r.post(t, "/currents", "secret", unusual)
 	require.Equal(t, `{"accepted":6,"duplicates":1,"dead":4}`, answer)
 
@@ -201,11 +237,8 @@ func TestEventsModeEndToEnd(t *testing.T) {
 }
 
 func TestWebhookModeEndToEnd(t *testing.T) {
-	t.Parallel()
 	rudder := newStack(t)
-	c := connectorTo(rudder.URL)
-	c.Mode = config.Webhook
-	r := run(t, configFor(t, c))
+	r := runTo(t, rudder.URL, func(_ *config.Config, c *config.Connector) { c.Mode = config.Webhook })
 	answer := r.post(t, "/v1/webhook?writeKey=secret", "", unusual)
 	require.Equal(t, `{"accepted":6,"duplicates":1,"dead":5}`, answer)
 	s := r.settled(t)[0]
@@ -221,46 +254,17 @@ func event(id string) string {
 	return fmt.Sprintf(`{"events":[{"id":%q,"event_type":"t","user":{"user_id":"u"}}]}`, id)
 }
 
-// TestAcknowledgedEventsOutliveTheBridge stops a bridge whose destination is
-// unavailable and starts it again on the same directory.
-func TestAcknowledgedEventsOutliveTheBridge(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	rudder.answer(http.StatusServiceUnavailable)
-	cfg := configFor(t, connectorTo(rudder.URL))
-	first := run(t, cfg)
-	for i := range 5 {
-		first.post(t, "/currents", "secret", event(fmt.Sprint(i)))
-	}
-	require.Eventually(t, func() bool { return first.status(t)[0].Destination.State == "backing-off" }, 20*time.Second, 5*time.Millisecond)
-	body := first.get(t, "/readyz", 200) // a failing destination does not make the bridge unready
-	require.Contains(t, body, `"state":"backing-off"`)
-	require.Equal(t, uint64(5), first.status(t)[0].Pending)
-	require.NoError(t, first.stop())
-
-	rudder.answer(http.StatusOK)
-	second := run(t, cfg)
-	answer := second.post(t, "/currents", "secret", event("3"))
-	require.Equal(t, `{"accepted":0,"duplicates":1,"dead":0}`, answer)
-	s := second.settled(t)[0]
-	require.Equal(t, [4]uint64{6, 1, 5, 5}, [4]uint64{s.Received, s.Duplicates, s.Accepted, s.Delivered})
-	require.Len(t, rudder.items(t, "batch"), 5)
-}
-
 func TestOneDestinationDoesNotHoldUpAnother(t *testing.T) {
 	t.Parallel()
 	good, bad := newStack(t), newStack(t)
 	bad.answer(http.StatusUnauthorized)
-	a, b := connectorTo(bad.URL), connectorTo(good.URL)
-	a.Name, b.Name, b.Tokens = "a", "b", []string{"other"}
-	r := run(t, configFor(t, a, b))
-	r.post(t, "/currents", "secret", event("1"))
-	r.post(t, "/currents/b", "other", event("1"))
-	require.Eventually(t, func() bool {
+	r := run(t, configFor(t, connectorTo(bad.URL, "a"), connectorTo(good.URL, "b")))
+	r.post(t, "/currents", "a", event("1"))
+	r.post(t, "/currents/b", "b", event("1"))
+	eventually(t, func() bool {
 		s := r.status(t)
 		return s[0].Destination.State == "paused" && s[0].Pending == 1 && s[1].Delivered == 1
-	}, 20*time.Second, 5*time.Millisecond)
-	require.NotContains(t, r.log.String(), "secret")
+	}, "one is paused and the other delivers")
 }
 
 func TestRunFailsEarly(t *testing.T) {
@@ -270,34 +274,26 @@ func TestRunFailsEarly(t *testing.T) {
 	defer taken.Close()
 	cfg := configFor(t, connectorTo("http://127.0.0.1:1"))
 	running := run(t, cfg)
-	attempt := func(change func(*config.Config)) error {
+	for want, change := range map[string]func(*config.Config){
+		"listen: listen tcp " + taken.Addr().String():              func(c *config.Config) { c.Listen = taken.Addr().String() },
+		"admin: listen tcp " + taken.Addr().String():               func(c *config.Config) { c.Admin = taken.Addr().String() },
+		"data_dir " + cfg.DataDir + ": " + queue.ErrLocked.Error(): func(c *config.Config) { c.DataDir = cfg.DataDir },
+		"data_dir /dev/null/x":                                     func(c *config.Config) { c.DataDir = "/dev/null/x" },
+	} {
 		other := cfg
 		other.DataDir = t.TempDir()
 		change(&other)
 		b, err := New(other, Options{})
 		require.NoError(t, err)
-		return b.Run(t.Context())
+		require.ErrorContains(t, b.Run(t.Context()), want)
 	}
-	err = attempt(func(c *config.Config) { c.Listen = taken.Addr().String() })
-	require.ErrorContains(t, err, "listen: ")
-	require.ErrorContains(t, err, "address already in use")
-	err = attempt(func(c *config.Config) { c.Admin = taken.Addr().String() })
-	require.ErrorContains(t, err, "admin: ")
-	err = attempt(func(c *config.Config) { c.DataDir = cfg.DataDir })
-	require.ErrorIs(t, err, queue.ErrLocked)
-	require.ErrorContains(t, err, "data_dir "+cfg.DataDir)
-	err = attempt(func(c *config.Config) { c.DataDir = "/dev/null/x" })
-	require.ErrorContains(t, err, "data_dir /dev/null/x")
 	require.NoError(t, running.stop())
 }
 
 func TestNewRefusesAWrongConfig(t *testing.T) {
-	_, err := New(config.Config{}, Options{})
-	var wrong *config.Error
-	require.ErrorAs(t, err, &wrong)
 	cfg := configFor(t, connectorTo("http://r"))
 	cfg.Connectors[0].Tokens = nil
-	_, err = New(cfg, Options{})
+	_, err := New(cfg, Options{})
 	require.ErrorContains(t, err, "connectors[0].token: is missing")
 	cfg.Connectors[0].Open = true
 	_, err = New(cfg, Options{})
@@ -340,32 +336,27 @@ func TestRequestsInFlightAreFinished(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 200, response.StatusCode)
 		require.NoError(t, <-stopped)
-		require.Equal(t, uint64(1), run(t, cfg).settled(t)[0].Delivered)
+		run(t, cfg).delivered(t, 1)
 	}
 }
 
 // With the smallest body that is allowed, the largest event of Braze gets in.
 func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	cfg := configFor(t, connectorTo(rudder.URL))
-	cfg.MaxBody = 1 << 20 // the least that is allowed
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) { cfg.MaxBody = 1 << 20 }) // the least that is allowed
 	const largest = 900 << 10
 	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
 	body := head + strings.Repeat("x", largest-len(head)-len(tail)) + tail
 	require.Len(t, body, largest)
 	r.post(t, "/currents", "secret", `{"events":[`+body+`]}`)
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	r.delivered(t, 1)
 }
 
 // A dead letter that is replayed after RudderStack was repaired is delivered, and
 // the ledger stays true all the way.
 func TestReplayedDeadLettersAreDelivered(t *testing.T) {
-	t.Parallel()
 	rudder := newStack(t)
 	rudder.answer(http.StatusBadRequest)
-	r := run(t, configFor(t, connectorTo(rudder.URL)))
+	r := runTo(t, rudder.URL)
 	events := `{"id":"1","event_type":"t","user":{"user_id":"u"}},{"id":"2","event_type":"t","user":{"user_id":"u"}},{"id":"3"}`
 	r.post(t, "/currents", "secret", `{"events":[`+events+`]}`)
 	ledger := r.settled(t)[0]

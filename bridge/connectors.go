@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,8 @@ type components struct {
 	*stores
 	log      *slog.Logger
 	grace    time.Duration
-	requests *deliveryMetrics
+	registry *prometheus.Registry
+	requests map[string]*deliveryMetrics // by connector
 	drift    *drift.Watch
 	glossary atomic.Pointer[schemas.Glossary]
 	settings atomic.Pointer[config.Config] // what is in force
@@ -51,10 +53,9 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p := &components{
-		log: log, stores: stores, grace: cfg.Grace, requests: newDeliveryMetrics(registry), reloads: newReloadMetrics(registry, time.Now()),
+		log: log, stores: stores, grace: cfg.Grace, registry: registry, requests: map[string]*deliveryMetrics{}, reloads: newReloadMetrics(registry),
 		drift: drift.New(drift.Config{Log: log, Registerer: registry}),
 	}
-	registry.MustRegister(buildInfo{p})
 	err := p.readGlossary(cfg)
 	if err != nil {
 		return nil, err
@@ -68,11 +69,10 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	p.intake = intake.New(intake.Config{
 		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, AppendTimeout: cfg.AppendTimeout, Log: log, Registerer: registry, Connectors: p.intakeOf(cfg),
 	})
-	p.admin, err = admin.New(admin.Config{
-		Bridge: p, Registry: registry, Log: log, Token: cfg.AdminToken, Hosts: cfg.AdminNames(), BackupDir: cfg.DataDir,
-	})
+	p.admin = admin.New(admin.Config{Bridge: p, Registry: registry, Log: log, BackupDir: cfg.DataDir})
+	p.admin.SetToken(cfg.AdminToken)
 	p.settings.Store(&cfg)
-	return p, err
+	return p, p.admin.SetHosts(cfg.AdminNames())
 }
 
 // readGlossary reads the glossary that cfg names. One that is the same as before
@@ -83,12 +83,8 @@ func (p *components) readGlossary(cfg config.Config) error {
 		return fmt.Errorf("glossary: %w", err)
 	}
 	if before := p.glossary.Load(); before != nil {
-		was, err := before.Encode()
-		if err != nil {
-			return err
-		}
-		if is, err := g.Encode(); err != nil || bytes.Equal(was, is) {
-			return err
+		if reflect.DeepEqual(before, g) {
+			return nil
 		}
 		p.log.Info("the glossary is changed", "glossary", g.Version())
 	}
@@ -124,10 +120,8 @@ func (p *components) prepare(ctx context.Context, cfg config.Config) (list []*co
 }
 
 func (p *components) connector(name string) *connector {
-	for _, c := range p.connectors {
-		if c.name == name {
-			return c
-		}
+	if i := slices.IndexFunc(p.connectors, func(c *connector) bool { return c.name == name }); i >= 0 {
+		return p.connectors[i]
 	}
 	return nil
 }
@@ -139,7 +133,8 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 	if err != nil {
 		return nil, err
 	}
-	if now := c.sender.Load(); now.same(settings, ca) && now.glossary == p.glossary.Load() {
+	now, other := c.sender.Load(), func(change config.Change) bool { return change.Effect == config.NewSender }
+	if now != nil && !slices.ContainsFunc(now.settings.Changes(settings), other) && bytes.Equal(now.ca, ca) && now.glossary == p.glossary.Load() {
 		return now, nil
 	}
 	opts := settings.Mapping()
@@ -148,7 +143,11 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 	if err != nil {
 		return nil, err
 	}
-	observer := p.requests.of(settings.Name)
+	observer := p.requests[settings.Name]
+	if observer == nil {
+		observer = newDeliveryMetrics(p.registry, settings.Name)
+		p.requests[settings.Name] = observer
+	}
 	s, err := delivery.New(delivery.Config{
 		Connector: settings, Queue: c.queue, Replays: c.queue, Mapper: mapper, RootCAs: pool, Grace: p.grace, Logger: p.log, Observer: observer,
 	})
@@ -259,13 +258,8 @@ func (p *components) run(c *connector, next *sender) {
 }
 
 // retired returns the connectors that are not among list.
-func (p *components) retired(list []*connector) (out []*connector) {
-	for _, c := range p.connectors {
-		if !slices.Contains(list, c) {
-			out = append(out, c)
-		}
-	}
-	return out
+func (p *components) retired(list []*connector) []*connector {
+	return slices.DeleteFunc(slices.Clone(p.connectors), func(c *connector) bool { return slices.Contains(list, c) })
 }
 
 // connector is a connector's queue and the sender that delivers from it. It
@@ -288,9 +282,4 @@ type sender struct {
 	glossary *schemas.Glossary
 	observer delivery.Observer
 	stop     context.CancelFunc
-}
-
-// same tells whether a sender delivers as settings and ca say.
-func (s *sender) same(settings config.Connector, ca []byte) bool {
-	return s != nil && !config.Any(s.settings.Changes(settings), config.NewSender) && bytes.Equal(s.ca, ca)
 }

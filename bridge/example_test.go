@@ -14,9 +14,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
-// exampleConfig is a configuration with one connector that delivers to a URL, on free
-// ports and in a temporary directory that remove removes.
-func exampleConfig(rudderURL string) (cfg config.Config, remove func()) {
+// start runs a bridge with one connector that delivers to a URL, on free ports and in a
+// temporary directory that stop removes.
+func start(rudderURL string) (b *bridge.Bridge, cfg config.Config, at bridge.Addresses, stop func() error) {
 	dir, err := os.MkdirTemp("", "bridge")
 	if err != nil {
 		panic(err)
@@ -26,7 +26,20 @@ func exampleConfig(rudderURL string) (cfg config.Config, remove func()) {
 	connector := config.DefaultConnector()
 	connector.Tokens, connector.RudderURL, connector.WriteKey = []string{"s3cret"}, rudderURL, "wk"
 	cfg.Connectors = []config.Connector{connector}
-	return cfg, func() { os.RemoveAll(dir) }
+	ready := make(chan bridge.Addresses, 1)
+	b, err = bridge.New(cfg, bridge.Options{Ready: func(a bridge.Addresses) { ready <- a }})
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	select {
+	case at = <-ready:
+	case err := <-ended:
+		panic(err)
+	}
+	return b, cfg, at, func() error { cancel(); return errors.Join(<-ended, os.RemoveAll(dir)) }
 }
 
 // A bridge inside another program: it takes one event and delivers it.
@@ -39,39 +52,18 @@ func Example() {
 		}
 	}))
 	defer rudderstack.Close()
-	cfg, remove := exampleConfig(rudderstack.URL)
-	defer remove()
-
-	ready := make(chan bridge.Addresses, 1)
-	var b *bridge.Bridge
-	b, err := bridge.New(cfg, bridge.Options{Ready: func(a bridge.Addresses) { ready <- a }})
+	_, _, at, stop := start(rudderstack.URL)
+	req, _ := http.NewRequest(http.MethodPost, at.Intake+"/currents", strings.NewReader(
+		`{"events":[{"id":"e1","event_type":"users.messages.email.Open","user":{"external_user_id":"jo"}}]}`))
+	req.Header.Set("Authorization", "Bearer s3cret")
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-
-	select {
-	case addresses := <-ready:
-		req, _ := http.NewRequest(http.MethodPost, addresses.Intake+"/currents", strings.NewReader(
-			`{"events":[{"id":"e1","event_type":"users.messages.email.Open","user":{"external_user_id":"jo"}}]}`))
-		req.Header.Set("Authorization", "Bearer s3cret")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		defer resp.Body.Close()
-		fmt.Println(resp.Status)
-		fmt.Println(<-delivered)
-		stop()
-		fmt.Println(<-ended)
-	case err := <-ended:
-		fmt.Println(err)
-	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	fmt.Println(<-delivered)
+	fmt.Println(stop())
 
 	// Output:
 	// 200 OK
@@ -82,25 +74,8 @@ func Example() {
 // A bridge takes another configuration while it runs, or refuses it and goes on
 // with the old one.
 func ExampleBridge_Reload() {
-	cfg, remove := exampleConfig("http://127.0.0.1:1")
-	defer remove()
-	ready := make(chan struct{})
-	b, err := bridge.New(cfg, bridge.Options{Ready: func(bridge.Addresses) { close(ready) }})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	select {
-	case <-ready:
-	case err := <-ended:
-		fmt.Println(err)
-		return
-	}
-
+	b, cfg, _, stop := start("http://127.0.0.1:1")
+	ctx := context.Background()
 	connector := cfg.Connectors[0]
 	connector.Tokens = []string{"s3cret", "new"} // both, until Braze sends the new one
 	cfg.Connectors = []config.Connector{connector}
@@ -108,9 +83,8 @@ func ExampleBridge_Reload() {
 	fmt.Println(b.ReloadFrom(ctx, func(ctx context.Context) (config.Config, error) {
 		return config.Load(ctx, config.Source{Flags: map[string]string{"braze-token": "t", "rudder-url": "http://r"}})
 	}))
-	stop()
-	fmt.Println(<-ended)
-	fmt.Println(errors.Is(b.Reload(context.Background(), cfg), bridge.ErrNotRunning))
+	fmt.Println(stop())
+	fmt.Println(errors.Is(b.Reload(ctx, cfg), bridge.ErrNotRunning))
 
 	// Output:
 	// <nil>

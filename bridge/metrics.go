@@ -7,50 +7,35 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
-	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
-// buildInfo is the metric that says which build runs, with which glossary.
-type buildInfo struct{ p *components }
-
-// Describe implements prometheus.Collector. It describes nothing, so that the
-// registry checks the metric when it is collected.
-func (buildInfo) Describe(chan<- *prometheus.Desc) {}
-
-// Collect implements prometheus.Collector.
-func (b buildInfo) Collect(to chan<- prometheus.Metric) {
-	to <- prometheus.MustNewConstMetric(prometheus.NewDesc("bridge_build_info", "Always 1; the labels say which build runs, and with which glossary.",
-		[]string{"version", "glossary"}, nil), prometheus.GaugeValue, 1, cli.Version(), b.p.glossary.Load().Version())
-}
-
-// deliveryMetrics counts the requests to RudderStack.
+// deliveryMetrics count the requests of one connector to RudderStack.
 type deliveryMetrics struct {
-	requests *prometheus.CounterVec
-	events   *prometheus.CounterVec
-	bytes    *prometheus.CounterVec
-	halved   *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	latency  *prometheus.HistogramVec
+	requests              *prometheus.CounterVec
+	events, bytes, halved prometheus.Counter
+	duration, latency     prometheus.Histogram
 
-	inFlightEvents, inFlightRequests, compressing *prometheus.GaugeVec
+	inFlightEvents, inFlightRequests, compressing prometheus.Gauge
 }
 
-func newDeliveryMetrics(to prometheus.Registerer) *deliveryMetrics {
-	with := promauto.With(to)
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return with.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+func newDeliveryMetrics(to prometheus.Registerer, connector string) *deliveryMetrics {
+	with := promauto.With(prometheus.WrapRegistererWith(prometheus.Labels{"connector": connector}, to))
+	counter := func(name, help string) prometheus.Counter {
+		return with.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return with.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"connector"})
+	gauge := func(name, help string) prometheus.Gauge {
+		return with.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	}
-	histogram := func(name, help string, buckets ...float64) *prometheus.HistogramVec {
-		return with.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"connector"})
+	histogram := func(name, help string, buckets ...float64) prometheus.Histogram {
+		return with.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
 	}
 	return &deliveryMetrics{
-		requests: counter("bridge_delivery_requests_total", "Requests to RudderStack, by class of the response; none: there was none.", "connector", "class"),
-		events:   counter("bridge_delivery_attempted_events_total", "Events in requests to RudderStack; an event that is sent again counts again.", "connector"),
-		bytes:    counter("bridge_delivery_bytes_total", "Bytes of the bodies of requests to RudderStack, as sent.", "connector"),
-		halved:   counter("bridge_delivery_halved_total", "Requests whose events were sent again in two halves, because they are suspected.", "connector"),
+		requests: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "bridge_delivery_requests_total", Help: "Requests to RudderStack, by class of the response; none: there was none.",
+		}, []string{"class"}),
+		events: counter("bridge_delivery_attempted_events_total", "Events in requests to RudderStack; an event that is sent again counts again."),
+		bytes:  counter("bridge_delivery_bytes_total", "Bytes of the bodies of requests to RudderStack, as sent."),
+		halved: counter("bridge_delivery_halved_total", "Requests whose events were sent again in two halves, because they are suspected."),
 		duration: histogram("bridge_delivery_duration_seconds", "Time from the start of a request to RudderStack to the end of its response, or to giving up.",
 			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30),
 		latency: histogram("bridge_delivery_latency_seconds", "Time from the receipt of a batch to RudderStack's 2XX for events of it; each batch counts once for each request that its events were taken in.",
@@ -61,62 +46,38 @@ func newDeliveryMetrics(to prometheus.Registerer) *deliveryMetrics {
 	}
 }
 
-// of returns the observer of one connector.
-func (m *deliveryMetrics) of(connector string) delivery.Observer {
-	return &deliveryObserver{
-		requests: m.requests.MustCurryWith(prometheus.Labels{"connector": connector}),
-		events:   m.events.WithLabelValues(connector),
-		bytes:    m.bytes.WithLabelValues(connector),
-		halved:   m.halved.WithLabelValues(connector),
-		duration: m.duration.WithLabelValues(connector),
-		latency:  m.latency.WithLabelValues(connector),
-
-		inFlightEvents:   m.inFlightEvents.WithLabelValues(connector),
-		inFlightRequests: m.inFlightRequests.WithLabelValues(connector),
-		compressing:      m.compressing.WithLabelValues(connector),
-	}
-}
-
-type deliveryObserver struct {
-	requests              *prometheus.CounterVec
-	events, bytes, halved prometheus.Counter
-	duration, latency     prometheus.Observer
-
-	inFlightEvents, inFlightRequests, compressing prometheus.Gauge
-}
-
 // Began implements delivery.Observer.
-func (o *deliveryObserver) Began(events int) {
-	o.inFlightRequests.Inc()
-	o.inFlightEvents.Add(float64(events))
+func (m *deliveryMetrics) Began(events int) {
+	m.inFlightRequests.Inc()
+	m.inFlightEvents.Add(float64(events))
 }
 
 // Ended implements delivery.Observer.
-func (o *deliveryObserver) Ended(events int) {
-	o.inFlightRequests.Dec()
-	o.inFlightEvents.Sub(float64(events))
+func (m *deliveryMetrics) Ended(events int) {
+	m.inFlightRequests.Dec()
+	m.inFlightEvents.Sub(float64(events))
 }
 
 // Delivered implements delivery.Observer.
-func (o *deliveryObserver) Delivered(latency time.Duration) { o.latency.Observe(latency.Seconds()) }
+func (m *deliveryMetrics) Delivered(latency time.Duration) { m.latency.Observe(latency.Seconds()) }
 
 // GzipChanged implements delivery.Observer.
-func (o *deliveryObserver) GzipChanged(on bool) {
+func (m *deliveryMetrics) GzipChanged(on bool) {
+	value := 0.0
 	if on {
-		o.compressing.Set(1)
-	} else {
-		o.compressing.Set(0)
+		value = 1
 	}
+	m.compressing.Set(value)
 }
 
 // Posted implements delivery.Observer.
-func (o *deliveryObserver) Posted(p delivery.Post) {
-	o.requests.WithLabelValues(p.Class).Inc()
-	o.events.Add(float64(p.Events))
-	o.bytes.Add(float64(p.Bytes))
-	o.duration.Observe(p.Latency.Seconds())
+func (m *deliveryMetrics) Posted(p delivery.Post) {
+	m.requests.WithLabelValues(p.Class).Inc()
+	m.events.Add(float64(p.Events))
+	m.bytes.Add(float64(p.Bytes))
+	m.duration.Observe(p.Latency.Seconds())
 	if p.Halved {
-		o.halved.Inc()
+		m.halved.Inc()
 	}
 }
 
@@ -127,7 +88,7 @@ type reloadMetrics struct {
 }
 
 // newReloadMetrics takes the start of the bridge for the first success.
-func newReloadMetrics(to prometheus.Registerer, started time.Time) *reloadMetrics {
+func newReloadMetrics(to prometheus.Registerer) *reloadMetrics {
 	results := promauto.With(to).NewCounterVec(prometheus.CounterOpts{
 		Name: "bridge_config_reloads_total", Help: "Configurations that were read while the bridge ran; refused: the old one stayed in force.",
 	}, []string{"result"})
@@ -137,17 +98,15 @@ func newReloadMetrics(to prometheus.Registerer, started time.Time) *reloadMetric
 			Name: "bridge_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was read, in seconds since 1970.",
 		}),
 	}
-	m.last.Set(seconds(started))
+	m.last.SetToCurrentTime()
 	return m
 }
 
-func (m *reloadMetrics) count(err error, now time.Time) {
+func (m *reloadMetrics) count(err error) {
 	if err != nil {
 		m.refused.Inc()
 		return
 	}
 	m.good.Inc()
-	m.last.Set(seconds(now))
+	m.last.SetToCurrentTime()
 }
-
-func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

@@ -144,31 +144,23 @@ func TestDashboardIsWellFormed(t *testing.T) {
 	require.Greater(t, len(ids), 8)
 }
 
-var durations = regexp.MustCompile(`\[([^\]]*)\]`)
+var (
+	durations = regexp.MustCompile(`\[([^\]]*)\]`)
+	texts     = regexp.MustCompile(`"[^"]*"`)
+	pairs     = regexp.MustCompile(`\(\)|\[\]|\{\}`)
+	others    = regexp.MustCompile(`[^"(){}\[\]]`)
+)
 
 // wellFormed finds brackets and quotes without their partners in a query, and
 // what is no duration.
 func wellFormed(t *testing.T, query string) {
 	t.Helper()
 	require.NotEmpty(t, query)
-	var open []rune
-	closes := map[rune]rune{')': '(', ']': '[', '}': '{'}
-	quote := false
-	for _, r := range query {
-		switch {
-		case r == '"':
-			quote = !quote
-		case quote:
-		case strings.ContainsRune("([{", r):
-			open = append(open, r)
-		case closes[r] != 0:
-			require.NotEmpty(t, open, query)
-			require.Equal(t, closes[r], open[len(open)-1], query)
-			open = open[:len(open)-1]
-		}
+	left := others.ReplaceAllString(texts.ReplaceAllString(query, ""), "")
+	for pairs.MatchString(left) {
+		left = pairs.ReplaceAllString(left, "")
 	}
-	require.False(t, quote, query)
-	require.Empty(t, open, query)
+	require.Empty(t, left, query)
 	for _, d := range durations.FindAllStringSubmatch(query, -1) {
 		if d[1] != "$__rate_interval" {
 			_, err := model.ParseDuration(d[1])

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
@@ -30,15 +29,6 @@ func (b *Bridge) Reload(ctx context.Context, cfg config.Config) error {
 // each mistake, and counted, whether it is load that finds it or Reload. The
 // bridge can be stopped while load runs.
 func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (config.Config, error)) error {
-	select {
-	case b.reloading <- struct{}{}:
-		defer func() { <-b.reloading }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if !b.running() {
-		return ErrNotRunning
-	}
 	cfg, err := load(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -51,7 +41,7 @@ func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (con
 	if err == nil {
 		err = b.apply(ctx, cfg)
 	}
-	b.components.reloads.count(err, time.Now())
+	b.components.reloads.count(err)
 	log := b.opts.Log
 	if err == nil {
 		log.Info("configuration is reloaded", "connectors", len(b.cfg.Connectors))
@@ -68,12 +58,6 @@ func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (con
 	return err
 }
 
-func (b *Bridge) running() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.components != nil
-}
-
 // apply puts cfg into force. What can fail comes first.
 func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	if err := cfg.Check(); err != nil {
@@ -81,10 +65,8 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	}
 	p := b.components
 	glossary := p.glossary.Load()
-	if cfg.Glossary != "" || b.cfg.Glossary != "" { // the built-in one stays the same
-		if err := p.readGlossary(cfg); err != nil {
-			return err
-		}
+	if err := p.readGlossary(cfg); err != nil {
+		return err
 	}
 	connectors, senders, err := p.prepare(ctx, cfg)
 	if err != nil {

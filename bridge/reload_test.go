@@ -6,10 +6,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/internal/certtest"
-	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -35,22 +33,19 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	t.Parallel()
 	unchanged, removed, added := newStack(t), newStack(t), newStack(t)
 	removed.answer(http.StatusServiceUnavailable)
-	a, b, c := connectorTo(unchanged.URL), connectorTo(removed.URL), connectorTo(added.URL)
-	a.Name, b.Name, c.Name = "a", "b", "c"
-	b.Tokens, c.Tokens = []string{"token-b"}, []string{"token-c"}
+	a, b, c := connectorTo(unchanged.URL, "a"), connectorTo(removed.URL, "b"), connectorTo(added.URL, "c")
 	cfg := configFor(t, a, b)
 	r := run(t, cfg)
-	r.post(t, "/currents/b", "token-b", event("1"))
+	r.post(t, "/currents/b", "b", event("1"))
 	eventually(t, func() bool { return r.status(t)[1].Destination.State == "backing-off" }, "b was tried")
 	kept := r.bridge.components.connectors[0].sender.Load()
 
 	cfg.Connectors = []config.Connector{c, a}
-	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
-	code, _ := r.try(t, "/currents/b", "token-b", event("2"))
+	r.reload(t, cfg)
+	code, _ := r.try(t, "/currents/b", "b", event("2"))
 	require.Equal(t, 401, code, "what is not in the configuration takes nothing")
-	for name, token := range map[string]string{"a": "secret", "c": "token-c"} {
-		r.post(t, "/currents/"+name, token, event("1"))
-	}
+	r.post(t, "/currents/a", "a", event("1"))
+	r.post(t, "/currents/c", "c", event("1"))
 	eventually(t, func() bool { s := r.status(t); return s[0].Delivered == 1 && s[1].Delivered == 1 }, "c and a are delivered")
 	s := r.status(t)
 	require.Equal(t, []string{"c", "a", "b"}, []string{s[0].Name, s[1].Name, s[2].Name})
@@ -58,38 +53,35 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	require.Equal(t, "paused", s[2].Destination.State)
 	require.Equal(t, "the connector is not in the configuration; its events wait", s[2].Destination.LastError)
 	require.Same(t, kept, r.bridge.components.connectors[1].sender.Load(), "an unchanged connector keeps its sender")
-	for _, line := range []string{
-		`msg="connector is added" connector=c`, `level=WARN msg="connector is removed, its events wait" connector=b pending=1 dead=0`,
-		`msg="configuration is reloaded" connectors=2`,
-	} {
-		require.Contains(t, r.log.String(), line)
-	}
-	require.NotContains(t, r.log.String(), "connector=a")
+	r.logged(t, `msg="connector is added" connector=c`, `msg="configuration is reloaded" connectors=2`,
+		`level=WARN msg="connector is removed, its events wait" connector=b pending=1 dead=0`)
+	require.NotContains(t, r.log.String(), `msg="connector is changed"`)
 
 	removed.answer(http.StatusOK)
 	cfg.Connectors = []config.Connector{a, b, c}
-	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	r.reload(t, cfg)
 	for _, s := range r.settled(t) {
 		require.Equal(t, uint64(1), s.Delivered, s.Name)
 	}
-	answer := r.post(t, "/currents/b", "token-b", event("1"))
+	answer := r.post(t, "/currents/b", "b", event("1"))
 	require.Contains(t, answer, `"duplicates":1`, "it remembers the ids that it had")
-	metrics := r.get(t, "/metrics", 200)
-	require.Contains(t, metrics, `bridge_config_reloads_total{result="ok"} 2`)
-	require.Contains(t, metrics, `bridge_config_reloads_total{result="refused"} 0`)
+	require.Contains(t, r.get(t, "/metrics", 200), `bridge_config_reloads_total{result="ok"} 2`)
 }
 
-// A restart with a configuration that lacks a connector shows what waits in it.
+// Acknowledged events outlive the bridge. A restart with a configuration that lacks their
+// connector shows that they wait, and they are delivered once it is back.
 func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 	t.Parallel()
 	rudder := newStack(t)
 	rudder.answer(http.StatusServiceUnavailable)
-	a, b, c := connectorTo(rudder.URL), connectorTo(rudder.URL), connectorTo(rudder.URL)
-	a.Name, b.Name, c.Name = "a", "b", "c"
-	b.Tokens, c.Tokens = []string{"token-b"}, []string{"token-c"}
+	a, b, c := connectorTo(rudder.URL, "a"), connectorTo(rudder.URL, "b"), connectorTo(rudder.URL, "c")
 	cfg := configFor(t, a, b, c)
 	first := run(t, cfg)
-	first.post(t, "/currents/b", "token-b", event("1"))
+	first.post(t, "/currents/b", "b", event("1"))
+	first.post(t, "/currents/a", "a", event("1"))
+	first.post(t, "/currents/a", "a", event("2"))
+	eventually(t, func() bool { return first.status(t)[1].Destination.State == "backing-off" }, "it was tried")
+	require.Contains(t, first.get(t, "/readyz", 200), `"state":"backing-off"`, "which does not make the bridge unready")
 	require.NoError(t, first.stop())
 
 	cfg.Connectors = []config.Connector{a}
@@ -98,23 +90,24 @@ func TestAConnectorThatIsMissingAtTheStart(t *testing.T) {
 	require.Len(t, s, 2, "c has nothing that waits")
 	require.Equal(t, "b", s[1].Name)
 	require.Equal(t, "paused", s[1].Destination.State)
-	require.Contains(t, second.log.String(), `msg="a connector is not in the configuration, its events wait" connector=b pending=1 dead=0`)
+	second.logged(t, `msg="a connector is not in the configuration, its events wait" connector=b pending=1 dead=0`)
 	body := second.get(t, "/readyz", 200)
 	require.Contains(t, body, "the connector is not in the configuration; its events wait")
 	rudder.answer(http.StatusOK)
 	cfg.Connectors = []config.Connector{a, b}
-	require.NoError(t, second.bridge.Reload(t.Context(), cfg))
+	second.reload(t, cfg)
+	for _, name := range []string{"a", "b"} {
+		require.Equal(t, `{"accepted":0,"duplicates":1,"dead":0}`, second.post(t, "/currents/"+name, name, event("1")))
+	}
 	require.Equal(t, uint64(1), second.settled(t)[1].Delivered)
+	require.Len(t, rudder.items(t, "batch"), 3)
 }
 
 // TestReloadUnderLoad changes a connector's delivery again and again while
 // batches come in: each is acknowledged, and each event is delivered once.
 func TestReloadUnderLoad(t *testing.T) {
-	t.Parallel()
 	one, other := newStack(t), newStack(t)
-	c := connectorTo(one.URL)
-	cfg := configFor(t, c)
-	r := run(t, cfg)
+	r := runTo(t, one.URL)
 	var stop atomic.Bool
 	var sent atomic.Int64
 	var senders sync.WaitGroup
@@ -132,17 +125,15 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	for i := range 4 {
 		before := sent.Load()
-		c.Tokens = []string{"secret", fmt.Sprint("new", i)}
-		c.RudderURL = []string{one.URL, other.URL}[i%2]
-		c.BatchEvents = 10 + i
-		cfg.Connectors = []config.Connector{c}
-		require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+		r.change(t, func(_ *config.Config, c *config.Connector) {
+			c.Tokens = []string{"secret", fmt.Sprint("new", i)}
+			c.RudderURL, c.BatchEvents = []string{one.URL, other.URL}[i%2], 10+i
+		})
 		eventually(t, func() bool { return sent.Load() > before || t.Failed() }, "intake goes on")
 	}
 	stop.Store(true)
 	senders.Wait()
-	s := r.settled(t)[0]
-	require.Equal(t, uint64(sent.Load()), s.Delivered)
+	r.delivered(t, int(sent.Load()))
 	require.Len(t, append(one.items(t, "batch"), other.items(t, "batch")...), int(sent.Load()), "nothing twice")
 	require.NotEmpty(t, one.bodies)
 	require.NotEmpty(t, other.bodies)
@@ -151,7 +142,6 @@ func TestReloadUnderLoad(t *testing.T) {
 // Two senders at once would have more in flight than is configured, and a crash
 // would send all of it twice.
 func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
-	t.Parallel()
 	began, release := make(chan struct{}), make(chan struct{})
 	unblock := sync.OnceFunc(func() { close(release) })
 	var at atomic.Int64
@@ -167,30 +157,22 @@ func TestAChangedSenderWaitsForTheOldOne(t *testing.T) {
 		_, _ = io.WriteString(w, "ok")
 	})
 	fast := newStack(t)
-	c := connectorTo(slow.URL)
-	cfg := configFor(t, c)
-	r := run(t, cfg)
+	r := runTo(t, slow.URL)
 	r.post(t, "/currents", "secret", event("1"))
 	<-began
-	c.RudderURL = fast.URL
-	cfg.Connectors = []config.Connector{c}
-	require.NoError(t, r.bridge.Reload(t.Context(), cfg), "it does not wait for the old sender")
+	r.change(t, func(_ *config.Config, c *config.Connector) { c.RudderURL = fast.URL })
 	r.post(t, "/currents", "secret", event("2")) // intake goes on
 	require.Never(t, func() bool { return len(fast.items(t, "batch")) > 0 }, 200*time.Millisecond, 10*time.Millisecond, "the new one waits")
 	unblock()
-	require.Equal(t, uint64(2), r.settled(t)[0].Delivered)
+	r.delivered(t, 2)
 	require.Equal(t, int64(1), at.Load())
 	require.Len(t, fast.items(t, "batch"), 1)
 }
 
 func TestABadConfigurationIsRefused(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	cfg := configFor(t, connectorTo(rudder.URL))
-	r := run(t, cfg)
-	metrics := r.get(t, "/metrics", 200)
-	require.Contains(t, metrics, `bridge_config_reloads_total{result="refused"} 0`)
-	bad := cfg
+	r := runTo(t, newStack(t).URL)
+	require.Contains(t, r.get(t, "/metrics", 200), `bridge_config_reloads_total{result="refused"} 0`)
+	bad := r.cfg
 	bad.Connectors = []config.Connector{{Name: "x y", Tokens: []string{"new"}, RudderURL: "ftp://u:s3cret@r", WriteKey: "k"}}
 	var wrong *config.Error
 	require.ErrorAs(t, r.bridge.Reload(t.Context(), bad), &wrong)
@@ -198,34 +180,29 @@ func TestABadConfigurationIsRefused(t *testing.T) {
 	for _, mistake := range wrong.Mistakes {
 		require.Contains(t, r.log.String(), strings.ReplaceAll(mistake.Key, `"`, `\"`))
 	}
-	require.Contains(t, r.log.String(), "the old one stays in force")
+	r.logged(t, "the old one stays in force")
 	require.NotContains(t, r.log.String(), "s3cret")
 	require.ErrorContains(t, r.bridge.ReloadFrom(t.Context(), func(context.Context) (config.Config, error) { return config.Config{}, os.ErrNotExist }), "not exist")
 	r.post(t, "/currents", "secret", event("1"))
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
-	metrics = r.get(t, "/metrics", 200)
-	require.Contains(t, metrics, `bridge_config_reloads_total{result="refused"} 2`)
+	r.delivered(t, 1)
+	require.Contains(t, r.get(t, "/metrics", 200), `bridge_config_reloads_total{result="refused"} 2`)
 }
 
 // What needs a restart is named each time; the rest of the file is taken.
 func TestWhatNeedsARestartIsNamed(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	cfg := configFor(t, connectorTo(rudder.URL))
-	r := run(t, cfg)
-	cfg.Listen, cfg.DataDir, cfg.Grace, cfg.AdminToken = "127.0.0.1:1", "/elsewhere", time.Second, "operator"
-	cfg.Connectors = []config.Connector{cfg.Connectors[0]}
-	cfg.Connectors[0].DedupeWindow = 7
-	cfg.Connectors[0].Tokens = []string{"rotated"}
+	r := runTo(t, newStack(t).URL)
 	for i := range 2 {
-		require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+		r.change(t, func(cfg *config.Config, c *config.Connector) {
+			cfg.Listen, cfg.DataDir, cfg.Grace, cfg.AdminToken = "127.0.0.1:1", "/elsewhere", time.Second, "operator"
+			c.DedupeWindow, c.Tokens = 7, []string{"rotated"}
+		})
 		for _, setting := range []string{"listen", "data_dir", "grace"} {
 			line := `level=WARN msg="this setting changes only with a restart" setting=` + setting
 			require.Equal(t, i+1, strings.Count(r.log.String(), line), setting)
 		}
 	}
-	require.Contains(t, r.log.String(), `msg="connector is changed" connector=default settings="tokens, dedupe_window"`)
-	require.Contains(t, r.log.String(), `msg="this setting changes only with a restart" connector=default setting=dedupe_window`)
+	r.logged(t, `msg="connector is changed" connector=default settings="tokens, dedupe_window"`,
+		`msg="this setting changes only with a restart" connector=default setting=dedupe_window`)
 	require.NotContains(t, r.log.String(), "rotated")
 	require.NotContains(t, r.log.String(), "operator")
 	code, _ := r.try(t, "/currents", "secret", event("1"))
@@ -248,28 +225,23 @@ func TestReloadNeedsARunningBridge(t *testing.T) {
 // The certificates that RudderStack's is verified with may change under the same
 // name.
 func TestTrustedCertificates(t *testing.T) {
-	t.Parallel()
 	served := newTLSStack(t)
 	cert, _ := certtest.New(t)
-	c := connectorTo(served.URL)
-	c.CAFile = fileOf(t, "ca.pem", cert)
-	cfg := configFor(t, c)
-	r := run(t, cfg)
+	file := fileOf(t, "ca.pem", cert)
+	r := runTo(t, served.URL, func(_ *config.Config, c *config.Connector) { c.CAFile = file })
 	r.post(t, "/currents", "secret", event("1"))
 	eventually(t, func() bool { return strings.Contains(r.status(t)[0].Destination.LastError, "certificate") }, "it is not trusted")
-	require.NoError(t, os.WriteFile(c.CAFile, served.certificate(), 0o600))
-	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
-	require.Contains(t, r.log.String(), `msg="connector is changed" connector=default settings=ca_file`)
+	require.NoError(t, os.WriteFile(file, served.certificate(), 0o600))
+	r.reload(t, r.cfg)
+	r.delivered(t, 1)
+	r.logged(t, `msg="connector is changed" connector=default settings=ca_file`)
 }
 
 func TestServesTLS(t *testing.T) {
-	t.Parallel()
-	rudder := newStack(t)
-	cfg := configFor(t, connectorTo(rudder.URL))
 	cert, key := certtest.New(t)
-	cfg.TLS = config.TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) {
+		cfg.TLS = config.TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
+	})
 	require.True(t, strings.HasPrefix(r.Intake, "https://"), r.Intake)
 	pool := x509.NewCertPool()
 	require.True(t, pool.AppendCertsFromPEM([]byte(cert)))
@@ -279,41 +251,32 @@ func TestServesTLS(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer secret")
 	status, answer := do(t, client, req)
 	require.Equal(t, 200, status, answer)
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	r.delivered(t, 1)
 	client.CloseIdleConnections()
 }
 
 // TestTheDiskIsScrubbed sees that the store scrubs.
 func TestTheDiskIsScrubbed(t *testing.T) {
-	t.Parallel()
-	cfg := configFor(t, connectorTo(newStack(t).URL))
-	cfg.ScrubEvery = time.Second
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) { cfg.ScrubEvery = time.Second })
 	r.post(t, "/currents", "secret", event("1"))
 	eventually(t, func() bool {
-		metrics := r.get(t, "/metrics", 200)
-		return !strings.Contains(metrics, "bridge_store_scrubbed_timestamp_seconds 0\n")
+		return !strings.Contains(r.get(t, "/metrics", 200), "bridge_store_scrubbed_timestamp_seconds 0\n")
 	}, "the disk is read once")
 }
 
 // TestFiltersAndPersonalData sees that a connector's rules reach its sender, and
 // that a reload changes them.
 func TestFiltersAndPersonalData(t *testing.T) {
-	t.Parallel()
 	rudder := newStack(t)
-	c := connectorTo(rudder.URL)
-	c.Filter.Deny = []string{"t"}
-	cfg := configFor(t, c)
-	r := run(t, cfg)
+	r := runTo(t, rudder.URL, func(_ *config.Config, c *config.Connector) { c.Filter.Deny = []string{"t"} })
 	r.post(t, "/currents", "secret", event("1"))
 	require.Equal(t, uint64(1), r.settled(t)[0].Filtered)
-	c.Filter.Deny = nil
-	c.Names.Map = map[string]string{"t": "Renamed"}
-	c.PII.Fields, c.Salt = map[string]string{"user.user_id": "hash"}, "pepper"
-	cfg.Connectors = []config.Connector{c}
-	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	r.change(t, func(_ *config.Config, c *config.Connector) {
+		c.Filter.Deny, c.Names.Map = nil, map[string]string{"t": "Renamed"}
+		c.PII.Fields, c.Salt = map[string]mapping.Action{"user.user_id": "hash"}, "pepper"
+	})
 	r.post(t, "/currents", "secret", event("2"))
-	require.Equal(t, uint64(1), r.settled(t)[0].Delivered)
+	r.delivered(t, 1)
 	got := strings.Join(rudder.items(t, "batch"), "\n")
 	require.Contains(t, got, `"event":"Renamed"`)
 	require.NotContains(t, got, `"anonymousId":"u"`)
@@ -323,7 +286,6 @@ func TestFiltersAndPersonalData(t *testing.T) {
 func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 	t.Parallel()
 	rudder := newStack(t)
-	log := &logbuffer.Buffer{}
 	c := connectorTo(rudder.URL)
 	c.Tokens, c.WriteKey = []string{"t0ken-of-braze"}, "wr1te-key"
 	c.PII.Preset, c.Salt = "hash", "s4lt-of-hashes"
@@ -331,7 +293,7 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 	other.Name, other.Mode, other.Tokens = "other", config.Webhook, []string{"t0ken-of-other"}
 	cfg := configFor(t, c, other)
 	cfg.AdminToken = "t0ken-of-admin"
-	r := runWith(t, cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	r := run(t, cfg)
 	const person = `{"events":[{"id":"e%d","event_type":"users.messages.email.Open","user":{"external_user_id":"ada-4711"},"properties":{"email_address":"ada@example.com"}},{"id":"d%d"}]}`
 	for i, status := range []int{200, 400, 401, 503, 200} {
 		rudder.answer(status)
@@ -341,19 +303,16 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 		}
 	}
 	require.Error(t, r.bridge.Reload(t.Context(), config.Config{AdminToken: "t0ken of admin", Connectors: []config.Connector{{WriteKey: "wr1te-key:"}}}))
-	changed := cfg
-	changed.AdminToken = ""
-	changed.Connectors = []config.Connector{c, other}
-	changed.Connectors[0].WriteKey = "wr1te-key-2"
-	changed.Connectors[0].Salt = "s4lt-2"
-	require.NoError(t, r.bridge.Reload(t.Context(), changed))
+	r.change(t, func(cfg *config.Config, c *config.Connector) {
+		cfg.AdminToken, c.WriteKey, c.Salt = "", "wr1te-key-2", "s4lt-2"
+	})
 	resp, err := http.Post(r.Admin+"/api/forget?user=ada-4711", "", nil)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.NoError(t, r.stop())
-	require.Contains(t, log.String(), "level=DEBUG", "everything is logged")
+	r.logged(t, "level=DEBUG")
 	for _, secret := range []string{"t0ken", "wr1te-key", "s4lt", "qu3ry", "writeKey", "ada@example.com", "ada-4711"} {
-		require.NotContains(t, log.String(), secret)
+		require.NotContains(t, r.log.String(), secret)
 	}
 }
 
@@ -370,55 +329,45 @@ func (r *running) asked(t *testing.T, host string) int {
 // The names of the configuration are those that the admin address answers to,
 // also when they change while it runs.
 func TestAdminHosts(t *testing.T) {
-	t.Parallel()
-	cfg := configFor(t, connectorTo(newStack(t).URL))
-	cfg.AdminHosts = []string{"old.example.com"}
-	cfg.Admin = "localhost:0"
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) {
+		cfg.AdminHosts, cfg.Admin = []string{"old.example.com"}, "localhost:0"
+	})
 	require.Equal(t, 200, r.asked(t, "old.example.com"))
 	require.Equal(t, 403, r.asked(t, "new.example.com"))
 	require.Equal(t, 200, r.asked(t, "localhost:9090"))
 	require.Equal(t, 200, r.asked(t, "bridge:9090"))
 
-	next := cfg
-	next.AdminHosts = []string{"new.example.com"}
-	next.Admin = "elsewhere.example.com:9090" // needs a restart
-	require.NoError(t, r.bridge.Reload(t.Context(), next))
-	require.Contains(t, r.log.String(), `msg="setting is changed" setting=admin_hosts`)
+	r.change(t, func(cfg *config.Config, _ *config.Connector) {
+		cfg.AdminHosts, cfg.Admin = []string{"new.example.com"}, "elsewhere.example.com:9090" // which needs a restart
+	})
+	r.logged(t, `msg="setting is changed" setting=admin_hosts`)
 	require.Equal(t, 403, r.asked(t, "old.example.com"))
 	require.Equal(t, 200, r.asked(t, "new.example.com"))
 	require.Equal(t, 403, r.asked(t, "elsewhere.example.com"))
 
-	next.AdminToken = "operator"
-	require.NoError(t, r.bridge.Reload(t.Context(), next))
+	r.change(t, func(cfg *config.Config, _ *config.Connector) { cfg.AdminToken = "operator" })
 	require.Equal(t, 401, r.asked(t, "new.example.com"))
-	require.Equal(t, []string{"elsewhere.example.com"}, config.Config{Admin: next.Admin}.AdminNames(), "the name that it listens on is allowed")
+	require.Equal(t, []string{"elsewhere.example.com"}, config.Config{Admin: r.cfg.Admin}.AdminNames(), "the name that it listens on is allowed")
 }
 
 // A newer glossary comes into force with a reload, and one that is wrong is
 // refused.
 func TestGlossaryIsReloaded(t *testing.T) {
-	t.Parallel()
-	stays := newStack(t)
-	cfg := configFor(t, connectorTo(stays.URL))
-	r := run(t, cfg)
+	r := runTo(t, newStack(t).URL)
 	g, err := schemas.Load()
 	require.NoError(t, err)
-	metrics := r.get(t, "/metrics", 200)
-	require.Contains(t, metrics, `glossary="`+g.Version()+`"`)
+	require.Contains(t, r.get(t, "/metrics", 200), `glossary="`+g.Version()+`"`)
 	before := r.bridge.components.connectors[0].sender.Load()
-	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	r.reload(t, r.cfg)
 	require.Same(t, before, r.bridge.components.connectors[0].sender.Load(), "the same glossary changes nothing")
 
 	g.SchemaVersion++
 	newer, err := g.Encode()
 	require.NoError(t, err)
-	cfg.Glossary = filepath.Join(t.TempDir(), "glossary.json")
-	require.NoError(t, os.WriteFile(cfg.Glossary, []byte(`{"events":7}`), 0o600))
-	require.ErrorContains(t, r.bridge.Reload(t.Context(), cfg), cfg.Glossary)
-	require.NoError(t, os.WriteFile(cfg.Glossary, newer, 0o600))
-	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
-	metrics = r.get(t, "/metrics", 200)
-	require.Contains(t, metrics, fmt.Sprintf(`glossary="schema version %d (`, g.SchemaVersion))
+	r.cfg.Glossary = fileOf(t, "glossary.json", `{"events":7}`)
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg), r.cfg.Glossary)
+	require.NoError(t, os.WriteFile(r.cfg.Glossary, newer, 0o600))
+	r.reload(t, r.cfg)
+	require.Contains(t, r.get(t, "/metrics", 200), fmt.Sprintf(`glossary="schema version %d (`, g.SchemaVersion))
 	require.NotSame(t, before, r.bridge.components.connectors[0].sender.Load())
 }

@@ -1,14 +1,20 @@
 package bridge
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/bridge/backfill"
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/intake"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -85,4 +91,81 @@ func together(a, b queue.Usage) queue.Usage {
 		sum.Scrubbed = b.Scrubbed
 	}
 	return sum
+}
+
+// openStore opens the store of a queue. log may be nil.
+func openStore(ctx context.Context, cfg config.Config, q config.Queue, log *slog.Logger) (*queue.Store, error) {
+	opts := queue.Options{
+		Password:       q.Password,
+		RetainAge:      cfg.Retain.Age,
+		RetainBytes:    int64(cfg.Retain.Size),
+		MaxBytes:       int64(q.MaxSize),
+		ScrubEvery:     cfg.ScrubEvery,
+		AppendTimeout:  cfg.AppendTimeout,
+		AckWait:        q.AckWait,
+		DropDamagedLog: q.DropDamagedLog,
+		Describe:       describe,
+		Logger:         log,
+	}
+	where := "queue"
+	if q.URL == config.SQLite {
+		opts.Dir, where = cfg.DataDir, "data_dir "+cfg.DataDir
+	} else {
+		opts.URL = q.URL
+	}
+	store, err := queue.Open(ctx, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", where, err)
+	}
+	return store, nil
+}
+
+// describe finds what a dead letter is listed by.
+func describe(event []byte) (d queue.Description) {
+	var scan currents.Batch
+	if scan.ScanEvent(event) != nil {
+		return d
+	}
+	e := scan.Events[0]
+	return queue.Description{EventType: idOf(e.Type), EventID: idOf(e.ID), UserID: idOf(e.UserID), ExternalUserID: idOf(e.ExternalUserID)}
+}
+
+func idOf(raw []byte) string {
+	text, _ := currents.AppendID(nil, raw)
+	return string(text)
+}
+
+// OpenForBackfill opens the store of a connector of cfg, which no bridge may have
+// open unless it is PostgreSQL, and returns what stores batches out of storage
+// exports in it, as a bridge would that runs with cfg. closeStore ends that.
+func OpenForBackfill(ctx context.Context, cfg config.Config, connector string) (_ backfill.Store, closeStore func() error, err error) {
+	if err := cfg.Check(); err != nil {
+		return nil, nil, err
+	}
+	c, found := connectorOf(cfg, connector)
+	if !found {
+		return nil, nil, fmt.Errorf("connector %q is not in the configuration", connector)
+	}
+	store, err := openStore(ctx, cfg, cfg.QueueOf(c), nil)
+	if errors.Is(err, queue.ErrLocked) {
+		return nil, nil, fmt.Errorf("%w; leave out --config (BRIDGE_CONFIG) to backfill into the bridge that runs", err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := store.Queue(ctx, c.Name, c.DedupeWindow)
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	in := intake.New(intake.Config{
+		Connectors: []intake.Connector{{Connector: c, Queue: q}},
+		MaxBody:    int64(cfg.MaxBody), AppendTimeout: cfg.AppendTimeout,
+	})
+	return func(_ context.Context, body []byte) (queue.Receipt, error) {
+		receipt, err := in.Backfill(connector, bytes.NewReader(body))
+		if status, _ := intake.Explain(err); err != nil && status == http.StatusRequestEntityTooLarge {
+			err = fmt.Errorf("%w: %w", backfill.ErrTooLarge, err)
+		}
+		return receipt, err
+	}, store.Close, nil
 }

@@ -12,7 +12,6 @@ package admin
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -82,21 +81,12 @@ type Bridge interface {
 }
 
 // ErrNoStore means that there is no embedded store.
-var ErrNoStore = errors.New("there is no embedded store to back up; PostgreSQL has tools of its own, such as pg_dump")
+var ErrNoStore error = refusal{http.StatusConflict, "there is no embedded store to back up; PostgreSQL has tools of its own, such as pg_dump"}
 
 // Config says what an Admin shows. Bridge is needed.
 type Config struct {
-	Connectors []Connector // at first; see Show
-	Bridge     Bridge
-	BackupDir  string // where copies are made on their way to the operator
-	// Token is the bearer token that all but /livez, /readyz and the empty page
-	// need; empty: nothing needs one. A browser that has sent it to /api/login has
-	// a session instead.
-	Token string
-	// Hosts are names that requests may ask for where no token is set, without
-	// a port: bridge.example.com, or .example.com for all below it. IP addresses,
-	// names without a dot and localhost need not be listed.
-	Hosts []string
+	Bridge    Bridge
+	BackupDir string // where copies are made on their way to the operator
 	// Registry is what /metrics shows; New adds the metrics of ledgers,
 	// destinations and store to it. Default: a new one.
 	Registry *prometheus.Registry
@@ -118,8 +108,8 @@ type Admin struct {
 	engine     *gin.Engine
 }
 
-// New makes an Admin. It fails where one of Hosts is no name.
-func New(cfg Config) (*Admin, error) {
+// New makes an Admin that shows no connector yet and needs no token; see SetToken.
+func New(cfg Config) *Admin {
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
 	}
@@ -130,15 +120,11 @@ func New(cfg Config) (*Admin, error) {
 		cfg.Now = time.Now
 	}
 	a := &Admin{cfg: cfg, origins: http.NewCrossOriginProtection()}
-	a.sessions.endAll()
-	a.Show(cfg.Connectors)
-	a.SetToken(cfg.Token)
-	if err := a.SetHosts(cfg.Hosts); err != nil {
-		return nil, err
-	}
-	cfg.Registry.MustRegister(newCollector(a))
+	a.Show(nil)
+	_ = a.SetHosts(nil)
+	cfg.Registry.MustRegister(collector{a})
 	a.engine = a.routes()
-	return a, nil
+	return a
 }
 
 // Show replaces the connectors.
@@ -226,7 +212,5 @@ func patient(c *gin.Context) {
 }
 
 func fail(c *gin.Context, status int, text string) {
-	c.AbortWithStatusJSON(status, struct {
-		Error string `json:"error"`
-	}{text})
+	c.AbortWithStatusJSON(status, gin.H{"error": text})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
@@ -30,10 +31,8 @@ func (ledger) Letters(_ context.Context, f queue.LetterFilter) ([]queue.DeadLett
 	return []queue.DeadLetter{{Number: 1, Reason: "no_identity", Events: 1, Event: []byte(`{"id":"e1"}`)}}, nil
 }
 
-func (ledger) Pending(context.Context, uint64, int) ([]*queue.Record, error) { return nil, nil }
-
 func (ledger) Summary(context.Context, queue.LetterFilter) ([]queue.LetterGroup, error) {
-	return []queue.LetterGroup{{Reason: "refused", Events: 1, Letters: 1, First: 1, Last: 1}}, nil
+	return []queue.LetterGroup{{Reason: "no_identity", Events: 1, Letters: 1, First: 1, Last: 1}}, nil
 }
 
 func (ledger) Replay(context.Context) (queue.Replay, error) {
@@ -53,102 +52,60 @@ func (idle) Unknown() []drift.Item { return nil }
 type sender struct{ admin.Sender }
 
 func (sender) State() delivery.State { return delivery.State{Name: delivery.StateOK} }
-func (sender) Resume()               { fmt.Println("tried again") }
+func (sender) Resume()               {}
+
+// ask sends a request such as GET /status to a server and reads its JSON.
+func ask[T any](server *httptest.Server, line string) (answer T) {
+	method, path, _ := strings.Cut(line, " ")
+	req, err := http.NewRequest(method, server.URL+path, nil)
+	if err != nil {
+		panic(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		panic(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		panic(err)
+	}
+	return answer
+}
 
 // An Admin shows an operator what a bridge does.
 func Example() {
-	a, err := admin.New(admin.Config{Bridge: idle{}, Token: "operator"})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	var books admin.Queue = ledger{}
-	a.Show([]admin.Connector{{Name: "default", Queue: books, Sender: sender{}}})
-	a.SetToken("") // nothing needs a token any more, so that foreign names are refused
-	if err := a.SetHosts([]string{"bridge.example.com"}); err != nil {
-		fmt.Println(err)
-		return
-	}
+	a := admin.New(admin.Config{Bridge: idle{}})
+	a.Show([]admin.Connector{{Name: "default", Queue: ledger{}, Sender: sender{}}})
+	a.SetToken("") // nothing needs a token, so that foreign names are refused
+	fmt.Println(a.SetHosts([]string{"bridge.example.com"}))
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = a.Server()
 	server.Start()
 	defer server.Close()
 
-	ask := asker(server.URL)
-	var status admin.Status
-	ask("GET", "/status", &status)
-	var first = status.Connectors[0]
-	var destination = first.Destination
-	fmt.Println(first.Name, "delivered", first.Delivered, "dead", first.Dead, "pending", first.Pending, "destination", destination.State)
-
-	repair(ask)
-	forget(ask)
-
+	status := ask[admin.Status](server, "GET /status").Connectors[0]
+	fmt.Println(status.Name, "delivered", status.Delivered, "dead", status.Dead, "pending", status.Pending, "destination", status.Destination.State)
+	letter := ask[admin.Letters](server, "GET /api/dead").Dead[0]
+	fmt.Println(letter.Number, letter.Reason, string(letter.Event))
+	moved := ask[admin.Moved](server, "POST /api/dead/purge?reason=no_identity").Connectors[0]
+	fmt.Println("purged", moved.Moved, "of", moved.Connector)
+	fmt.Println("resumed", ask[admin.Resumed](server, "POST /api/resume").Resumed)
+	replay := ask[admin.Replays](server, "GET /api/replay").Replays[0]
+	fmt.Println("replay", replay.Number, "delivered", replay.Replayed, "again")
+	forgotten := ask[admin.Forgotten](server, "POST /api/forget?user=jo").Connectors[0]
+	fmt.Println("forgotten", forgotten.History, "in history and", forgotten.Dead, "dead letters")
+	fmt.Println("drift", len(ask[admin.Drift](server, "GET /api/drift").Drift))
 	a.Stopping() // once intake is about to close
-	var ready struct{ Ready bool }
-	ask("GET", "/readyz", &ready)
-	fmt.Println("ready", ready.Ready)
+	fmt.Println("ready", ask[struct{ Ready bool }](server, "GET /readyz").Ready)
 
 	// Output:
+	// <nil>
 	// default delivered 1 dead 1 pending 0 destination ok
 	// 1 no_identity {"id":"e1"}
 	// purged 1 of default
-	// tried again
 	// resumed [default]
 	// replay 1 delivered 3 again
 	// forgotten 2 in history and 1 dead letters
 	// drift 0
 	// ready false
-}
-
-// asker asks the admin side at a URL, and reads its JSON.
-func asker(url string) func(method, path string, into any) {
-	return func(method, path string, into any) {
-		req, err := http.NewRequest(method, url+path, nil)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		defer resp.Body.Close()
-		if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-			fmt.Println(err)
-		}
-	}
-}
-
-func repair(ask func(method, path string, into any)) {
-	var letters admin.Letters
-	ask("GET", "/api/dead", &letters)
-	var letter = letters.Dead[0]
-	fmt.Println(letter.Number, letter.Reason, string(letter.Event))
-
-	var moved admin.Moved
-	ask("POST", "/api/dead/purge?reason=no_identity", &moved)
-	var each = moved.Connectors[0]
-	fmt.Println("purged", moved.Moved, "of", each.Connector)
-
-	var resumed admin.Resumed
-	ask("POST", "/api/resume", &resumed)
-	fmt.Println("resumed", resumed.Resumed)
-
-	var replays admin.Replays
-	ask("GET", "/api/replay", &replays)
-	var replay = replays.Replays[0]
-	fmt.Println("replay", replay.Number, "delivered", replay.Replayed, "again")
-}
-
-func forget(ask func(method, path string, into any)) {
-	var forgotten admin.Forgotten
-	ask("POST", "/api/forget?user=jo", &forgotten)
-	var part = forgotten.Connectors[0]
-	fmt.Println("forgotten", part.History, "in history and", part.Dead, "dead letters")
-
-	var drifting admin.Drift
-	ask("GET", "/api/drift", &drifting)
-	fmt.Println("drift", len(drifting.Drift))
 }

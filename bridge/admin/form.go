@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"time"
 
@@ -43,10 +44,8 @@ func form(c *gin.Context) (url.Values, error) {
 			list = []any{value}
 		}
 		for _, item := range list {
-			switch item := item.(type) {
-			case string:
-				values.Add(key, item)
-			case json.Number, bool:
+			switch item.(type) {
+			case string, json.Number, bool:
 				values.Add(key, fmt.Sprint(item))
 			default:
 				return nil, bad(key + " must be text, a number, true or false, or a list of these")
@@ -59,18 +58,51 @@ func form(c *gin.Context) (url.Values, error) {
 // request is what one request says, and the connectors that it is about.
 type request struct {
 	*gin.Context
+
 	ctx        context.Context // ends with the request
 	values     url.Values
 	connectors []Connector
+	now        time.Time
+	err        error // the first refusal of its parameters
+}
+
+// refuse refuses the request where a parameter is wrong.
+func (r *request) refuse(wrong bool, text string) {
+	if wrong {
+		r.err = cmp.Or(r.err, bad(text))
+	}
 }
 
 // limit reads how many items an answer may have.
-func (r request) limit() (int, error) {
+func (r *request) limit() int {
 	limit, err := strconv.Atoi(cmp.Or(r.values.Get("limit"), strconv.Itoa(defaultLetters)))
-	if err != nil || limit < 1 || limit > maxLetters {
-		return 0, bad("limit must be a number from 1 to " + strconv.Itoa(maxLetters))
+	r.refuse(err != nil || limit < 1 || limit > maxLetters, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
+	return limit
+}
+
+// number reads the number of a dead letter; 0 where the request gives none.
+func (r *request) number(name, text string) uint64 {
+	number, err := strconv.ParseUint(text, 10, 64)
+	r.refuse(err != nil && text != "", name+" must be the number of a dead letter")
+	return number
+}
+
+// moment reads a time, or how long ago it was; zero where the request gives none.
+func (r *request) moment(name string) time.Time {
+	text := r.values.Get(name)
+	if at, err := time.Parse(time.RFC3339, text); err == nil || text == "" {
+		return at
 	}
-	return limit, nil
+	ago, err := time.ParseDuration(text)
+	r.refuse(err != nil || ago < 0, name+" must be a time such as 2026-01-02T15:04:05Z, or how long ago, such as 2h")
+	return r.now.Add(-ago)
+}
+
+// pattern checks an event type or a pattern of them.
+func (r *request) pattern(text string) string {
+	_, err := path.Match(text, "")
+	r.refuse(err != nil, "type must be an event type or a pattern such as users.messages.email.*")
+	return text
 }
 
 // refusal is an error that says with which status a request is answered.
@@ -82,61 +114,59 @@ type refusal struct {
 // Error returns what the answer says.
 func (r refusal) Error() string { return r.text }
 
-func refuse(status int, text string) error { return refusal{status, text} }
-
-func bad(text string) error { return refuse(http.StatusBadRequest, text) }
+func bad(text string) error { return refusal{http.StatusBadRequest, text} }
 
 // about returns a handler that reads a request and answers with what answer returns,
 // as JSON.
-func (a *Admin) about(answer func(request) (any, error)) gin.HandlerFunc {
+func (a *Admin) about(answer func(*request) (any, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		values, err := form(c)
+		var connectors []Connector
+		if err == nil {
+			connectors, err = a.named(values)
+		}
+		var body any
+		if err == nil {
+			body, err = answer(&request{Context: c, ctx: c.Request.Context(), values: values, connectors: connectors, now: a.cfg.Now()})
+		}
 		if err != nil {
 			a.fail(c, err)
 			return
 		}
-		connectors, err := a.named(values)
-		if err != nil {
+		// Events are shown as they came: nothing in them is escaped for HTML.
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(body); err != nil {
 			a.fail(c, err)
 			return
 		}
-		body, err := answer(request{c, c.Request.Context(), values, connectors})
-		if err != nil {
-			a.fail(c, err)
-			return
-		}
-		a.show(c, body)
+		c.Data(http.StatusOK, "application/json; charset=utf-8", bytes.TrimSuffix(text.Bytes(), []byte("\n")))
 	}
 }
 
 // fail answers with an error: with the status of a refusal, or 500.
 func (a *Admin) fail(c *gin.Context, err error) {
+	status := http.StatusInternalServerError
 	if no, ok := errors.AsType[refusal](err); ok {
-		fail(c, no.status, no.text)
-		return
+		status = no.status
+	} else {
+		a.cfg.Log.Error("a request of the operator failed", "path", c.FullPath(), "error", err)
 	}
-	a.cfg.Log.Error("a request of the operator failed", "path", c.FullPath(), "error", err)
-	fail(c, http.StatusInternalServerError, err.Error())
+	fail(c, status, err.Error())
 }
 
-// failed is an error that names the connector.
-func (c Connector) failed(err error) error {
-	if err == nil {
-		return nil
+// each asks each connector. The error names the one that failed.
+func each[T any](connectors []Connector, ask func(Connector) (T, error)) ([]T, error) {
+	list := []T{}
+	for _, c := range connectors {
+		item, err := ask(c)
+		if err != nil {
+			return nil, fmt.Errorf("connector %s: %w", c.Name, err)
+		}
+		list = append(list, item)
 	}
-	return fmt.Errorf("connector %s: %w", c.Name, err)
-}
-
-// show answers with events as they came: nothing in them is escaped for HTML.
-func (a *Admin) show(c *gin.Context, answer any) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(answer); err != nil {
-		fail(c, http.StatusInternalServerError, err.Error())
-		return
-	}
-	c.Data(http.StatusOK, "application/json; charset=utf-8", bytes.TrimSuffix(text.Bytes(), []byte("\n")))
+	return list, nil
 }
 
 // named returns the connectors that a request is about: the one that it names, else
@@ -151,18 +181,19 @@ func (a *Admin) named(values url.Values) ([]Connector, error) {
 			return []Connector{connector}, nil
 		}
 	}
-	return nil, refuse(http.StatusNotFound, "there is no connector of this name")
+	return nil, refusal{http.StatusNotFound, "there is no connector of this name"}
 }
 
-// momentOf reads the time, or how long ago it was, that a request gives by a name;
-// the error is a refusal.
-func momentOf(name, text string, now time.Time) (time.Time, error) {
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, nil
+// delivered returns those connectors that are in the configuration. The error is a
+// refusal.
+func delivered(connectors []Connector) (list []Connector, err error) {
+	for _, c := range connectors {
+		if c.Sender != nil {
+			list = append(list, c)
+		}
 	}
-	ago, err := time.ParseDuration(text)
-	if err != nil || ago < 0 {
-		return time.Time{}, bad(name + " must be a time such as 2026-01-02T15:04:05Z, or how long ago, such as 2h")
+	if list == nil {
+		return nil, refusal{http.StatusConflict, "this connector is not in the configuration, so nothing delivers its events"}
 	}
-	return now.Add(-ago), nil
+	return list, nil
 }

@@ -1,16 +1,15 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
-	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -53,110 +52,82 @@ func textOf(event []byte) json.RawMessage {
 	if json.Valid(event) {
 		return event
 	}
-	text, err := json.Marshal(string(event))
-	if err != nil {
-		return []byte("null")
-	}
+	text, _ := json.Marshal(string(event)) // a string always can be
 	return text
 }
 
 // dead lists dead letters, connector by connector, the oldest of each first.
-func (a *Admin) dead(r request) (any, error) {
-	s, _, err := selectionOf(r.values, a.cfg.Now())
-	if err != nil {
-		return nil, err
-	}
-	limit, err := r.limit()
-	if err != nil {
-		return nil, err
-	}
-	patient(r.Context) // what is chosen may be far between
-	l := listing{limit: limit, all: r.values.Get("connector") == "", brief: r.values.Get("brief") == "true", dead: []Letter{}}
+func (a *Admin) dead(r *request) (any, error) {
+	f, _ := r.filter()
+	limit, bytes := r.limit(), 0
+	all, brief := r.values.Get("connector") == "", r.values.Get("brief") == "true"
 	connectors := r.connectors
-	if from := r.values.Get("after_connector"); from != "" && l.all {
+	if from := r.values.Get("after_connector"); from != "" && all {
 		begin := slices.IndexFunc(connectors, func(c Connector) bool { return c.Name == from })
 		if begin < 0 {
-			return nil, refuse(http.StatusNotFound, "there is no connector of the name that after_connector gives")
+			return nil, refusal{http.StatusNotFound, "there is no connector of the name that after_connector gives"}
 		}
 		connectors = connectors[begin:]
-	} else if l.all && s.After > 0 && len(connectors) > 1 {
-		return nil, bad("after needs connector, or after_connector, because each connector counts for itself")
+	} else {
+		r.refuse(all && f.After > 0 && len(connectors) > 1, "after needs connector, or after_connector, because each connector counts for itself")
 	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	patient(r.Context) // what is chosen may be far between
+	answer := Letters{Dead: []Letter{}}
 	for _, connector := range connectors {
-		if err := l.read(r.ctx, connector, s); err != nil {
-			return nil, connector.failed(err)
-		}
-		if l.more {
-			break
-		}
-		s.After = 0
-	}
-	return l.answer(), nil
-}
-
-// listing is a list of dead letters that has an end.
-type listing struct {
-	limit, bytes int
-	all          bool // of all connectors
-	brief        bool // without events and people
-	dead         []Letter
-	more         bool // there are more than fit
-}
-
-func (l *listing) read(ctx context.Context, connector Connector, s queue.LetterFilter) error {
-	return choose(ctx, connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
-		for _, letter := range letters {
-			if len(l.dead) == l.limit || l.bytes > maxLetterBytes {
-				l.more = true
-				return false, nil
+		for letters, err := range pages(r.ctx, connector, f) {
+			if err != nil {
+				return nil, err
 			}
-			shown := letterOf(connector.Name, letter)
-			if l.brief {
-				shown.Event, shown.UserID, shown.ExternalUserID = nil, "", ""
+			for _, letter := range letters {
+				if len(answer.Dead) == limit || bytes > maxLetterBytes {
+					last := answer.Dead[len(answer.Dead)-1]
+					answer.Next = last.Number
+					if all {
+						answer.NextConnector = last.Connector
+					}
+					return answer, nil
+				}
+				shown := letterOf(connector.Name, letter)
+				if brief {
+					shown.Event, shown.UserID, shown.ExternalUserID = nil, "", ""
+				}
+				bytes += len(shown.Event)
+				answer.Dead = append(answer.Dead, shown)
 			}
-			l.bytes += len(shown.Event)
-			l.dead = append(l.dead, shown)
 		}
-		return true, nil
-	})
-}
-
-func (l *listing) answer() Letters {
-	answer := Letters{Dead: l.dead}
-	if l.more {
-		last := l.dead[len(l.dead)-1]
-		answer.Next = last.Number
-		if l.all {
-			answer.NextConnector = last.Connector
-		}
+		f.After = 0
 	}
-	return answer
+	return answer, nil
 }
 
 // letter shows one dead letter.
-func (a *Admin) letter(r request) (any, error) {
+func (a *Admin) letter(r *request) (any, error) {
 	number, err := strconv.ParseUint(r.Param("number"), 10, 64)
 	if err != nil || number == 0 {
 		return nil, bad("this is not the number of a dead letter")
 	}
 	var found []Letter
 	var owners []string
-	for _, connector := range r.connectors {
-		letters, err := connector.Queue.Letters(r.ctx, queue.LetterFilter{Numbers: []uint64{number}})
-		if err != nil {
-			return nil, connector.failed(err)
+	_, err = each(r.connectors, func(c Connector) (any, error) {
+		letters, err := c.Queue.Letters(r.ctx, queue.LetterFilter{Numbers: []uint64{number}})
+		for _, letter := range letters {
+			found, owners = append(found, letterOf(c.Name, letter)), append(owners, c.Name)
 		}
-		if len(letters) == 1 {
-			found, owners = append(found, letterOf(connector.Name, letters[0])), append(owners, connector.Name)
-		}
+		return nil, err
+	})
+	if err != nil {
+		return nil, err
 	}
 	switch len(found) {
 	case 0:
-		return nil, refuse(http.StatusNotFound, "there is no dead letter "+strconv.FormatUint(number, 10))
+		return nil, refusal{http.StatusNotFound, "there is no dead letter " + strconv.FormatUint(number, 10)}
 	case 1:
 		return found[0], nil
 	}
-	return nil, refuse(http.StatusConflict, "several connectors have a letter of this number, name one of them: "+strings.Join(owners, ", "))
+	return nil, refusal{http.StatusConflict, "several connectors have a letter of this number, name one of them: " + strings.Join(owners, ", ")}
 }
 
 // Summaries is what /api/dead/summary answers.
@@ -171,54 +142,35 @@ type Group struct {
 }
 
 // summary counts the dead letters that a request means by reason and event type.
-func (a *Admin) summary(r request) (any, error) {
-	filter, _, err := selectionOf(r.values, a.cfg.Now())
-	if err != nil {
-		return nil, err
+func (a *Admin) summary(r *request) (any, error) {
+	f, _ := r.filter()
+	if r.err != nil {
+		return nil, r.err
 	}
 	answer := Summaries{Groups: []Group{}}
-	for _, connector := range r.connectors {
-		groups, err := connector.Queue.Summary(r.ctx, filter)
-		if err != nil {
-			return nil, connector.failed(err)
-		}
+	_, err := each(r.connectors, func(c Connector) ([]queue.LetterGroup, error) {
+		groups, err := c.Queue.Summary(r.ctx, f)
 		for _, g := range groups {
-			answer.Groups = append(answer.Groups, Group{connector.Name, g})
+			answer.Groups = append(answer.Groups, Group{c.Name, g})
 		}
-	}
-	return answer, nil
+		return groups, err
+	})
+	return answer, err
 }
 
-// selectionOf reads which dead letters a request means; the error is a refusal.
-// narrow tells whether anything was said to choose by.
-func selectionOf(v url.Values, now time.Time) (f queue.LetterFilter, narrow bool, err error) {
-	f = queue.LetterFilter{Reason: v.Get("reason"), User: v.Get("user"), Type: v.Get("type")}
-	for name, number := range map[string]*uint64{"after": &f.After, "last": &f.Last} {
-		if text := v.Get(name); text != "" {
-			if *number, err = strconv.ParseUint(text, 10, 64); err != nil {
-				return f, false, bad(name + " must be the number of a dead letter")
-			}
-		}
+// filter reads which dead letters a request means. narrow tells whether anything was
+// said to choose by.
+func (r *request) filter() (f queue.LetterFilter, narrow bool) {
+	v := r.values
+	f = queue.LetterFilter{
+		Reason: v.Get("reason"), User: v.Get("user"), Type: r.pattern(v.Get("type")), Since: r.moment("since"), Until: r.moment("until"),
 	}
 	for _, text := range v["number"] {
-		number, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return f, false, bad("number must be the number of a dead letter")
-		}
-		f.Numbers = append(f.Numbers, number)
-	}
-	if _, err := path.Match(f.Type, ""); err != nil {
-		return f, false, bad("type must be an event type or a pattern such as users.messages.email.*")
-	}
-	for name, at := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
-		if text := v.Get(name); text != "" {
-			if *at, err = momentOf(name, text, now); err != nil {
-				return f, false, err
-			}
-		}
+		f.Numbers = append(f.Numbers, r.number("number", text))
 	}
 	narrow = f.Numbers != nil || f.Reason != "" || f.User != "" || f.Type != "" || !f.Since.IsZero() || !f.Until.IsZero()
-	return f, narrow, nil
+	f.After, f.Last = r.number("after", v.Get("after")), r.number("last", v.Get("last"))
+	return f, narrow
 }
 
 // fit tells whether a replay of a dead letter can help: whether its event has what
@@ -228,46 +180,32 @@ func fit(l queue.DeadLetter) bool {
 	return l.Events == 1 && scan.ScanEvent(l.Event) == nil && scan.Events[0].Problem() == ""
 }
 
-// choose passes the chosen letters to take, the oldest first, in pages, until take
-// returns false or there are no more.
-func choose(ctx context.Context, q Queue, f queue.LetterFilter, take func([]queue.DeadLetter) (bool, error)) error {
-	for {
-		letters, err := q.Letters(ctx, f)
-		if err != nil || len(letters) == 0 {
-			return err
-		}
-		f.After = letters[len(letters)-1].Number
-		if more, err := take(letters); err != nil || !more {
-			return err
+// pages reads the chosen letters of a queue, the oldest first.
+func pages(ctx context.Context, c Connector, f queue.LetterFilter) iter.Seq2[[]queue.DeadLetter, error] {
+	return func(yield func([]queue.DeadLetter, error) bool) {
+		for {
+			letters, err := c.Queue.Letters(ctx, f)
+			if err != nil {
+				yield(nil, fmt.Errorf("connector %s: %w", c.Name, err))
+				return
+			}
+			if len(letters) == 0 || !yield(letters, nil) {
+				return
+			}
+			f.After = letters[len(letters)-1].Number
 		}
 	}
 }
 
-// lastDead returns the number of the newest dead letter; 0: there is none. All
-// that die from now on have higher ones.
-func lastDead(ctx context.Context, q Queue) (last uint64, err error) {
-	groups, err := q.Summary(ctx, queue.LetterFilter{})
-	for _, g := range groups {
-		last = max(last, g.Last)
-	}
-	return last, err
-}
-
-// Moved is what /api/dead/replay and /api/dead/purge answer: for each connector
-// of the request, and the sums of them.
+// Moved is what /api/dead/replay and /api/dead/purge answer: the sums, and of each
+// connector of the request.
 type Moved struct {
-	Moved int `json:"moved"` // how many dead letters
+	Connector string `json:"connector,omitempty"` // of a part
+	Moved     int    `json:"moved"`               // how many dead letters
 	// Unfit counts those that no replay can help, because no user or no event
 	// type is in them. They stay where they are.
-	Unfit      int              `json:"unfit,omitempty"`
-	Connectors []ConnectorMoved `json:"connectors"`
-}
-
-// ConnectorMoved is a connector's part of Moved.
-type ConnectorMoved struct {
-	Connector string `json:"connector"`
-	Moved     int    `json:"moved"`
-	Unfit     int    `json:"unfit,omitempty"`
+	Unfit      int     `json:"unfit,omitempty"`
+	Connectors []Moved `json:"connectors,omitempty"`
 }
 
 // mover is one way to move dead letters.
@@ -279,57 +217,60 @@ type mover struct {
 
 // move returns a handler that moves the chosen dead letters. What was moved when
 // it fails half-way is moved; asking again does the rest.
-func (a *Admin) move(m mover) func(request) (any, error) {
-	return func(r request) (any, error) {
-		s, narrow, err := selectionOf(r.values, a.cfg.Now())
-		switch {
-		case err != nil:
-			return nil, err
-		case !narrow && r.values.Get("all") != "true":
-			return nil, bad("say which: number, reason, type, since or until; or all=true")
-		case (s.Numbers != nil || s.After > 0 || s.Last > 0) && len(r.connectors) > 1:
-			return nil, bad("say which connector: each counts its letters for itself")
+func (a *Admin) move(m mover) func(*request) (any, error) {
+	return func(r *request) (any, error) {
+		f, narrow := r.filter()
+		r.refuse(!narrow && r.values.Get("all") != "true", "say which: number, reason, type, since or until; or all=true")
+		r.refuse((f.Numbers != nil || f.After > 0 || f.Last > 0) && len(r.connectors) > 1, "say which connector: each counts its letters for itself")
+		if r.err != nil {
+			return nil, r.err
 		}
 		patient(r.Context)
-		answer := Moved{Connectors: []ConnectorMoved{}}
-		for _, connector := range r.connectors {
-			moved, err := a.moveOf(r.ctx, connector, s, m)
+		list, err := each(r.connectors, func(c Connector) (Moved, error) {
+			moved, err := a.moveOf(r.ctx, c, f, m)
 			if err != nil {
-				return nil, connector.failed(fmt.Errorf("%s, after %d: %w", m.verb, answer.Moved+moved.Moved, err))
+				err = fmt.Errorf("%s, after %d: %w", m.verb, moved.Moved, err)
 			}
+			return moved, err
+		})
+		answer := Moved{Connectors: list}
+		for _, moved := range list {
 			answer.Moved += moved.Moved
 			answer.Unfit += moved.Unfit
-			answer.Connectors = append(answer.Connectors, moved)
 		}
-		return answer, nil
+		return answer, err
 	}
 }
 
-func (a *Admin) moveOf(ctx context.Context, connector Connector, s queue.LetterFilter, m mover) (ConnectorMoved, error) {
-	moved := ConnectorMoved{Connector: connector.Name}
+func (a *Admin) moveOf(ctx context.Context, c Connector, f queue.LetterFilter, m mover) (Moved, error) {
+	moved := Moved{Connector: c.Name}
 	// What is replayed may be dead-lettered again at once, under a higher number, and
 	// must not be replayed in this request again.
-	last, err := lastDead(ctx, connector.Queue)
-	if err != nil || last == 0 {
+	groups, err := c.Queue.Summary(ctx, queue.LetterFilter{})
+	if err != nil || len(groups) == 0 {
 		return moved, err
 	}
-	if s.Last == 0 || s.Last > last {
-		s.Last = last
-	}
-	err = choose(ctx, connector.Queue, s, func(letters []queue.DeadLetter) (bool, error) {
+	last := slices.MaxFunc(groups, func(a, b queue.LetterGroup) int { return cmp.Compare(a.Last, b.Last) }).Last
+	f.Last = min(cmp.Or(f.Last, last), last)
+	for letters, err := range pages(ctx, c, f) {
+		if err != nil {
+			return moved, err
+		}
 		var numbers []uint64
 		for _, letter := range letters {
 			if m.fits(letter) {
 				numbers = append(numbers, letter.Number)
 			}
 		}
-		n, err := m.move(connector.Queue, ctx, numbers...)
+		n, err := m.move(c.Queue, ctx, numbers...)
 		moved.Moved += n
 		moved.Unfit += len(letters) - len(numbers)
-		return true, err
-	})
-	if moved.Moved > 0 {
-		a.cfg.Log.Info("dead letters were moved", "connector", connector.Name, "how", m.verb, "letters", moved.Moved)
+		if err != nil {
+			return moved, err
+		}
 	}
-	return moved, err
+	if moved.Moved > 0 {
+		a.cfg.Log.Info("dead letters were moved", "connector", c.Name, "how", m.verb, "letters", moved.Moved)
+	}
+	return moved, nil
 }

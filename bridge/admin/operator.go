@@ -3,9 +3,15 @@ package admin
 import (
 	"bytes"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/bridge/intake"
 )
 
 // Resumed is what /api/resume answers: whose destinations are tried again.
@@ -14,42 +20,34 @@ type Resumed struct {
 }
 
 // resume has destinations tried again at once.
-func (a *Admin) resume(r request) (any, error) {
-	connectors, err := deliveredFor(r)
+func (a *Admin) resume(r *request) (any, error) {
+	connectors, err := delivered(r.connectors)
 	if err != nil {
 		return nil, err
 	}
-	answer := Resumed{Resumed: []string{}}
-	for _, connector := range connectors {
-		connector.Sender.Resume()
-		a.cfg.Log.Info("destination is resumed", "connector", connector.Name)
-		answer.Resumed = append(answer.Resumed, connector.Name)
-	}
-	return answer, nil
+	names, err := each(connectors, func(c Connector) (string, error) {
+		c.Sender.Resume()
+		a.cfg.Log.Info("destination is resumed", "connector", c.Name)
+		return c.Name, nil
+	})
+	return Resumed{names}, err
 }
 
-// Forgotten is what /api/forget answers, in events: of all connectors of the
-// request, and of each.
+// Forgotten is what /api/forget answers, in events: the sums, and of each connector of
+// the request.
 type Forgotten struct {
-	History int `json:"history"` // removed from history
-	Dead    int `json:"dead"`    // removed from the dead letters
+	Connector string `json:"connector,omitempty"` // of a part
+	History   int    `json:"history"`             // removed from history
+	Dead      int    `json:"dead"`                // removed from the dead letters
 	// Pending counts what waits for delivery and was left: forget again once it
 	// is delivered.
-	Pending    int                  `json:"pending"`
-	Connectors []ConnectorForgotten `json:"connectors"`
-}
-
-// ConnectorForgotten is a connector's part of Forgotten.
-type ConnectorForgotten struct {
-	Connector string `json:"connector"`
-	History   int    `json:"history"`
-	Dead      int    `json:"dead"`
-	Pending   int    `json:"pending"`
+	Pending    int         `json:"pending"`
+	Connectors []Forgotten `json:"connectors,omitempty"`
 }
 
 // forget removes the events of a person from history and dead letters. It may
 // take minutes, and the id never reaches the log.
-func (a *Admin) forget(r request) (any, error) {
+func (a *Admin) forget(r *request) (any, error) {
 	user := r.values.Get("user")
 	if user == "" {
 		return nil, bad("user is missing: the external_user_id of the person")
@@ -59,20 +57,21 @@ func (a *Admin) forget(r request) (any, error) {
 		connectors = *a.connectors.Load() // where nothing waits there is history all the same
 	}
 	patient(r.Context)
-	answer := Forgotten{Connectors: []ConnectorForgotten{}}
-	for _, connector := range connectors {
-		erased, err := connector.Queue.Erase(r.ctx, eventsOf(user))
+	var answer Forgotten
+	var err error
+	answer.Connectors, err = each(connectors, func(c Connector) (Forgotten, error) {
+		erased, err := c.Queue.Erase(r.ctx, eventsOf(user))
 		if err != nil {
-			return nil, fmt.Errorf("not everything could be removed, ask again: %w", connector.failed(err))
+			return Forgotten{}, fmt.Errorf("not everything could be removed, ask again: %w", err)
 		}
-		a.cfg.Log.Info("a person's events were removed", "connector", connector.Name,
+		a.cfg.Log.Info("a person's events were removed", "connector", c.Name,
 			"history", erased.History, "dead", erased.Dead, "pending", erased.Pending)
 		answer.History += erased.History
 		answer.Dead += erased.Dead
 		answer.Pending += erased.Pending
-		answer.Connectors = append(answer.Connectors, ConnectorForgotten{connector.Name, erased.History, erased.Dead, erased.Pending})
-	}
-	return answer, nil
+		return Forgotten{Connector: c.Name, History: erased.History, Dead: erased.Dead, Pending: erased.Pending}, nil
+	})
+	return answer, err
 }
 
 // eventsOf tells whether an event has exactly this external_user_id: a string's
@@ -86,12 +85,11 @@ func eventsOf(user string) func(event []byte) bool {
 			return false
 		}
 		id := scan.Events[0].ExternalUserID
-		decoded, ok := currents.AppendText(text[:0], id)
-		if !ok { // a number is compared as written; null, true and the like are no id
-			return len(id) > 0 && (id[0] == '-' || id[0] >= '0' && id[0] <= '9') && bytes.Equal(id, want)
+		var ok bool
+		if text, ok = currents.AppendText(text[:0], id); !ok {
+			text, ok = currents.AppendID(text[:0], id) // a number; null, true and the like are no id
 		}
-		text = decoded
-		return bytes.Equal(text, want)
+		return ok && bytes.Equal(text, want)
 	}
 }
 
@@ -101,6 +99,68 @@ type Drift struct {
 	Drift []drift.Item `json:"drift"`
 }
 
-func (a *Admin) drift(request) (any, error) {
+func (a *Admin) drift(*request) (any, error) {
 	return Drift{Drift: append([]drift.Item{}, a.cfg.Bridge.Unknown()...)}, nil
+}
+
+// Backfilled is what /api/backfill answers, in events. Accepted includes
+// Filtered and Dead.
+type Backfilled struct {
+	Accepted   int `json:"accepted"`
+	Duplicates int `json:"duplicates"`
+	Filtered   int `json:"filtered"`
+	Dead       int `json:"dead"`
+}
+
+// maxBackfillPending is how many events of the connector may be pending when more are
+// backfilled, so that the disk has space for events from Braze.
+const maxBackfillPending = 20_000
+
+// backfill stores the events of a body {"events":[…]} for the connector that the
+// query names. 503 is for what may go better later.
+func (a *Admin) backfill(c *gin.Context) {
+	values := c.Request.URL.Query()
+	if values.Get("connector") == "" {
+		fail(c, http.StatusBadRequest, "connector is missing: whose events these are")
+		return
+	}
+	connectors, err := a.named(values)
+	if err == nil {
+		connectors, err = delivered(connectors)
+	}
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	to := connectors[0]
+	if pending := to.Queue.Ledger().Pending(); pending > maxBackfillPending {
+		fail(c, http.StatusServiceUnavailable, fmt.Sprintf("%d events are pending already; backfill goes on below %d", pending, maxBackfillPending))
+		return
+	}
+	receipt, err := a.cfg.Bridge.Backfill(to.Name, c.Request.Body)
+	if err != nil {
+		status, text := intake.Explain(err)
+		fail(c, status, text)
+		return
+	}
+	c.JSON(http.StatusOK, Backfilled(receipt))
+}
+
+// backup answers with a copy of the store as it is at one moment.
+func (a *Admin) backup(c *gin.Context) {
+	dir, err := os.MkdirTemp(a.cfg.BackupDir, "backup-")
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "queue.db")
+	patient(c)
+	if err := a.cfg.Bridge.Backup(c.Request.Context(), file); err != nil {
+		a.fail(c, err)
+		return
+	}
+	a.cfg.Log.Info("the store was backed up")
+	c.Header("Content-Type", "application/vnd.sqlite3")
+	c.File(file)
 }

@@ -54,7 +54,7 @@ type StoreOverview struct {
 	OldestHistory time.Time `json:"oldest_history,omitzero"` // when the oldest event that can be replayed was received
 }
 
-func (a *Admin) overview(r request) (any, error) {
+func (a *Admin) overview(r *request) (any, error) {
 	about, usage := a.cfg.Bridge.About(), a.cfg.Bridge.Usage()
 	o := Overview{
 		Now: a.cfg.Now(), Connectors: []ConnectorOverview{}, Drift: len(a.cfg.Bridge.Unknown()), Version: about.Version, Glossary: about.Glossary,
@@ -66,10 +66,9 @@ func (a *Admin) overview(r request) (any, error) {
 	if o.Store.OldestHistory, err = a.cfg.Bridge.OldestHistory(r.ctx); err != nil {
 		a.cfg.Log.Debug("the age of history cannot be read", "error", err) // the store says so in Reason
 	}
-	ledgers := a.Status().Connectors
-	for i, c := range a.shown() {
+	for _, c := range a.shown() {
 		state := c.state()
-		view := ConnectorOverview{ConnectorStatus: ledgers[i], Configured: c.Sender != nil, Since: state.Since, NextTry: state.NextTry}
+		view := ConnectorOverview{ConnectorStatus: a.statusOf(c), Configured: c.Sender != nil, Since: state.Since, NextTry: state.NextTry}
 		if kept := a.samples.of(c.Name); len(kept) > 0 {
 			latest := kept[len(kept)-1]
 			for i := len(kept) - 1; i >= max(0, len(kept)-latencyOf); i-- {
@@ -115,12 +114,11 @@ type ConnectorSamples struct {
 	Samples []Sample `json:"samples"`
 }
 
-func (a *Admin) lastHour(r request) (any, error) {
-	answer := Samples{Every: sampleEvery.Seconds(), Connectors: []ConnectorSamples{}}
-	for _, c := range r.connectors {
-		answer.Connectors = append(answer.Connectors, ConnectorSamples{c.Name, a.samples.of(c.Name)})
-	}
-	return answer, nil
+func (a *Admin) lastHour(r *request) (any, error) {
+	list, err := each(r.connectors, func(c Connector) (ConnectorSamples, error) {
+		return ConnectorSamples{c.Name, a.samples.of(c.Name)}, nil
+	})
+	return Samples{sampleEvery.Seconds(), list}, err
 }
 
-func (a *Admin) config(request) (any, error) { return a.cfg.Bridge.About(), nil }
+func (a *Admin) config(*request) (any, error) { return a.cfg.Bridge.About(), nil }

@@ -1,11 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
-	"net/url"
-	"path"
-	"slices"
 	"strconv"
 	"time"
 
@@ -45,124 +43,88 @@ func replayOf(connector string, r queue.Replay) Replay {
 	}
 }
 
-// orderOf reads an order; the error is a refusal.
-func orderOf(values url.Values, now time.Time) (queue.ReplayOrder, error) {
-	order := queue.ReplayOrder{Till: now, Types: values["type"]}
-	begin, name := values.Get("from"), "from"
-	if since := values.Get("since"); since != "" {
-		if begin != "" {
-			return order, bad("since and from say the same; leave out one of them")
-		}
-		begin, name = since, "since"
-	}
-	if begin == "" {
-		return order, bad("since or from is missing: when the events were received, or how long ago")
-	}
-	var err error
-	if order.From, err = momentOf(name, begin, now); err != nil {
-		return order, err
-	}
-	if end := values.Get("to"); end != "" {
-		if order.Till, err = momentOf("to", end, now); err != nil {
-			return order, err
-		}
-	}
-	if !order.From.Before(order.Till) {
-		return order, bad(name + " must be before to, or before now where that is not given")
-	}
+// order reads an order of a replay.
+func (r *request) order() queue.ReplayOrder {
+	order := queue.ReplayOrder{From: cmp.Or(r.moment("since"), r.moment("from")), Till: cmp.Or(r.moment("to"), r.now), Types: r.values["type"]}
+	since, from := r.values.Get("since"), r.values.Get("from")
+	r.refuse(since != "" && from != "", "since and from say the same; leave out one of them")
+	r.refuse(since+from == "", "since or from is missing: when the events were received, or how long ago")
+	r.refuse(!order.From.Before(order.Till), "since or from must be before to, or before now where that is not given")
 	for _, pattern := range order.Types {
-		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			return order, bad("type must be an event type or a pattern such as users.messages.email.*")
-		}
+		r.refuse(r.pattern(pattern) == "", "type is empty")
 	}
-	if rate := values.Get("rate"); rate != "" {
-		if order.Rate, err = strconv.ParseFloat(rate, 64); err != nil || !(order.Rate >= 0) || order.Rate > 1e9 {
-			return order, bad("rate must be a number of events a second, 0 for as fast as it goes")
-		}
+	if rate := r.values.Get("rate"); rate != "" {
+		var err error
+		order.Rate, err = strconv.ParseFloat(rate, 64)
+		r.refuse(err != nil || !(order.Rate >= 0) || order.Rate > 1e9, "rate must be a number of events a second, 0 for as fast as it goes")
 	}
-	return order, nil
+	return order
 }
 
 // startReplay orders a replay of the connectors of a request. All are checked first,
 // so that none is started if one cannot be.
-func (a *Admin) startReplay(r request) (any, error) {
-	connectors, err := deliveredFor(r)
+func (a *Admin) startReplay(r *request) (any, error) {
+	connectors, err := delivered(r.connectors)
 	if err != nil {
 		return nil, err
 	}
-	order, err := orderOf(r.values, a.cfg.Now())
-	if err != nil {
-		return nil, err
+	order := r.order()
+	if r.err != nil {
+		return nil, r.err
 	}
-	for _, connector := range connectors {
-		newest, err := connector.Queue.Replay(r.ctx)
+	_, err = each(connectors, func(c Connector) (queue.Replay, error) {
+		newest, err := c.Queue.Replay(r.ctx)
 		if err == nil && newest.Active() {
 			err = queue.ErrReplaying
 		}
-		if err != nil {
-			return nil, noReplay(connector, err)
-		}
+		return newest, noReplay(err)
+	})
+	if err != nil {
+		return nil, err
 	}
-	answer := Replays{Replays: []Replay{}}
-	for _, connector := range connectors {
-		started, err := connector.Queue.StartReplay(r.ctx, order)
-		if err != nil {
-			return nil, noReplay(connector, err)
+	list, err := each(connectors, func(c Connector) (Replay, error) {
+		started, err := c.Queue.StartReplay(r.ctx, order)
+		if err == nil {
+			a.cfg.Log.Info("a replay of history is ordered", "connector", c.Name, "number", started.Number,
+				"from", order.From, "to", order.Till, "types", order.Types, "rate", order.Rate)
 		}
-		a.cfg.Log.Info("a replay of history is ordered", "connector", connector.Name, "number", started.Number,
-			"from", order.From, "to", order.Till, "types", order.Types, "rate", order.Rate)
-		answer.Replays = append(answer.Replays, replayOf(connector.Name, started))
-	}
-	return answer, nil
+		return replayOf(c.Name, started), noReplay(err)
+	})
+	return Replays{list}, err
 }
 
-// deliveredFor returns the connectors of a request that are in the configuration.
-func deliveredFor(r request) ([]Connector, error) {
-	connectors := slices.DeleteFunc(slices.Clone(r.connectors), func(c Connector) bool { return c.Sender == nil })
-	if len(connectors) == 0 {
-		return nil, refuse(http.StatusConflict, "this connector is not in the configuration, so nothing delivers its events")
-	}
-	return connectors, nil
-}
-
-func noReplay(connector Connector, err error) error {
-	if err = connector.failed(err); errors.Is(err, queue.ErrReplaying) {
-		return refuse(http.StatusConflict, err.Error()+"; wait for its end, or end it first")
+func noReplay(err error) error {
+	if errors.Is(err, queue.ErrReplaying) {
+		return refusal{http.StatusConflict, err.Error() + "; wait for its end, or end it first"}
 	}
 	return err
 }
 
 // replays shows the newest replay of each connector of a request.
-func (a *Admin) replays(r request) (any, error) {
-	return eachReplay(r, func(Connector, queue.Replay) error { return nil })
-}
-
-// endReplay ends the active replays.
-func (a *Admin) endReplay(r request) (any, error) {
-	return eachReplay(r, func(connector Connector, newest queue.Replay) error {
-		if !newest.Active() {
-			return nil
-		}
-		a.cfg.Log.Info("a replay of history is ended", "connector", connector.Name, "number", newest.Number)
-		return connector.Queue.EndReplay(r.ctx, newest.Number)
-	})
-}
-
-// eachReplay passes the newest replay of each connector of a request to do, and
-// answers with what they are afterwards.
-func eachReplay(r request, do func(Connector, queue.Replay) error) (any, error) {
+func (a *Admin) replays(r *request) (any, error) {
 	answer := Replays{Replays: []Replay{}}
-	for _, connector := range r.connectors {
-		newest, err := connector.Queue.Replay(r.ctx)
-		if err == nil && newest.Number > 0 {
-			if err = do(connector, newest); err == nil {
-				newest, err = connector.Queue.Replay(r.ctx)
-			}
-			answer.Replays = append(answer.Replays, replayOf(connector.Name, newest))
+	_, err := each(r.connectors, func(c Connector) (queue.Replay, error) {
+		newest, err := c.Queue.Replay(r.ctx)
+		if newest.Number > 0 {
+			answer.Replays = append(answer.Replays, replayOf(c.Name, newest))
 		}
-		if err != nil {
-			return nil, connector.failed(err)
+		return newest, err
+	})
+	return answer, err
+}
+
+// endReplay ends the active replays, and shows all.
+func (a *Admin) endReplay(r *request) (any, error) {
+	_, err := each(r.connectors, func(c Connector) (queue.Replay, error) {
+		newest, err := c.Queue.Replay(r.ctx)
+		if err != nil || !newest.Active() {
+			return newest, err
 		}
+		a.cfg.Log.Info("a replay of history is ended", "connector", c.Name, "number", newest.Number)
+		return newest, c.Queue.EndReplay(r.ctx, newest.Number)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return answer, nil
+	return a.replays(r)
 }

@@ -68,14 +68,14 @@ func (a *Admin) Watch(ctx context.Context) error {
 // sample takes a sample of each connector that is shown; the first time there is
 // nothing to compare with.
 func (a *Admin) sample() {
-	ack, delivery := a.histograms()
+	histograms := a.histograms()
 	s, now := &a.samples, a.cfg.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, kept := map[string]reading{}, map[string][]Sample{}
 	for _, c := range a.shown() {
 		l := c.Queue.Ledger()
-		is := reading{now, l.Accepted, l.Delivered, ack[c.Name], delivery[c.Name]}
+		is := reading{now, l.Accepted, l.Delivered, histograms[ackHistogram+c.Name], histograms[deliveryHistogram+c.Name]}
 		was, known := s.last[c.Name]
 		last[c.Name], kept[c.Name] = is, s.kept[c.Name]
 		seconds := now.Sub(was.at).Seconds()
@@ -92,24 +92,23 @@ func (a *Admin) sample() {
 	s.last, s.kept = last, kept
 }
 
-// histograms returns those of the latencies, by connector.
-func (a *Admin) histograms() (ack, delivery map[string]*dto.Histogram) {
-	ack, delivery = map[string]*dto.Histogram{}, map[string]*dto.Histogram{}
+// histograms returns all that connectors have, by their name and that of the connector.
+func (a *Admin) histograms() map[string]*dto.Histogram {
 	families, err := a.cfg.Registry.Gather()
 	if err != nil { // what could be read is there
 		a.cfg.Log.Debug("not all metrics can be read", "error", err)
 	}
+	all := map[string]*dto.Histogram{}
 	for _, family := range families {
-		into := map[string]map[string]*dto.Histogram{ackHistogram: ack, deliveryHistogram: delivery}[family.GetName()]
 		for _, m := range family.GetMetric() {
 			for _, label := range m.GetLabel() {
-				if into != nil && label.GetName() == "connector" {
-					into[label.GetValue()] = m.GetHistogram()
+				if label.GetName() == "connector" {
+					all[family.GetName()+label.GetValue()] = m.GetHistogram()
 				}
 			}
 		}
 	}
-	return ack, delivery
+	return all
 }
 
 // latency returns that of what was counted between two readings; nil: nothing was.

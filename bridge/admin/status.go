@@ -2,7 +2,10 @@ package admin
 
 import (
 	"math"
+	"net/http"
 	"time"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
@@ -44,28 +47,21 @@ type Destination struct {
 
 // Status returns what /status answers.
 func (a *Admin) Status() Status {
-	shown := a.shown()
-	s := Status{Connectors: make([]ConnectorStatus, 0, len(shown))}
-	for _, c := range shown {
-		l := c.Queue.Ledger()
-		s.Connectors = append(s.Connectors, ConnectorStatus{
-			Name:                 c.Name,
-			Received:             l.Received,
-			Duplicates:           l.Duplicates,
-			Accepted:             l.Accepted,
-			Filtered:             l.Filtered,
-			Delivered:            l.Delivered,
-			Dead:                 l.Dead,
-			Purged:               l.Purged,
-			Pending:              l.Pending(),
-			Replayed:             l.Replayed,
-			Backfilled:           l.Backfilled,
-			OldestPendingSeconds: waited(l, a.cfg.Now()),
-			Destination:          destinationOf(c),
-			Parked:               c.state().Parked,
-		})
+	s := Status{Connectors: []ConnectorStatus{}}
+	for _, c := range a.shown() {
+		s.Connectors = append(s.Connectors, a.statusOf(c))
 	}
 	return s
+}
+
+func (a *Admin) statusOf(c Connector) ConnectorStatus {
+	l := c.Queue.Ledger()
+	return ConnectorStatus{
+		Name: c.Name, Received: l.Received, Duplicates: l.Duplicates, Accepted: l.Accepted,
+		Filtered: l.Filtered, Delivered: l.Delivered, Dead: l.Dead, Purged: l.Purged, Pending: l.Pending(),
+		Replayed: l.Replayed, Backfilled: l.Backfilled, OldestPendingSeconds: waited(l, a.cfg.Now()),
+		Destination: c.destination(), Parked: c.state().Parked,
+	}
 }
 
 // state says how the destination does.
@@ -80,7 +76,7 @@ func (c Connector) state() delivery.State {
 	return s
 }
 
-func destinationOf(c Connector) Destination {
+func (c Connector) destination() Destination {
 	state := c.state()
 	return Destination{State: state.Name, LastError: state.LastError}
 }
@@ -91,4 +87,48 @@ func waited(l queue.Ledger, now time.Time) float64 {
 		return 0
 	}
 	return math.Max(0, float64(now.Sub(l.OldestPending).Milliseconds())/1000)
+}
+
+// ready answers whether batches are accepted and can be stored. A failing destination
+// is in the body and does not change the status: the queue is there for that. A
+// request with a foreign Host header gets yes or no, and nothing more.
+func (a *Admin) ready(c *gin.Context) {
+	type connector struct {
+		Name        string      `json:"name"`
+		Destination Destination `json:"destination"`
+	}
+	reason := a.unready()
+	status := http.StatusOK
+	if reason != "" {
+		status = http.StatusServiceUnavailable
+	}
+	if !a.hosts.Load().Knows(c.Request.Host) {
+		c.JSON(status, gin.H{"ready": reason == ""})
+		return
+	}
+	list := []connector{}
+	for _, c := range a.shown() {
+		list = append(list, connector{c.Name, c.destination()})
+	}
+	c.JSON(status, struct {
+		Ready      bool        `json:"ready"`
+		Reason     string      `json:"reason,omitempty"`
+		Connectors []connector `json:"connectors"`
+	}{reason == "", reason, list})
+}
+
+// unready says why no batch can be stored; empty: one can.
+func (a *Admin) unready() string {
+	usage := a.cfg.Bridge.Usage()
+	switch {
+	case a.stopping.Load():
+		return "the bridge is stopping"
+	case usage.Err != nil:
+		return usage.Err.Error()
+	case usage.Away != nil:
+		return usage.Away.Error()
+	case usage.Full:
+		return queue.ErrFull.Error()
+	}
+	return ""
 }

@@ -5,18 +5,27 @@
 package backfill
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
 	"os"
 	"path"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -35,6 +44,26 @@ var (
 // Store stores a body {"events":[…]} and returns once it is on disk.
 type Store func(ctx context.Context, body []byte) (queue.Receipt, error)
 
+// Bridge returns a Store that hands batches to a running bridge, over its admin
+// side.
+func Bridge(api jsoncall.API, connector string) Store {
+	path := "/api/backfill?" + url.Values{"connector": {connector}}.Encode()
+	return func(ctx context.Context, body []byte) (r queue.Receipt, err error) {
+		err = api.Do(ctx, http.MethodPost, path, json.RawMessage(body), &r)
+		var answer *jsoncall.StatusError
+		switch away := (*url.Error)(nil); {
+		case errors.As(err, &away):
+			return r, fmt.Errorf("%w: no bridge answers on %s (--admin says where): %w", ErrAway, api.Base, away.Err)
+		case !errors.As(err, &answer):
+		case answer.Status == http.StatusServiceUnavailable:
+			return r, fmt.Errorf("%w: %w", ErrLater, err)
+		case answer.Status == http.StatusRequestEntityTooLarge:
+			return r, fmt.Errorf("%w: %w", ErrTooLarge, err)
+		}
+		return r, err
+	}
+}
+
 // Config says what is to be backfilled. Connector, Files, Glossary, Progress and
 // Store are needed.
 type Config struct {
@@ -49,18 +78,19 @@ type Config struct {
 	Type     string    // only event types of this pattern, as in path.Match; "": all
 	AsType   string    // event type of files that do not say theirs
 	Rate     float64   // events a second at most; 0: no bound
-	// Patience is how long ErrAway may go on once something was stored. Default:
-	// a minute.
-	Patience time.Duration
 	Stderr   io.Writer // progress, and what is broken; default: nowhere
 }
 
 // A batch is no larger than Braze's, so that a batch of Braze that is stored
-// beside it waits no longer than for another of Braze.
+// beside it waits no longer than for another of Braze, and than the least that
+// max_body may be: only an event that is alone can be too large.
 const (
 	batchEvents = 100
-	batchBytes  = 1 << 20
+	batchBytes  = 1<<20 - len(`{"events":[]}`)
 )
+
+// patience is how long ErrAway may go on once something was stored.
+const patience = time.Minute
 
 // maxNamed is how many broken records and files are named one by one.
 const maxNamed = 100
@@ -72,8 +102,8 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if cfg.Stderr == nil {
 		cfg.Stderr = io.Discard
 	}
-	if cfg.Patience == 0 {
-		cfg.Patience = time.Minute
+	if cfg.Stdin == nil {
+		cfg.Stdin = strings.NewReader("")
 	}
 	if _, err := path.Match(cfg.Type, ""); err != nil {
 		return Summary{}, fmt.Errorf("type: %q is no event type and no pattern such as users.messages.email.*", cfg.Type)
@@ -90,11 +120,10 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	r := &run{Config: cfg, reader: reader, notes: notes, limit: rate.NewLimiter(rate.Inf, batchEvents), total: total}
+	r := &run{Config: cfg, reader: reader, notes: notes, limit: rate.NewLimiter(rate.Inf, batchEvents), total: total, began: time.Now()}
 	if cfg.Rate > 0 {
 		r.limit.SetLimit(rate.Limit(cfg.Rate))
 	}
-	r.began = time.Now()
 	live := progress.Show(cfg.Stderr, r.line)
 	for _, file := range files {
 		if err = r.file(ctx, file); err != nil {
@@ -108,8 +137,8 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 		err = notes.finish()
 	}
 	live.Stop()
-	if r.unnamed > 0 {
-		fmt.Fprintf(cfg.Stderr, "backfill: and %d more\n", r.unnamed)
+	if r.named > maxNamed {
+		fmt.Fprintf(cfg.Stderr, "backfill: and %d more\n", r.named-maxNamed)
 	}
 	err = errors.Join(err, notes.close())
 	return notes.summary(reader.LeftOut(), r.unread), err
@@ -123,18 +152,17 @@ type run struct {
 	limit   *rate.Limiter
 	reached bool // something was stored
 
-	body    []byte // events of one type, as Braze's batches have, each with a comma
-	ends    []int  // of the events in body
-	typ     string
-	next    entry // what is noted once they are stored
-	named   int
-	unnamed int
-	unread  int // files that could not be opened or read by the system
+	body   []byte // events of one type, as Braze's batches have, each with a comma
+	events int    // in body
+	typ    string
+	next   entry // what is noted once they are stored
+	named  int
+	unread int // files that could not be opened or read by the system
 
-	began        time.Time
-	total        int64        // bytes
-	bytes, count atomic.Int64 // read; events stored
-	waits        atomic.Value // string: why nothing is stored now
+	began       time.Time
+	total       int64        // bytes
+	read, count atomic.Int64 // bytes; events stored
+	waits       atomic.Value // string: why nothing is stored now
 }
 
 // file reads one file from where it was left.
@@ -158,10 +186,7 @@ func (r *run) file(ctx context.Context, f file) error {
 		defer opened.Close()
 		in = opened
 	}
-	if in == nil {
-		return nil
-	}
-	source := &counted{Reader: in, n: &r.bytes}
+	source := &counted{Reader: in, n: &r.read}
 	var ended error // by this program, not by the file
 	_, err := r.reader.Read(f.path, source, func(rec storageexport.Record) error {
 		if rec.Number > from.Record {
@@ -180,7 +205,7 @@ func (r *run) file(ctx context.Context, f file) error {
 		r.next.BrokenFiles++
 		r.name(fmt.Sprintf("%s: %v", f.path, err))
 	}
-	r.next.end(f)
+	r.next.place(f).Done = true
 	if len(r.next.At) > batchEvents {
 		return r.flush(ctx)
 	}
@@ -214,16 +239,16 @@ func (r *run) record(ctx context.Context, f file, rec storageexport.Record) erro
 	case !r.wants(rec.Type) || !r.within(rec.Time):
 		r.next.of(rec.Type).NotChosen++
 	default:
-		if len(r.ends) > 0 && (rec.Type != r.typ || len(r.body)+len(rec.Event) > batchBytes) {
+		if r.events > 0 && (rec.Type != r.typ || len(r.body)+len(rec.Event) > batchBytes) {
 			if err := r.flush(ctx); err != nil {
 				return err
 			}
 		}
 		r.body = append(append(r.body, rec.Event...), ',')
-		r.ends, r.typ = append(r.ends, len(r.body)), rec.Type
+		r.events, r.typ = r.events+1, rec.Type
 	}
-	r.next.reach(f, rec.Number)
-	if len(r.ends) >= batchEvents {
+	r.next.place(f).Record = rec.Number
+	if r.events >= batchEvents {
 		return r.flush(ctx)
 	}
 	return nil
@@ -242,43 +267,27 @@ func (r *run) within(seconds int64) bool {
 	return (r.From.IsZero() || !at.Before(r.From)) && (r.To.IsZero() || at.Before(r.To))
 }
 
-// flush stores the batch, and then notes how far the backfill has come.
+// flush stores the batch, and then notes how far the backfill has come. An event that is
+// too large is skipped.
 func (r *run) flush(ctx context.Context) error {
-	if err := r.send(ctx, 0, len(r.ends)); err != nil {
-		return err
+	if r.events > 0 {
+		body := append([]byte(`{"events":[`), bytes.TrimSuffix(r.body, []byte(","))...)
+		receipt, err := r.store(ctx, append(body, "]}"...), r.events)
+		switch {
+		case err == nil:
+			r.next.of(r.typ).add(Count{Accepted: receipt.Accepted, Duplicates: receipt.Duplicates, Filtered: receipt.Filtered, Dead: receipt.Dead})
+			r.count.Add(int64(r.events))
+		case errors.Is(err, ErrTooLarge) && r.events == 1:
+			last := r.next.At[len(r.next.At)-1]
+			r.next.Broken++
+			r.name(fmt.Sprintf("%s: an event at or before record %d: %v", last.File, last.Record, err))
+		default:
+			return err
+		}
 	}
 	err := r.notes.write(&r.next)
-	r.next, r.body, r.ends = entry{}, r.body[:0], r.ends[:0]
+	r.next, r.body, r.events = entry{}, r.body[:0], 0
 	return err
-}
-
-// send stores the events from one place of the batch to another, in halves where
-// they are too large together; one that is too large alone is skipped.
-func (r *run) send(ctx context.Context, from, to int) error {
-	if from == to {
-		return nil
-	}
-	begin := 0
-	if from > 0 {
-		begin = r.ends[from-1]
-	}
-	body := append([]byte(`{"events":[`), r.body[begin:r.ends[to-1]-1]...)
-	receipt, err := r.store(ctx, append(body, "]}"...), to-from)
-	switch {
-	case errors.Is(err, ErrTooLarge) && to-from > 1:
-		half := (from + to) / 2
-		return errors.Join(r.send(ctx, from, half), r.send(ctx, half, to))
-	case errors.Is(err, ErrTooLarge):
-		last := r.next.At[len(r.next.At)-1]
-		r.next.Broken++
-		r.name(fmt.Sprintf("%s: an event at or before record %d: %v", last.File, last.Record, err))
-		return nil
-	case err != nil:
-		return err
-	}
-	r.next.of(r.typ).add(Count{Accepted: receipt.Accepted, Duplicates: receipt.Duplicates, Filtered: receipt.Filtered, Dead: receipt.Dead})
-	r.count.Add(int64(to - from))
-	return nil
 }
 
 // longestCall bounds one attempt to store a batch. The end of ctx does not cut it
@@ -301,7 +310,7 @@ func (r *run) store(ctx context.Context, body []byte, events int) (queue.Receipt
 			r.reached = true
 			return receipt, nil
 		case errors.Is(err, ErrLater):
-		case errors.Is(err, ErrAway) && r.reached && time.Since(begin) < r.Patience:
+		case errors.Is(err, ErrAway) && r.reached && time.Since(begin) < patience:
 		default:
 			return queue.Receipt{}, err
 		}
@@ -316,24 +325,75 @@ func (r *run) store(ctx context.Context, body []byte, events int) (queue.Receipt
 
 // name names what is broken, the first ones only.
 func (r *run) name(text string) {
-	if r.named++; r.named > maxNamed {
-		r.unnamed++
-		return
+	if r.named++; r.named <= maxNamed {
+		fmt.Fprintf(r.Stderr, "backfill: skipped: %s\n", text)
 	}
-	fmt.Fprintf(r.Stderr, "backfill: skipped: %s\n", text)
 }
 
 // line says how far the run is: events, their rate since its start, and what is
 // left by the bytes of the files.
 func (r *run) line(now time.Time) string {
-	events, bytes, since := r.count.Load(), r.bytes.Load(), now.Sub(r.began)
+	events, read, since := r.count.Load(), r.read.Load(), now.Sub(r.began)
 	text := fmt.Sprintf("backfill: %s, %s/s", progress.Count("events")(events), progress.Count("events")(int64(float64(events)/max(since.Seconds(), 1e-3))))
-	if r.total > 0 && bytes > 0 {
-		left := time.Duration(float64(since) * float64(max(0, r.total-bytes)) / float64(bytes))
-		text += fmt.Sprintf(", %d %% of %s, %s left", min(100, bytes*100/r.total), progress.Bytes(r.total), left.Round(time.Second))
+	if r.total > 0 && read > 0 {
+		left := time.Duration(float64(since) * float64(max(0, r.total-read)) / float64(read))
+		text += fmt.Sprintf(", %d %% of %s, %s left", min(100, read*100/r.total), progress.Bytes(r.total), left.Round(time.Second))
 	}
 	if why, _ := r.waits.Load().(string); why != "" {
 		text += "; waits: " + why
 	}
 	return text
+}
+
+// stdin is what names standard input.
+const stdin = "-"
+
+// file is a file to read; its size is 0 for standard input.
+type file struct {
+	path string
+	size int64
+}
+
+var endings = []string{".avro", ".json", ".jsonl", ".ndjson"}
+
+// find finds the files that the arguments name, with their bytes: of a directory
+// those that are called *.avro, *.json, *.jsonl or *.ndjson, or these with .gz,
+// at any depth and in order. Paths are absolute, as the progress file has them.
+func find(cfg Config) (files []file, total int64, err error) {
+	others := 0
+	for _, arg := range cfg.Files {
+		if arg == stdin {
+			files = append(files, file{path: stdin})
+			continue
+		}
+		root, err := filepath.Abs(arg)
+		if err != nil {
+			return nil, 0, err
+		}
+		err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			if path != root && !slices.Contains(endings, filepath.Ext(strings.TrimSuffix(path, ".gz"))) {
+				others++
+				return nil
+			}
+			info, err := os.Stat(path)
+			if err != nil {
+				return err
+			}
+			files, total = append(files, file{path, info.Size()}), total+info.Size()
+			return nil
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	if others > 0 {
+		fmt.Fprintf(cfg.Stderr, "backfill: %d files are not read: their names do not end in %s or these with .gz\n", others, strings.Join(endings, ", "))
+	}
+	if len(files) == 0 {
+		return nil, 0, errors.New("there is no file to read")
+	}
+	return files, total, nil
 }

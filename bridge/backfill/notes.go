@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"text/tabwriter"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
@@ -49,12 +52,7 @@ type entry struct {
 	Finished    bool              `json:"finished,omitempty"` // all files were read
 }
 
-// reach notes that a file was read up to a record.
-func (e *entry) reach(f file, record int) { e.place(f).Record = record }
-
-// end notes that a file was read to its end.
-func (e *entry) end(f file) { e.place(f).Done = true }
-
+// place is how far a file was read since the last line.
 func (e *entry) place(f file) *position {
 	if last := len(e.At) - 1; last < 0 || e.At[last].File != f.path {
 		e.At = append(e.At, position{File: f.path, Size: f.size})
@@ -96,70 +94,56 @@ func openNotes(cfg Config) (_ *notes, err error) {
 	if n.file, err = os.OpenFile(cfg.Progress, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, fmt.Errorf("progress: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			n.file.Close()
-		}
-	}()
 	want := about{cfg.Connector, cfg.From.UTC(), cfg.To.UTC(), cfg.Type, cfg.AsType}
-	good, begun, err := n.read(want)
-	if err != nil {
-		return nil, fmt.Errorf("progress: %s: %w", cfg.Progress, err)
+	good, err := n.read(want)
+	if err == nil {
+		err = n.file.Truncate(good)
 	}
-	if err = n.file.Truncate(good); err == nil {
+	if err == nil {
 		_, err = n.file.Seek(good, io.SeekStart)
 	}
-	if err == nil && !begun {
+	if err == nil && good == 0 {
 		err = n.line(want)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("progress: %w", err)
+		n.file.Close()
+		return nil, fmt.Errorf("progress: %s: %w", cfg.Progress, err)
 	}
 	return n, nil
 }
 
 // read reads the lines that are whole, and returns their length. Those of another
 // backfill that has finished count for nothing.
-func (n *notes) read(want about) (good int64, begun bool, err error) {
+func (n *notes) read(want about) (good int64, err error) {
 	lines := bufio.NewReader(n.file)
-	var other []byte
+	var was about
+	var first []byte
 	for {
 		line, err := lines.ReadBytes('\n')
 		switch {
-		case errors.Is(err, io.EOF) && other == nil:
-			return good, begun, nil
+		case errors.Is(err, io.EOF) && (good == 0 || was == want):
+			return good, nil
 		case errors.Is(err, io.EOF) && n.sum.Finished:
 			n.at, n.sum = map[string]position{}, entry{}
-			return 0, false, nil
+			return 0, nil
 		case errors.Is(err, io.EOF):
-			return 0, false, fmt.Errorf("it belongs to another backfill that has not finished, %s; name another file with --progress, or remove this one", bytes.TrimSpace(other))
-		}
-		if err != nil {
-			return 0, false, err
-		}
-		if !begun {
-			var was about
+			return 0, fmt.Errorf("it belongs to another backfill that has not finished, %s; name another file with --progress, or remove this one", bytes.TrimSpace(first))
+		case err != nil:
+			return 0, err
+		case good == 0:
+			first = line
 			if err := json.Unmarshal(line, &was); err != nil || was.Connector == "" {
-				return 0, false, errors.New("this is no progress file of a backfill; name another file with --progress")
+				return 0, errors.New("this is no progress file of a backfill; name another file with --progress")
 			}
-			if was != want {
-				other = line
+		default:
+			var e entry
+			if err := json.Unmarshal(line, &e); err != nil {
+				return 0, fmt.Errorf("a line is broken: %w; remove the file to start from the beginning; what was stored within the window counts as duplicates", err)
 			}
-			begun = true
-		} else if err := n.know(line); err != nil {
-			return 0, false, err
+			n.take(&e)
 		}
 		good += int64(len(line))
 	}
-}
-
-func (n *notes) know(line []byte) error {
-	var e entry
-	if err := json.Unmarshal(line, &e); err != nil {
-		return fmt.Errorf("a line is broken: %w; remove the file to start from the beginning; what was stored within the window counts as duplicates", err)
-	}
-	n.take(&e)
-	return nil
 }
 
 // take adds an entry to what is known.
@@ -235,4 +219,28 @@ func (n *notes) summary(leftOut map[storageexport.LeftOut]int, unread int) Summa
 		s.LeftOut[field.Type][field.Field] = count
 	}
 	return s
+}
+
+// Print writes the summary for people.
+func (s Summary) Print(to io.Writer) {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "accepted\tduplicates\tfiltered\tdead\tnot chosen\t event type")
+	row := func(name string, c *Count) {
+		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t %s\n", c.Accepted, c.Duplicates, c.Filtered, c.Dead, c.NotChosen, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Types)) {
+		row(name, s.Types[name])
+	}
+	row("all", &s.Sum)
+	table.Flush()
+	for _, name := range slices.Sorted(maps.Keys(s.LeftOut)) {
+		fmt.Fprintf(to, "left out, not in the glossary: %s:", name)
+		for _, field := range slices.Sorted(maps.Keys(s.LeftOut[name])) {
+			fmt.Fprintf(to, " %s (%d)", field, s.LeftOut[name][field])
+		}
+		fmt.Fprintln(to)
+	}
+	if !s.Whole() {
+		fmt.Fprintf(to, "skipped: %d broken records, and %d files that could not be read to their end\n", s.Broken, s.BrokenFiles)
+	}
 }

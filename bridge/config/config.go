@@ -29,8 +29,8 @@ import (
 //	short    of a map: the key that a single value in its place stands for
 //	flag     "-": it has no flag and no variable
 //	flat     "-": it cannot stand at the top of a file without a list of connectors
-//	change   what it takes to change it, an Effect; the default is Reload, and
-//	         NewSender for a connector
+//	change   what it takes to change it, an Effect; the default is that of the
+//	         struct around it, and NewSender for a connector
 //	value    what stands for the value in --help
 //	unset    what holds where there is no default, for the table
 //	help     one or two sentences; words in 'single quotes' are code
@@ -38,8 +38,8 @@ type Config struct {
 	Listen     string   `key:"listen" default:"127.0.0.1:8080" change:"restart" value:"ADDRESS" help:"address that Braze posts to"`
 	TLS        TLS      `key:"tls" change:"restart"`
 	Admin      string   `key:"admin" default:"127.0.0.1:9090" change:"restart" value:"ADDRESS" help:"address of the operator's page, status, health, metrics and the commands that ask a running bridge"`
-	AdminToken string   `key:"admin_token" secret:"file" unset:"none" value:"TOKEN" help:"token that everything on the admin address needs, as a bearer token or by a login on the page, except '/livez' and '/readyz'. Set it where the address is not on loopback"`
-	AdminHosts []string `key:"admin_hosts" unset:"none" value:"NAMES" help:"names that the admin address answers to without a token, beside IP addresses, 'localhost' and names without a dot; '.example.com' stands for all below it"`
+	AdminToken string   `key:"admin_token" secret:"file" change:"reload" unset:"none" value:"TOKEN" help:"token that everything on the admin address needs, as a bearer token or by a login on the page, except '/livez' and '/readyz'. Set it where the address is not on loopback"`
+	AdminHosts []string `key:"admin_hosts" change:"reload" unset:"none" value:"NAMES" help:"names that the admin address answers to without a token, beside IP addresses, 'localhost' and names without a dot; '.example.com' stands for all below it"`
 	DataDir    string   `key:"data_dir" default:"./data" change:"restart" value:"DIRECTORY" help:"directory that keeps the events, on a local disk; one process at a time. Not used where every queue is on PostgreSQL"`
 	Queue      Queue    `key:"queue" short:"url" change:"restart"`
 	// AppendTimeout bounds the wait for the commit of a batch.
@@ -56,7 +56,7 @@ type Config struct {
 	Grace          time.Duration `key:"grace" default:"15s" min:"0s" max:"1h" change:"restart" help:"how long requests and deliveries in flight may take once the bridge gets SIGTERM"`
 	Log            Log           `key:"log" change:"restart"`
 	// Open is for connectors that say nothing themselves and have no token.
-	Open       bool        `key:"open" default:"false" help:"connectors without a token take events from anyone"`
+	Open       bool        `key:"open" default:"false" change:"reload" help:"connectors without a token take events from anyone"`
 	Connectors []Connector `key:"connectors" flag:"-"`
 }
 
@@ -172,10 +172,10 @@ type Filter struct {
 // PII says what becomes of personal data when it leaves. On disk it stays as it
 // came, for as long as events are retained.
 type PII struct {
-	Preset string `key:"preset" default:"keep" oneof:"keep|drop|hash" help:"what becomes of the fields that the glossary flags as personal data, ids apart"`
+	Preset mapping.Action `key:"preset" default:"keep" oneof:"keep|drop|hash" help:"what becomes of the fields that the glossary flags as personal data, ids apart"`
 	// Unknown is for fields that the glossary does not have.
-	Unknown string            `key:"unknown" default:"as_preset" oneof:"as_preset|keep" help:"what becomes of fields that the glossary does not know: as with personal data, or 'keep' them"`
-	Fields  map[string]string `key:"fields" flag:"-" unset:"none" help:"exceptions for single fields: '{email_address: drop, user.external_user_id: hash}'"`
+	Unknown mapping.Action            `key:"unknown" default:"as_preset" oneof:"as_preset|keep" help:"what becomes of fields that the glossary does not know: as with personal data, or 'keep' them"`
+	Fields  map[string]mapping.Action `key:"fields" flag:"-" unset:"none" help:"exceptions for single fields: '{email_address: drop, user.external_user_id: hash}'"`
 }
 
 // Names say what events are called in RudderStack.
@@ -212,13 +212,6 @@ func (c Config) QueueOf(connector Connector) Queue {
 
 // Mapping returns the options of the connector's mapper.
 func (c Connector) Mapping() mapping.Options {
-	personal := mapping.Personal{Preset: mapping.Action(c.PII.Preset), Unknown: mapping.Action(c.PII.Unknown), Salt: []byte(c.Salt)}
-	for field, action := range c.PII.Fields {
-		if personal.Fields == nil {
-			personal.Fields = map[string]mapping.Action{}
-		}
-		personal.Fields[field] = mapping.Action(action)
-	}
 	return mapping.Options{
 		Webhook: c.Mode == Webhook,
 		Names:   mapping.Names{Readable: c.Names.Preset == "rudderstack", Map: c.Names.Map},
@@ -226,7 +219,7 @@ func (c Connector) Mapping() mapping.Options {
 			Allow: c.Filter.Allow, Deny: c.Filter.Deny,
 			AllowProperties: c.Filter.AllowProperties, DenyProperties: c.Filter.DenyProperties,
 		},
-		Personal: personal,
+		Personal: mapping.Personal{Preset: c.PII.Preset, Unknown: c.PII.Unknown, Fields: c.PII.Fields, Salt: []byte(c.Salt)},
 		Identify: c.ProfileUpdates == "identify",
 		Alias:    c.UserOrphan == "alias",
 	}

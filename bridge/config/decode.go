@@ -12,10 +12,9 @@ import (
 // above that from variables and flags. A key that is absent leaves the default.
 type decoder struct {
 	*mistakes
-	file   string
-	env    func(string) (string, bool)
-	over   entries // what variables and flags say, by path
-	values int     // of the file, read so far
+	file string
+	env  func(string) (string, bool)
+	over entries // what variables and flags say, by path
 }
 
 // get returns what was written for a key, if anything.
@@ -28,18 +27,16 @@ func (d *decoder) get(m entries, path, key string) (entry, bool) {
 }
 
 // fields reads the keys of a map into the fields of a struct and returns the
-// keys that it knows; none where all are known. flat is for the connector whose
-// keys stand at the top.
-func (d *decoder) fields(m entries, v reflect.Value, path string, flat bool) (known []string) {
-	for _, f := range fieldsOf(v.Type()) {
-		into := v.Field(f.index)
+// keys that it knows; none where all are known.
+func (d *decoder) fields(m entries, v reflect.Value, path string) (known []string) {
+	for f, into := range v.Fields() {
+		key := f.Tag.Get("key")
 		switch {
-		case flat && f.get("flat") != "":
-		case f.get("secret") != "":
-			keys := f.spellings(flat)
+		case f.Tag.Get("secret") != "":
+			keys := spellings(f.Tag)
 			d.secret(m, into, path, keys)
 			known = append(known, keys...)
-		case f.key == "*":
+		case key == "*":
 			rest := reflect.MakeMap(into.Type())
 			for _, key := range sortedKeys(m) {
 				if !slices.Contains(known, key) {
@@ -51,20 +48,19 @@ func (d *decoder) fields(m entries, v reflect.Value, path string, flat bool) (kn
 			}
 			return nil
 		default:
-			known = append(known, f.key)
-			if e, ok := d.get(m, path, f.key); ok {
-				d.value(e, into, join(path, f.key), f)
+			known = append(known, key)
+			if e, ok := d.get(m, path, key); ok {
+				d.value(e, into, join(path, key), f.Tag)
 			} else if into.Kind() == reflect.Struct {
-				d.fields(nil, into, join(path, f.key), false) // variables and flags may speak of it
+				d.fields(nil, into, join(path, key)) // variables and flags may speak of it
 			}
 		}
 	}
 	return known
 }
 
-// unknown notes keys that nothing knows here; elsewhere are settings that may
-// have been meant.
-func (d *decoder) unknown(m entries, path string, known []string, elsewhere []Setting) {
+// unknown notes keys that nothing knows here; elsewhere are keys of a connector.
+func (d *decoder) unknown(m entries, path string, known, elsewhere []string) {
 	for _, key := range sortedKeys(m) {
 		if slices.Contains(known, key) {
 			continue
@@ -72,7 +68,7 @@ func (d *decoder) unknown(m entries, path string, known []string, elsewhere []Se
 		at, near := join(path, key), nearest(key, known)
 		d.origins[at] = m[key].at
 		switch {
-		case slices.ContainsFunc(elsewhere, func(s Setting) bool { return s.connector && s.single && strings.HasPrefix(s.Key+".", key+".") }):
+		case slices.Contains(elsewhere, key):
 			d.add(at, "belongs to a connector where there is a list of connectors")
 		case near != "":
 			d.add(at, "is not known here; did you mean %s?", near)
@@ -82,33 +78,35 @@ func (d *decoder) unknown(m entries, path string, known []string, elsewhere []Se
 	}
 }
 
-// value reads a value of any kind.
-func (d *decoder) value(e entry, v reflect.Value, path string, f field) {
+// value reads a value of any kind; of its field's tags short and null count.
+func (d *decoder) value(e entry, v reflect.Value, path string, tag reflect.StructTag) {
 	d.origins[path] = e.at
-	n := d.follow(e.Node)
-	if n.Tag == "!!null" && f.get("null") == "" {
-		d.add(path, "has no value")
-		return
-	}
-	short := f.get("short")
+	n := follow(e.Node)
+	short := tag.Get("short")
 	switch {
+	case n.Tag == "!!null" && tag.Get("null") == "":
+		d.add(path, "has no value")
 	case v.Kind() == reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		setDefaults(v.Elem())
-		d.value(e, v.Elem(), path, f)
+		queue := withDefaults(Queue{})
+		v.Set(reflect.ValueOf(&queue))
+		d.value(e, v.Elem(), path, tag)
 	case v.Kind() == reflect.Struct && short != "" && n.Kind == yaml.ScalarNode:
-		d.fields(entries{short: e}, v, path, false)
-	case v.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
-		m := d.entries(n, path)
-		if known := d.fields(m, v, path, false); known != nil {
-			d.unknown(m, path, known, nil)
-		}
+		d.fields(entries{short: e}, v, path)
 	case v.Kind() == reflect.Struct:
-		d.add(path, "must be a map of keys, not %s", what(n))
+		if m, ok := d.entries(n, path); ok {
+			if known := d.fields(m, v, path); known != nil {
+				d.unknown(m, path, known, nil)
+			}
+		}
 	case v.Kind() == reflect.Map:
-		d.table(n, v, path)
+		if m, ok := d.entries(n, path); ok {
+			v.Set(reflect.MakeMap(v.Type()))
+			for _, key := range sortedKeys(m) {
+				d.item(m[key], v, path, key)
+			}
+		}
 	case v.Kind() == reflect.Slice && n.Kind != yaml.ScalarNode:
-		d.list(n, v, path, field{})
+		d.list(n, v, path, "")
 	case n.Kind != yaml.ScalarNode || v.Type() == reflect.TypeFor[[]Connector]():
 		d.add(path, "must be %s, not %s", expected(v), what(n))
 	default:
@@ -122,38 +120,25 @@ func (d *decoder) value(e entry, v reflect.Value, path string, f field) {
 	}
 }
 
-// table reads a map whose keys are free.
-func (d *decoder) table(n *yaml.Node, v reflect.Value, path string) {
-	if n.Kind != yaml.MappingNode {
-		d.add(path, "must be a map of keys, not %s", what(n))
-		return
-	}
-	v.Set(reflect.MakeMap(v.Type()))
-	m := d.entries(n, path)
-	for _, key := range sortedKeys(m) {
-		d.item(m[key], v, path, key)
-	}
-}
-
-// item reads one value of such a map: text, or a value or a list of values,
-// where null is a value too.
+// item reads one value of a map whose keys are free: text, or a value or a list of
+// values, where null is a value too.
 func (d *decoder) item(e entry, table reflect.Value, path, key string) {
 	v, at := reflect.New(table.Type().Elem()).Elem(), join(path, key)
 	if v.Kind() == reflect.Slice {
 		d.origins[at] = e.at
-		n := d.follow(e.Node)
+		n := follow(e.Node)
 		if n.Kind != yaml.SequenceNode {
 			n = &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n}}
 		}
-		d.list(n, v, at, field{tag: `null:"a value"`})
+		d.list(n, v, at, `null:"a value"`)
 	} else {
-		d.value(e, v, at, field{})
+		d.value(e, v, at, "")
 	}
 	table.SetMapIndex(reflect.ValueOf(key), v)
 }
 
 // list reads the elements of a list. One that is wrong keeps its place.
-func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, f field) {
+func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) {
 	if n.Kind != yaml.SequenceNode {
 		d.add(path, "must be a list, not %s", what(n))
 		return
@@ -165,7 +150,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, f field) {
 				c.Name = ""
 			}
 		}
-		d.value(entry{item, origin{d.file, item.Line}}, v.Index(i), indexed(path, i), f)
+		d.value(entry{item, origin{d.file, item.Line}}, v.Index(i), indexed(path, i), tag)
 	}
 }
 
@@ -177,7 +162,7 @@ func (d *decoder) secret(m entries, v reflect.Value, path string, keys []string)
 	if slices.ContainsFunc(keys, func(key string) bool { _, over := d.over[join(path, key)]; return over }) {
 		m = nil // it takes the place of the file's, however that is written
 	}
-	for i, key := range keys {
+	for _, key := range keys {
 		at := join(path, key)
 		e, written := d.get(m, path, key)
 		if !written {
@@ -185,24 +170,25 @@ func (d *decoder) secret(m entries, v reflect.Value, path string, keys []string)
 		}
 		d.origins[at] = e.at
 		if first != "" {
-			d.add(at, "cannot stand beside %s", first)
+			d.add(at, "cannot stand beside %s", d.shown(first))
 			continue
 		}
 		first = key
-		var texts []string
-		switch list := strings.HasSuffix(key, "s"); {
-		case list && (i == 3 || what(e.Node) != "a single value"):
-			d.value(e, reflect.ValueOf(&texts).Elem(), at, field{})
-		case list:
+		texts := make([]string, 1)
+		switch {
+		case key == "tokens" && what(e.Node) == "a single value":
 			d.add(at, "must be a list, not a single value")
+			texts = nil
+		case strings.HasSuffix(key, "s"):
+			d.value(e, reflect.ValueOf(&texts).Elem(), at, "")
 		default:
-			texts = []string{""}
-			d.value(e, reflect.ValueOf(&texts[0]).Elem(), at, field{})
+			d.value(e, reflect.ValueOf(&texts[0]).Elem(), at, "")
 		}
+		lines := v.Kind() == reflect.Slice
 		if strings.Contains(key, "_file") && !d.bad[at] {
-			texts = d.secretFiles(texts, at, v.Kind() == reflect.Slice, join(path, keys[0]), join(path, keys[1]))
+			texts = d.secretFiles(texts, at, lines, join(path, keys[0]))
 		}
-		if v.Kind() == reflect.Slice {
+		if lines {
 			v.Set(reflect.ValueOf(texts))
 		} else {
 			v.SetString(strings.Join(texts, ""))
@@ -213,7 +199,7 @@ func (d *decoder) secret(m entries, v reflect.Value, path string, keys []string)
 
 // secretFiles reads secrets out of files and notes where each of them stands:
 // what is wrong with the value is wrong in the file.
-func (d *decoder) secretFiles(files []string, at string, lines bool, oneKey, listKey string) (secrets []string) {
+func (d *decoder) secretFiles(files []string, at string, lines bool, key string) (secrets []string) {
 	var places []origin
 	for _, file := range files {
 		text, err := readSecret(file)
@@ -236,15 +222,15 @@ func (d *decoder) secretFiles(files []string, at string, lines bool, oneKey, lis
 		d.add(at, "nothing stands in %s", oneOf(files))
 	}
 	for i, place := range places {
-		d.origins[tokenKey(len(places), i, oneKey, listKey)] = place
+		d.origins[tokenKey(len(places), i, key)] = place
 	}
 	return secrets
 }
 
-// tokenKey names the key that holds the i-th of n tokens.
-func tokenKey(n, i int, oneKey, listKey string) string {
+// tokenKey names the key that the i-th of n tokens is written as: token, or tokens[1].
+func tokenKey(n, i int, key string) string {
 	if n == 1 {
-		return oneKey
+		return key
 	}
-	return indexed(listKey, i)
+	return indexed(key+"s", i)
 }

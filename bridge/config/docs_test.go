@@ -50,7 +50,7 @@ func table(connector bool) string {
 			}
 		}
 		effect := "reload"
-		if s.effect == Restart {
+		if s.leaf.effect == Restart {
 			effect = "restart"
 		}
 		cells := []string{strings.Join(keys, ", "), s.defaultText(), effect, s.meaning()}
@@ -63,7 +63,7 @@ func table(connector bool) string {
 }
 
 func (s Setting) defaultText() string {
-	switch unset, zero := s.tags.get("unset"), s.tags.get("zero"); {
+	switch unset, zero := s.leaf.Get("unset"), s.leaf.Get("zero"); {
 	case s.Default != "":
 		return "`" + s.Default + "`"
 	case zero != "":
@@ -77,12 +77,12 @@ func (s Setting) defaultText() string {
 // meaning is the help with the words and the bounds that are allowed.
 func (s Setting) meaning() string {
 	text := quoted.ReplaceAllString(s.Help, "$1`$2`")
-	if words := s.tags.get("oneof"); words != "" && !strings.Contains(s.Help, "'"+words[strings.LastIndexByte(words, '|')+1:]+"'") {
+	if words := s.leaf.Get("oneof"); words != "" && !strings.Contains(s.Help, "'"+words[strings.LastIndexByte(words, '|')+1:]+"'") {
 		text += ": `" + strings.ReplaceAll(words, "|", "`, `") + "`"
 	}
-	if low := s.tags.get("min"); low != "" {
-		text += "; " + low + " to " + s.tags.get("max")
-		if zero := s.tags.get("zero"); zero != "" && s.Default != "" {
+	if low := s.leaf.Get("min"); low != "" {
+		text += "; " + low + " to " + s.leaf.Get("max")
+		if zero := s.leaf.Get("zero"); zero != "" && s.Default != "" {
 			text += ", or 0: " + zero
 		}
 	}

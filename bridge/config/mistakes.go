@@ -18,15 +18,8 @@ type Mistake struct {
 
 // String is the mistake in one line, with the key in front of the text.
 func (m Mistake) String() string {
-	var b strings.Builder
-	if m.Where != "" {
-		b.WriteString(m.Where + ": ")
-	}
-	if m.Key != "" {
-		b.WriteString(m.Key + ": ")
-	}
-	b.WriteString(m.Text)
-	return strings.Join(strings.Fields(b.String()), " ")
+	parts := slices.DeleteFunc([]string{m.Where, m.Key, m.Text}, func(part string) bool { return part == "" })
+	return strings.Join(strings.Fields(strings.Join(parts, ": ")), " ")
 }
 
 // Error holds every mistake of a configuration.
@@ -66,6 +59,7 @@ type mistakes struct {
 	origins map[string]origin // by key, such as connectors[0].filter.deny[1]
 	list    []Mistake
 	bad     map[string]bool
+	flat    bool // the keys of the one connector stand beside those of the bridge
 }
 
 func newMistakes() *mistakes {
@@ -80,7 +74,15 @@ func (m *mistakes) add(key, format string, args ...any) {
 	}
 	m.bad[key] = true
 	at := m.where(key)
-	m.list = append(m.list, Mistake{Where: at.String(), Key: key, Text: fmt.Sprintf(format, args...), line: at.line})
+	m.list = append(m.list, Mistake{Where: at.String(), Key: m.shown(key), Text: fmt.Sprintf(format, args...), line: at.line})
+}
+
+// shown is a key as people write it.
+func (m *mistakes) shown(key string) string {
+	if !m.flat {
+		return key
+	}
+	return flatKey(strings.TrimPrefix(key, "connectors[0]."))
 }
 
 // where finds the place of a key, or of what it would be written in.

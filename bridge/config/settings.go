@@ -1,13 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Effect says what it takes to change a setting while the bridge runs.
@@ -20,21 +20,35 @@ const (
 	NewSender Effect = "sender"  // as Reload, and the connector's delivery is restarted
 )
 
-// field is a field of one of the structs here, with what its tags say.
-type field struct {
-	index int
-	key   string
-	tag   reflect.StructTag
+// leaf is a setting in a Config or a Connector, with what the tags of its field say.
+type leaf struct {
+	reflect.StructTag
+
+	path   string // queue.url
+	short  string // the path of the struct around it, where a single value there is this one: queue
+	effect Effect
+	value  reflect.Value
 }
 
-// get returns a tag; empty where there is none.
-func (f field) get(tag string) string { return f.tag.Get(tag) }
+// leaves lists the settings in a struct, also those in structs in it, but no connectors.
+func leaves(v reflect.Value) []leaf {
+	return leavesIn(v, "", reflect.StructField{Tag: `change:"sender"`})
+}
 
-func fieldsOf(t reflect.Type) []field {
-	var list []field
-	for i := range t.NumField() {
-		if key, ok := t.Field(i).Tag.Lookup("key"); ok {
-			list = append(list, field{i, key, t.Field(i).Tag})
+func leavesIn(v reflect.Value, prefix string, outer reflect.StructField) (list []leaf) {
+	for f, value := range v.Fields() {
+		if f.Tag.Get("change") == "" {
+			f.Tag += reflect.StructTag(` change:"` + outer.Tag.Get("change") + `"`)
+		}
+		l := leaf{StructTag: f.Tag, path: prefix + f.Tag.Get("key"), effect: Effect(f.Tag.Get("change")), value: value}
+		if l.Get("key") == outer.Tag.Get("short") {
+			l.short = strings.TrimSuffix(prefix, ".")
+		}
+		switch {
+		case value.Kind() == reflect.Struct:
+			list = append(list, leavesIn(value, l.path+".", f)...)
+		case f.Type != reflect.TypeFor[[]Connector]():
+			list = append(list, l)
 		}
 	}
 	return list
@@ -42,19 +56,12 @@ func fieldsOf(t reflect.Type) []field {
 
 // withDefaults returns c with every field that is zero as its tag says.
 func withDefaults[T any](c T) T {
-	setDefaults(reflect.ValueOf(&c).Elem())
-	return c
-}
-
-func setDefaults(v reflect.Value) {
-	for _, f := range fieldsOf(v.Type()) {
-		inner := v.Field(f.index)
-		if inner.Kind() == reflect.Struct {
-			setDefaults(inner)
-		} else if text := f.get("default"); text != "" && inner.IsZero() {
-			mustParse(inner, text)
+	for _, l := range leaves(reflect.ValueOf(&c).Elem()) {
+		if text := l.Get("default"); text != "" && l.value.IsZero() {
+			mustParse(l.value, text)
 		}
 	}
+	return c
 }
 
 // mustParse sets a value to the text of a tag.
@@ -75,121 +82,72 @@ type Setting struct {
 	Bool    bool   // the flag needs no value
 
 	connector bool   // it is of a connector
-	single    bool   // it can stand beside a list of one connector, or in a file without a list
-	inList    string // its key in a list of connectors: token for braze_token
-	path      string // of the value in the tree that a file is read into: queue.url for queue
-	short     string // the key that a single value in the place of the map around it stands for
-	tags      field
-	effect    Effect
+	path      string // queue.url for queue, connectors[0].token for braze_token
+	leaf      leaf
 }
 
-// Settings lists all settings: those of the bridge, and then those of a connector.
-func Settings() []Setting {
-	list := settingsOf(reflect.TypeFor[Config](), "", field{tag: `change:"reload"`}, false)
-	return append(list, settingsOf(reflect.TypeFor[Connector](), "", field{tag: `change:"sender"`}, true)...)
-}
-
-func settingsOf(t reflect.Type, prefix string, outer field, connector bool) (list []Setting) {
-	for _, f := range fieldsOf(t) {
-		if f.get("change") == "" {
-			f.tag += reflect.StructTag(` change:"` + outer.get("change") + `"`)
+// Settings lists all settings, one for each of its keys: those of the bridge, and
+// then those of a connector.
+func Settings() (list []Setting) {
+	for i, c := range []any{Config{}, Connector{}} {
+		for _, l := range leaves(reflect.ValueOf(c)) {
+			for _, key := range spellings(l.StructTag) {
+				list = append(list, settingOf(l, strings.TrimPrefix(key, l.Get("key")), i == 1))
+			}
 		}
-		inner := t.Field(f.index).Type
-		path := prefix + f.key
-		if inner.Kind() == reflect.Struct {
-			list = append(list, settingsOf(inner, path+".", f, connector)...)
-			continue
-		}
-		if inner == reflect.TypeFor[[]Connector]() {
-			continue
-		}
-		s := Setting{
-			Default: f.get("default"), Help: f.get("help"), Bool: inner.Kind() == reflect.Bool, Value: placeholder(inner, f),
-			connector: connector, single: f.get("flat") == "", path: path, short: outer.get("short"),
-			tags: f, effect: Effect(f.get("change")),
-		}
-		s.inList, s.Key = path, path
-		switch f.key {
-		case s.short:
-			s.Key = strings.TrimSuffix(prefix, ".")
-		case "*":
-			s.Key = prefix + "TYPE"
-		}
-		list = append(list, s.variants(f)...)
 	}
 	return list
 }
 
-// spellings are the keys that a field can be written as. flat is for the
-// connector whose keys stand at the top.
-func (f field) spellings(flat bool) []string {
-	keys := []string{f.key}
-	switch f.get("secret") {
+func settingOf(l leaf, suffix string, connector bool) Setting {
+	key := l.short
+	if key == "" {
+		key = strings.Replace(l.path, "*", "TYPE", 1)
+	}
+	s := Setting{
+		Key: key + suffix, Value: cmp.Or(l.Get("value"), l.Get("oneof"), kinds[l.value.Type()].placeholder),
+		Default: l.Get("default"), Help: l.Get("help"), Bool: l.value.Kind() == reflect.Bool,
+		connector: connector, path: l.path + suffix, leaf: l,
+	}
+	if connector {
+		s.Key, s.path = flatKey(s.Key), listKey(0, s.path)
+	}
+	if suffix != "" {
+		s.Value, s.Default, s.Help = "FILE", "", "file that holds '"+key+"'"
+	}
+	if l.Get("flag") == "" && l.Get("flat") == "" && !strings.HasSuffix(suffix, "s") {
+		s.Flag = strings.NewReplacer("_", "-", ".", "-").Replace(s.Key)
+		s.Env = "BRIDGE_" + strings.ToUpper(strings.ReplaceAll(s.Key, ".", "_"))
+	}
+	return s
+}
+
+// spellings are the keys that a field can be written as.
+func spellings(tag reflect.StructTag) []string {
+	key := tag.Get("key")
+	switch tag.Get("secret") {
 	case "file":
-		keys = append(keys, f.key+"_file")
+		return []string{key, key + "_file"}
 	case "tokens":
-		keys = append(keys, f.key+"s", f.key+"_file", f.key+"_files")
+		return []string{key, key + "s", key + "_file", key + "_files"}
 	}
-	for i := range keys {
-		if flat {
-			keys[i] = flatKey(keys[i])
-		}
-	}
-	return keys
+	return []string{key}
 }
 
 // same tells whether two settings are one field, written in different ways.
 func (s Setting) same(other Setting) bool {
-	return s.connector == other.connector && s.tags.tag == other.tags.tag
+	return s.connector == other.connector && s.leaf.path == other.leaf.path
 }
 
-// variants are the settings that one field makes, one for each of its keys.
-func (s Setting) variants(f field) (list []Setting) {
-	for _, key := range f.spellings(false) {
-		v, suffix := s, strings.TrimPrefix(key, f.key)
-		v.inList += suffix
-		v.Key, v.path = s.Key+suffix, s.path+suffix
-		if s.connector {
-			v.Key, v.path = flatKey(v.Key), flatKey(v.path)
-		}
-		if suffix != "" {
-			v.Value, v.Default, v.Help = "FILE", "", "file that holds '"+s.Key+"'"
-		}
-		if f.get("flag") == "" && s.single && !strings.HasSuffix(suffix, "s") {
-			v.Flag = strings.NewReplacer("_", "-", ".", "-").Replace(v.Key)
-			v.Env = "BRIDGE_" + strings.ToUpper(strings.ReplaceAll(v.Key, ".", "_"))
-		}
-		list = append(list, v)
-	}
-	return list
-}
-
-// flatKey is how a connector's key is written where it stands beside the
-// bridge's own.
+// flatKey is how a connector's key is written where it stands beside the bridge's own.
 func flatKey(key string) string {
-	switch key {
-	case "token", "tokens", "token_file", "token_files":
+	if strings.HasPrefix(key, "token") {
 		return "braze_" + key
 	}
 	return key
 }
 
-func placeholder(t reflect.Type, f field) string {
-	if value := f.get("value"); value != "" {
-		return value
-	}
-	switch {
-	case f.get("oneof") != "":
-		return f.get("oneof")
-	case t == reflect.TypeFor[time.Duration]():
-		return "DURATION"
-	case t == reflect.TypeFor[Size]():
-		return "SIZE"
-	case t.Kind() == reflect.Bool:
-		return ""
-	}
-	return "NUMBER"
-}
+func listKey(i int, field string) string { return join(indexed("connectors", i), field) }
 
 // Change is a setting whose value is another one.
 type Change struct {
@@ -199,39 +157,27 @@ type Change struct {
 
 // Changes lists the settings of after, but those of connectors, that are not as before.
 func Changes(before, after Config) []Change {
-	return changes(reflect.ValueOf(before), reflect.ValueOf(after), "", Reload)
+	return changes(reflect.ValueOf(before), reflect.ValueOf(after))
 }
 
 // Changes lists the settings of after that are not as those of c, except the name.
 func (c Connector) Changes(after Connector) []Change {
 	after.Name = c.Name
-	return changes(reflect.ValueOf(c), reflect.ValueOf(after), "", NewSender)
+	return changes(reflect.ValueOf(c), reflect.ValueOf(after))
 }
 
-func changes(before, after reflect.Value, prefix string, effect Effect) (list []Change) {
-	for _, f := range fieldsOf(before.Type()) {
-		was, is := before.Field(f.index), after.Field(f.index)
-		key, own := prefix+f.key, effect
-		if text := f.get("change"); text != "" {
-			own = Effect(text)
-		}
-		switch {
-		case was.Type() == reflect.TypeFor[[]Connector]():
-		case was.Kind() == reflect.Struct:
-			list = append(list, changes(was, is, key+".", own)...)
-		case !reflect.DeepEqual(was.Interface(), is.Interface()):
-			if f.get("secret") == "tokens" {
+func changes(before, after reflect.Value) (list []Change) {
+	was := leaves(before)
+	for i, is := range leaves(after) {
+		if !reflect.DeepEqual(was[i].value.Interface(), is.value.Interface()) {
+			key := strings.TrimSuffix(is.path, ".*")
+			if is.Get("secret") == "tokens" {
 				key = "tokens"
 			}
-			list = append(list, Change{strings.TrimSuffix(key, ".*"), own})
+			list = append(list, Change{key, is.effect})
 		}
 	}
 	return list
-}
-
-// Any tells whether a change has an effect.
-func Any(changes []Change, effect Effect) bool {
-	return slices.ContainsFunc(changes, func(c Change) bool { return c.Effect == effect })
 }
 
 // Keys lists the keys of changes for a log line.
@@ -251,8 +197,67 @@ var quoted = regexp.MustCompile(`(^|[ (])'([^']+)'`)
 // Usage is the help of the setting's flag.
 func (s Setting) Usage() string {
 	text := quoted.ReplaceAllString(s.Help, "$1$2")
-	if zero := s.tags.get("zero"); zero != "" {
+	if zero := s.leaf.Get("zero"); zero != "" {
 		text += "; 0: " + zero
 	}
+	return text
+}
+
+// Shown is a setting that is in force, as anyone may see it.
+type Shown struct {
+	Key     string `json:"key"`
+	Value   string `json:"value"`             // of a secret only whether there is one
+	Default bool   `json:"default,omitempty"` // it is what holds where nothing is said
+}
+
+// Shown lists the settings of the bridge, without those of connectors.
+func (c Config) Shown() []Shown { return shown(reflect.ValueOf(c), reflect.ValueOf(Default()), "") }
+
+// Shown lists the settings of the connector.
+func (c Connector) Shown() []Shown {
+	list := shown(reflect.ValueOf(c), reflect.ValueOf(DefaultConnector()), "")
+	if c.Queue != nil {
+		list = append(list, shown(reflect.ValueOf(*c.Queue), reflect.ValueOf(Queue{}), "queue.")...)
+	}
+	return list
+}
+
+func shown(v, unset reflect.Value, prefix string) (list []Shown) {
+	was := leaves(unset)
+	for i, is := range leaves(v) {
+		if is.value.Kind() == reflect.Pointer { // a queue of the connector's own
+			continue
+		}
+		same := reflect.DeepEqual(is.value.Interface(), was[i].value.Interface())
+		list = append(list, Shown{prefix + strings.TrimSuffix(is.path, ".*"), is.shown(), same})
+	}
+	return list
+}
+
+func (l leaf) shown() string {
+	v, secret := l.value, l.Get("secret") != ""
+	switch {
+	case secret && v.IsZero():
+		return "not set"
+	case secret && v.Kind() == reflect.Slice:
+		return fmt.Sprintf("%d set", v.Len())
+	case secret:
+		return "set"
+	case v.IsZero() && l.Get("zero") != "":
+		return write(v) + ": " + l.Get("zero")
+	case v.IsZero() && l.Get("unset") != "":
+		return quoted.ReplaceAllString(l.Get("unset"), "$1$2")
+	case v.Kind() == reflect.Slice:
+		return strings.Join(v.Interface().([]string), ", ")
+	case v.Kind() == reflect.Map:
+		var parts []string
+		for key, value := range v.Seq2() {
+			parts = append(parts, fmt.Sprintf("%v: %v", key, value))
+		}
+		slices.Sort(parts)
+		return strings.Join(parts, ", ")
+	}
+	// The parameters of PostgreSQL's URL can hold the password of a key.
+	text, _, _ := strings.Cut(write(v), "?")
 	return text
 }

@@ -1,45 +1,36 @@
 package config
 
 import (
+	"math/rand"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/quick"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 )
 
 // alterEach gives each setting in v another value, calls check with its key, and
 // gives it back the one that it had. It returns how many there are.
-func alterEach(v reflect.Value, check func(key string)) (count int) {
-	for _, f := range fieldsOf(v.Type()) {
-		field := v.Field(f.index)
-		if field.Kind() == reflect.Struct {
-			count += alterEach(field, check)
-			continue
+func alterEach(v reflect.Value, check func(key string)) int {
+	all, random := leaves(v), rand.New(rand.NewSource(1))
+	for _, l := range all {
+		was := reflect.New(l.value.Type()).Elem()
+		was.Set(l.value)
+		for reflect.DeepEqual(was.Interface(), l.value.Interface()) {
+			other, ok := quick.Value(l.value.Type(), random)
+			if !ok {
+				panic("no value of " + l.path)
+			}
+			l.value.Set(other)
 		}
-		was := reflect.New(field.Type()).Elem()
-		was.Set(field)
-		switch field.Kind() {
-		case reflect.String:
-			field.SetString("x")
-		case reflect.Int, reflect.Int64:
-			field.SetInt(field.Int() + 1)
-		case reflect.Float64:
-			field.SetFloat(7)
-		case reflect.Bool:
-			field.SetBool(!field.Bool())
-		case reflect.Slice:
-			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
-		case reflect.Map:
-			field.Set(reflect.MakeMap(field.Type()))
-		case reflect.Pointer:
-			field.Set(reflect.New(field.Type().Elem()))
-		}
-		check(f.key)
-		count++
-		field.Set(was)
+		check(l.path)
+		l.value.Set(was)
 	}
-	return count
+	return len(all)
 }
 
 // Each setting that differs is named once when it is reloaded, and nothing else.
@@ -47,30 +38,26 @@ func TestEverySettingIsCompared(t *testing.T) {
 	cfg, connector := Default(), DefaultConnector()
 	count := alterEach(reflect.ValueOf(&cfg).Elem(), func(key string) {
 		changed := Changes(Default(), cfg)
-		if key == "connectors" {
-			require.Empty(t, changed)
-			return
-		}
 		require.Len(t, changed, 1, key)
-		require.Contains(t, changed[0].Key, key)
+		require.Equal(t, key, changed[0].Key)
 		require.Contains(t, []Effect{Restart, Reload}, changed[0].Effect, key)
 	})
 	count += alterEach(reflect.ValueOf(&connector).Elem(), func(key string) {
 		changed := DefaultConnector().Changes(connector)
+		if key == "token" {
+			key = "tokens"
+		}
 		if key == "name" {
 			require.Empty(t, changed)
 			return
 		}
 		require.Len(t, changed, 1, key)
-		require.Contains(t, changed[0].Key, strings.TrimSuffix(key, "*"))
+		require.Equal(t, strings.TrimSuffix(key, ".*"), changed[0].Key)
 	})
 	require.Greater(t, count, 50)
-	require.Equal(t, []Change{{"retain.age", Restart}, {"tls.cert", Restart}, {"admin_token", Reload}}, func() []Change {
-		next := Default()
-		next.Retain.Age, next.TLS.Cert, next.AdminToken = 0, "x", "t"
-		changed := Changes(Default(), next)
-		return []Change{changed[2], changed[0], changed[1]}
-	}())
+	next := Default()
+	next.Retain.Age, next.TLS.Cert, next.AdminToken, next.Connectors = 0, "x", "t", []Connector{connector}
+	require.Equal(t, []Change{{"tls.cert", Restart}, {"admin_token", Reload}, {"retain.age", Restart}}, Changes(Default(), next))
 }
 
 // What the tags say can be read: each default is within its bounds, each word,
@@ -96,5 +83,33 @@ func TestTagsAreGood(t *testing.T) {
 	}
 	for _, flag := range []string{"name", "tokens", "braze-tokens", "names-TYPE", "pii-fields", "queue-url"} {
 		require.False(t, flags[flag], flag)
+	}
+}
+
+// valid is a configuration with nothing wrong.
+func valid() Config {
+	cfg := Default()
+	c := DefaultConnector()
+	c.Tokens, c.RudderURL, c.WriteKey = []string{"secret"}, "http://r", "wk"
+	cfg.Connectors = []Connector{c}
+	return cfg
+}
+
+func TestShown(t *testing.T) {
+	cfg := Default()
+	cfg.AdminToken, cfg.Queue.Password, cfg.Retain.Age = "s3cret", "p4ssword", 24*time.Hour
+	cfg.Queue.URL = "postgres://bridge@db:5432/bridge?sslpassword=k3y"
+	cfg.AdminHosts = []string{"a.example.com", ".svc"}
+	c := DefaultConnector()
+	c.Tokens, c.WriteKey = []string{"t0ken", "t1ken"}, "wr1tekey"
+	c.PII.Fields = map[string]mapping.Action{"b": "hash", "a": "drop"}
+	c.Queue = &Queue{URL: SQLite, Password: "p4ssword"}
+	got := asJSON(t, append(cfg.Shown(), c.Shown()...))
+	for _, secret := range []string{"s3cret", "p4ssword", "k3y", "t0ken", "t1ken", "wr1tekey"} {
+		require.NotContains(t, got, secret)
+	}
+	requireGolden(t, "shown.json", got)
+	for _, s := range append(Default().Shown(), DefaultConnector().Shown()...) {
+		require.True(t, s.Default, s.Key)
 	}
 }

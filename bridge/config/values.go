@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,14 +16,16 @@ import (
 // 4000000.
 type Size int64
 
+// sizes are the units of a size; the binary ones are those that it is written in.
+var sizes = map[string]Size{
+	"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
+}
+
 // String writes a size the way it can be read.
 func (s Size) String() string {
-	for _, unit := range []struct {
-		name  string
-		shift int
-	}{{"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}} {
-		if s != 0 && s%(1<<unit.shift) == 0 {
-			return strconv.FormatInt(int64(s>>unit.shift), 10) + unit.name
+	for _, unit := range []string{"TiB", "GiB", "MiB", "KiB"} {
+		if size := sizes[strings.ToLower(unit)]; s != 0 && s%size == 0 {
+			return strconv.FormatInt(int64(s/size), 10) + unit
 		}
 	}
 	return strconv.FormatInt(int64(s), 10)
@@ -30,23 +33,12 @@ func (s Size) String() string {
 
 func parseSize(text string) (Size, error) {
 	digits := strings.TrimRight(text, "BKMGTikmgtb ")
-	factor := float64(1)
-	if unit := strings.ToLower(strings.TrimSpace(text[len(digits):])); unit != "" && unit != "b" {
-		power := strings.Index("kmgt", unit[:1]) + 1
-		switch {
-		case power > 0 && unit[1:] == "b":
-			factor = math.Pow(1000, float64(power))
-		case power > 0 && unit[1:] == "ib":
-			factor = math.Pow(1024, float64(power))
-		default:
-			factor = math.NaN()
-		}
-	}
+	unit, known := sizes[strings.ToLower(strings.TrimSpace(text[len(digits):]))]
 	number, err := strconv.ParseFloat(digits, 64)
-	if err != nil || !(number >= 0) || !(number*factor < math.MaxInt64/2) {
+	if number *= float64(unit); !known || err != nil || !(number >= 0) || !(number < math.MaxInt64/2) {
 		return 0, fmt.Errorf("must be a size such as 16MiB or 20GB, not %q", text)
 	}
-	return Size(number * factor), nil
+	return Size(number), nil
 }
 
 // parseDuration reads Go's notation ("30s", "72h", "1h30m") and whole days ("7d").
@@ -76,26 +68,20 @@ func write(v reflect.Value) string {
 	return text
 }
 
-// expected says what a value must be written as.
-func expected(v reflect.Value) string {
-	switch v.Interface().(type) {
-	case time.Duration:
-		return "a duration such as 30s"
-	case Size:
-		return "a size such as 16MiB"
-	case []string:
-		return "a list"
-	}
-	switch v.Kind() {
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int:
-		return "a whole number"
-	case reflect.Float64:
-		return "a number"
-	}
-	return "text"
+// kinds says of the types of settings, but text, what stands for a value in --help, and
+// what a value must be.
+var kinds = map[reflect.Type]struct{ placeholder, expected string }{
+	reflect.TypeFor[time.Duration](): {"DURATION", "a duration such as 30s"},
+	reflect.TypeFor[Size]():          {"SIZE", "a size such as 16MiB"},
+	reflect.TypeFor[int]():           {"NUMBER", "a whole number"},
+	reflect.TypeFor[float64]():       {"NUMBER", "a number"},
+	reflect.TypeFor[bool]():          {"", "true or false"},
+	reflect.TypeFor[[]string]():      {"", "a list"},
+	reflect.TypeFor[[]Connector]():   {"", "a list"},
 }
+
+// expected says what a value must be.
+func expected(v reflect.Value) string { return cmp.Or(kinds[v.Type()].expected, "text") }
 
 // parse sets a value from its text.
 func parse(v reflect.Value, text string) (err error) {

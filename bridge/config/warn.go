@@ -8,75 +8,50 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // Warnings names what is allowed in c and may be a slip. It holds no secret.
-func (c Config) Warnings() []string {
-	w := warner{}
+func (c Config) Warnings() (list []string) {
+	warn := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if c.AdminToken == "" && !loopback(c.Admin) {
-		w.add("admin: %s can be reached from other machines and needs no token; set admin_token, or listen on 127.0.0.1", c.Admin)
+		warn("admin: %s can be reached from other machines and needs no token; set admin_token, or listen on 127.0.0.1", c.Admin)
 	}
-	var known names
-	if slices.ContainsFunc(c.Connectors, Connector.usesNames) { // to read a glossary takes a while
-		glossary, err := schemas.LoadFile(c.Glossary)
-		if err != nil {
-			w.add("glossary: %v", err)
-		} else {
-			known = namesOf(glossary)
+	glossary := sync.OnceValue(func() names { return namesOf(c.Glossary) }) // to read one takes a while
+	noType := func(name string) string { return glossary().noType(name) }
+	noProperty := func(name string) string { return noField(name, glossary().properties) }
+	noAnyField := func(name string) string { return noField(name, glossary().fields) }
+	for _, connector := range c.Connectors {
+		where := "connector " + connector.Name + ": "
+		if connector.Open {
+			warn("%stakes events from anyone", where)
+		}
+		if u, err := url.Parse(connector.RudderURL); err == nil && u.Scheme == "http" && public(u.Hostname()) {
+			warn("%srudder_url: http:// sends events and the write key unencrypted to %s; use https://", where, u.Hostname())
+		}
+		filter := connector.Filter
+		for _, use := range []struct {
+			key   string
+			names []string
+			slip  func(name string) string
+		}{
+			{"filter.allow[i]", filter.Allow, noType},
+			{"filter.deny[i]", filter.Deny, noType},
+			{"names", sortedKeys(connector.Names.Map), noType},
+			{"filter.allow_properties", sortedKeys(filter.AllowProperties), noProperty},
+			{"filter.deny_properties", sortedKeys(filter.DenyProperties), noProperty},
+			{"pii.fields", sortedKeys(connector.PII.Fields), noAnyField},
+		} {
+			for i, name := range use.names {
+				if slip := use.slip(name); slip != "" {
+					warn("%s%s: the glossary has no %s", where, strings.Replace(use.key, "[i]", indexed("", i), 1), slip)
+				}
+			}
 		}
 	}
-	for _, connector := range c.Connectors {
-		w.where = "connector " + connector.Name + ": "
-		w.connector(connector, known)
-	}
-	return w.list
-}
-
-// usesNames tells whether a connector's settings have names of the glossary in them.
-func (c Connector) usesNames() bool {
-	return len(c.Filter.Allow)+len(c.Filter.Deny)+len(c.Filter.AllowProperties)+len(c.Filter.DenyProperties)+len(c.Names.Map)+len(c.PII.Fields) > 0
-}
-
-// warner collects warnings; where is what each begins with.
-type warner struct {
-	where string
-	list  []string
-}
-
-func (w *warner) add(format string, args ...any) {
-	w.list = append(w.list, w.where+fmt.Sprintf(format, args...))
-}
-
-func (w *warner) connector(c Connector, known names) {
-	if c.Open {
-		w.add("takes events from anyone")
-	}
-	if u, err := url.Parse(c.RudderURL); err == nil && u.Scheme == "http" && public(u.Hostname()) {
-		w.add("rudder_url: http:// sends events and the write key unencrypted to %s; use https://", u.Hostname())
-	}
-	if len(known.types) == 0 {
-		return
-	}
-	for i, pattern := range c.Filter.Allow {
-		w.eventType(indexed("filter.allow", i), pattern, known)
-	}
-	for i, pattern := range c.Filter.Deny {
-		w.eventType(indexed("filter.deny", i), pattern, known)
-	}
-	for _, pattern := range sortedKeys(c.Names.Map) {
-		w.eventType("names", pattern, known)
-	}
-	for _, name := range sortedKeys(c.Filter.AllowProperties) {
-		w.field("filter.allow_properties", name, known.properties)
-	}
-	for _, name := range sortedKeys(c.Filter.DenyProperties) {
-		w.field("filter.deny_properties", name, known.properties)
-	}
-	for _, name := range sortedKeys(c.PII.Fields) {
-		w.field("pii.fields", name, known.fields)
-	}
+	return list
 }
 
 // names are what a glossary knows.
@@ -87,18 +62,19 @@ type names struct {
 	fields     map[string]bool // properties, and user.NAME
 }
 
-func namesOf(g *schemas.Glossary) names {
+// namesOf reads a glossary that Check has read.
+func namesOf(file string) names {
 	n := names{types: map[string]bool{}, patterns: map[string]bool{}, properties: map[string]bool{}, fields: map[string]bool{"id": true}}
-	for i := range g.Events {
-		e := &g.Events[i]
+	glossary, err := schemas.LoadFile(file)
+	if err != nil {
+		return n
+	}
+	for _, e := range glossary.Events {
 		n.types[e.Name] = true
-		for prefix := e.Name; ; {
-			at := strings.LastIndexByte(prefix, '.')
-			if at < 0 {
-				break
+		for i, r := range e.Name {
+			if r == '.' {
+				n.patterns[e.Name[:i]+".*"] = true
 			}
-			prefix = prefix[:at]
-			n.patterns[prefix+".*"] = true
 		}
 		for _, f := range e.Properties {
 			n.properties[f.Name], n.fields[f.Name] = true, true
@@ -110,31 +86,29 @@ func namesOf(g *schemas.Glossary) names {
 	return n
 }
 
-// eventType warns of a pattern that no type of the glossary fits.
-func (w *warner) eventType(key, pattern string, known names) {
-	for name := range known.types {
-		if fits, err := path.Match(pattern, name); fits || err != nil {
-			return
-		}
-		if prefix, star := strings.CutSuffix(pattern, "*"); star && strings.HasPrefix(name, prefix) {
-			return
+// noType names a pattern that no type fits; empty: one does.
+func (n names) noType(pattern string) string {
+	prefix, star := strings.CutSuffix(pattern, "*")
+	for name := range n.types {
+		if fits, err := path.Match(pattern, name); fits || err != nil || star && strings.HasPrefix(name, prefix) {
+			return ""
 		}
 	}
-	candidates := known.types
+	candidates := n.types
 	if strings.ContainsAny(pattern, "*?[") {
-		candidates = known.patterns
+		candidates = n.patterns
 	}
-	w.add("%s: the glossary has no event type %s%s", key, pattern, suggestion(pattern, candidates))
+	return "event type " + pattern + suggestion(pattern, candidates)
 }
 
-// field warns of a name that the glossary does not have. What is below a
-// property, as in custom_properties.plan, is free.
-func (w *warner) field(key, name string, known map[string]bool) {
+// noField names a field that is not known; empty: it is. What is below a property, as
+// in custom_properties.plan, is free.
+func noField(name string, known map[string]bool) string {
 	head, _, nested := strings.Cut(name, ".")
 	if known[name] || nested && known[head] {
-		return
+		return ""
 	}
-	w.add("%s: the glossary has no field %s%s", key, name, suggestion(name, known))
+	return "field " + name + suggestion(name, known)
 }
 
 func suggestion(name string, known map[string]bool) string {
@@ -149,19 +123,15 @@ func suggestion(name string, known map[string]bool) string {
 func nearest(name string, words []string) (near string) {
 	best := max(1, (len(name)-1)/3) + 1
 	for _, word := range words {
-		if d := distance(name, word, best); d < best {
+		if d := distance(name, word); d < best {
 			near, best = word, d
 		}
 	}
 	return near
 }
 
-// distance counts the letters to insert, remove or change to make b of a. It
-// stops counting at limit.
-func distance(a, b string, limit int) int {
-	if max(len(a)-len(b), len(b)-len(a)) >= limit {
-		return limit
-	}
+// distance counts the letters to insert, remove or change to make b of a.
+func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

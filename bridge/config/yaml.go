@@ -12,12 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Bounds of a file. Aliases are followed, so that a file of a few hundred bytes
-// can stand for billions of values.
-const (
-	maxFile   = 4 << 20
-	maxValues = 100_000 // a connector has some forty
-)
+// maxFile bounds a file, in bytes.
+const maxFile = 4 << 20
 
 // readFile parses a configuration file. Where it is empty, or wrong as a whole
 // (a mistake of the key config), the node is nil.
@@ -37,17 +33,28 @@ func (d *decoder) readFile() *yaml.Node {
 		d.syntax(err)
 		return nil
 	}
-	root := doc.Content[0]
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+	// Aliases are followed, so that a few hundred bytes could stand for billions of
+	// values. The library notices that where it reads values instead of nodes.
+	if err := doc.Decode(new(any)); err != nil && endless.MatchString(err.Error()) {
+		d.syntax(err)
+		return nil
+	}
+	switch root := doc.Content[0]; {
+	case !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF):
 		d.add("config", "must hold one YAML document, not several")
-	} else if root.Kind != yaml.MappingNode && root.Tag != "!!null" {
+	case root.Kind == yaml.MappingNode:
+		return root
+	case root.Tag != "!!null":
 		d.origins["config"] = origin{d.file, root.Line}
 		d.add("config", "must be a map of keys, such as listen: 127.0.0.1:8080")
 	}
-	return root
+	return nil
 }
 
-var yamlLine = regexp.MustCompile(`^line (\d+): `)
+var (
+	endless  = regexp.MustCompile(`excessive aliasing$|contains itself$`)
+	yamlLine = regexp.MustCompile(`^line (\d+): `)
+)
 
 func (d *decoder) syntax(err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -65,17 +72,9 @@ func (d *decoder) syntax(err error) {
 	d.add("config", "is not YAML: %s", text)
 }
 
-// follow returns what an alias stands for, and null once the file has stood for
-// too many values.
-func (d *decoder) follow(n *yaml.Node) *yaml.Node {
-	if d.values++; d.values == maxValues {
-		d.origins["config"] = origin{d.file, n.Line}
-		d.add("config", "has more than %d values; do its aliases (*name) repeat too much?", maxValues)
-	}
-	if d.bad["config"] {
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
-	}
-	if n.Kind == yaml.AliasNode { // the library has no alias of an alias
+// follow returns what an alias stands for. The library has no alias of an alias.
+func follow(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
 		return n.Alias
 	}
 	return n
@@ -102,16 +101,21 @@ type entry struct {
 	at origin // of the key
 }
 
-// entries reads a map. What a merge key (<<) brings goes below what is written out.
-func (d *decoder) entries(n *yaml.Node, path string) entries {
-	all := entries{}
+// entries reads a map; ok is false where it is none. What a merge key (<<) brings goes
+// below what is written out.
+func (d *decoder) entries(n *yaml.Node, path string) (all entries, ok bool) {
+	if n = follow(n); n.Kind != yaml.MappingNode {
+		d.add(path, "must be a map of keys, not %s", what(n))
+		return nil, false
+	}
+	all = entries{}
 	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := origin{d.file, key.Line}
 		switch _, twice := all[key.Value]; {
-		case key.Tag == "!!merge" && d.follow(value).Kind == yaml.SequenceNode:
-			merged = append(merged, d.follow(value).Content...)
+		case key.Tag == "!!merge" && follow(value).Kind == yaml.SequenceNode:
+			merged = append(merged, follow(value).Content...)
 		case key.Tag == "!!merge":
 			merged = append(merged, value)
 		case twice:
@@ -122,18 +126,14 @@ func (d *decoder) entries(n *yaml.Node, path string) entries {
 		}
 	}
 	for _, source := range merged {
-		source = d.follow(source)
-		if source.Kind != yaml.MappingNode {
-			d.add(join(path, "<<"), "must merge maps")
-			break
-		}
-		for key, value := range d.entries(source, path) {
+		more, _ := d.entries(source, join(path, "<<"))
+		for key, value := range more {
 			if _, there := all[key]; !there {
 				all[key] = value
 			}
 		}
 	}
-	return all
+	return all, true
 }
 
 var (

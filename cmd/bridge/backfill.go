@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -49,28 +48,41 @@ which are named on standard error; 1 it did not come to its end, run it again.`,
   bridge backfill --connector brand-a --from 2026-01-01 --to 2026-02-01 --type 'users.messages.*' --rate 2000 s3-copy/
   bridge backfill --connector brand-a --config bridge.yaml --as-type users.messages.email.Open opens.ndjson.gz`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: runBackfill,
 	}
 	client(cmd)
+	var cfg backfill.Config
+	var glossary, settings string
+	formats := []string{time.RFC3339, time.DateOnly} // how long ago would be another time in the next run
 	fs := cmd.Flags()
-	fs.String("connector", "", "`NAME` of the connector whose events these are")
-	fs.String("from", "", "only events since this `TIME`: 2026-01-02T15:04:05Z, or 2026-01-02 for its begin in UTC")
-	fs.String("to", "", "only events before this `TIME`")
-	fs.String("type", "", "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'")
-	fs.Float64("rate", 0, "`EVENTS` a second at most; 0: as fast as the bridge takes them")
-	fs.String("as-type", "", "event `TYPE` of files that do not say theirs")
-	fs.String("progress", "", "`FILE` that says how far it is (default backfill-NAME.progress)")
-	fs.String("glossary", "", "a newer glossary of Braze's event types, a `FILE`")
-	fs.String("config", "", "write to the store of this configuration, a `FILE`, whose bridge does not run")
+	fs.StringVar(&cfg.Connector, "connector", "", "`NAME` of the connector whose events these are")
+	fs.TimeVar(&cfg.From, "from", time.Time{}, formats, "only events since this `TIME`: 2026-01-02T15:04:05Z, or 2026-01-02 for its begin in UTC")
+	fs.TimeVar(&cfg.To, "to", time.Time{}, formats, "only events before this `TIME`")
+	fs.StringVar(&cfg.Type, "type", "", "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'")
+	fs.Float64Var(&cfg.Rate, "rate", 0, "`EVENTS` a second at most; 0: as fast as the bridge takes them")
+	fs.StringVar(&cfg.AsType, "as-type", "", "event `TYPE` of files that do not say theirs")
+	fs.StringVar(&cfg.Progress, "progress", "", "`FILE` that says how far it is (default backfill-NAME.progress)")
+	fs.StringVar(&glossary, "glossary", "", "a newer glossary of Braze's event types, a `FILE`")
+	fs.StringVar(&settings, "config", "", "write to the store of this configuration, a `FILE`, whose bridge does not run")
+	cmd.RunE = func(cmd *cobra.Command, files []string) (err error) {
+		cfg.Files, cfg.Stdin, cfg.Stderr = files, cmd.InOrStdin(), cmd.ErrOrStderr()
+		switch {
+		case cfg.Connector == "":
+			return errors.New("say whose events these are: --connector NAME")
+		case !(cfg.Rate >= 0):
+			return errors.New("--rate must be a number of events a second, 0 for no bound")
+		case cfg.Progress == "":
+			cfg.Progress = "backfill-" + strings.ReplaceAll(cfg.Connector, "/", "-") + ".progress"
+		}
+		if cfg.Glossary, err = schemas.LoadFile(glossary); err != nil {
+			return err
+		}
+		return runBackfill(cmd, cfg, settings)
+	}
 	return cmd
 }
 
-func runBackfill(cmd *cobra.Command, files []string) error {
-	cfg, err := backfillOf(cmd, files)
-	if err != nil {
-		return err
-	}
-	closeStore, err := storeOf(cmd, &cfg)
+func runBackfill(cmd *cobra.Command, cfg backfill.Config, settings string) error {
+	closeStore, err := storeOf(cmd, &cfg, settings)
 	if err != nil {
 		return err
 	}
@@ -89,57 +101,17 @@ func runBackfill(cmd *cobra.Command, files []string) error {
 	return err
 }
 
-// backfillOf reads the flags.
-func backfillOf(cmd *cobra.Command, files []string) (cfg backfill.Config, err error) {
-	cfg = backfill.Config{
-		Connector: flag(cmd, "connector"), Files: files, Stdin: cmd.InOrStdin(), Stderr: cmd.ErrOrStderr(),
-		Progress: flag(cmd, "progress"), Type: flag(cmd, "type"), AsType: flag(cmd, "as-type"),
-	}
-	if cfg.Connector == "" {
-		return cfg, errors.New("say whose events these are: --connector NAME")
-	}
-	if cfg.Progress == "" {
-		cfg.Progress = "backfill-" + strings.ReplaceAll(cfg.Connector, "/", "-") + ".progress"
-	}
-	if cfg.Rate, err = cmd.Flags().GetFloat64("rate"); err != nil || !(cfg.Rate >= 0) {
-		return cfg, errors.New("--rate must be a number of events a second, 0 for no bound")
-	}
-	if cfg.From, err = instant(cmd, "from"); err == nil {
-		cfg.To, err = instant(cmd, "to")
-	}
-	if err == nil {
-		cfg.Glossary, err = schemas.LoadFile(flag(cmd, "glossary"))
-	}
-	return cfg, err
-}
-
-// instant reads a flag's time; zero where it is not given. How long ago would be
-// another time in the next run.
-func instant(cmd *cobra.Command, name string) (time.Time, error) {
-	text := flag(cmd, name)
-	if text == "" {
-		return time.Time{}, nil
-	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if at, err := time.Parse(layout, text); err == nil {
-			return at, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("--%s: %q is no time such as 2026-01-02T15:04:05Z or 2026-01-02", name, text)
-}
-
 // storeOf opens what the events go to.
-func storeOf(cmd *cobra.Command, into *backfill.Config) (closeStore func() error, err error) {
-	path := flag(cmd, "config")
-	if path == "" {
+func storeOf(cmd *cobra.Command, into *backfill.Config, settings string) (closeStore func() error, err error) {
+	if settings == "" {
 		api, err := apiOf(cmd)
 		into.Store = backfill.Bridge(api, into.Connector)
 		return func() error { return nil }, err
 	}
-	cfg, err := config.Load(cmd.Context(), config.Source{File: path, Env: os.LookupEnv})
+	cfg, err := config.Load(cmd.Context(), config.Source{File: settings, Env: os.LookupEnv})
 	if err != nil {
 		return nil, err
 	}
-	into.Store, closeStore, err = bridge.OpenForBackfill(context.WithoutCancel(cmd.Context()), cfg, into.Connector, slog.New(slog.DiscardHandler))
+	into.Store, closeStore, err = bridge.OpenForBackfill(context.WithoutCancel(cmd.Context()), cfg, into.Connector)
 	return closeStore, err
 }

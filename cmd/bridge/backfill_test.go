@@ -27,14 +27,6 @@ func TestBackfillExitCodes(t *testing.T) {
 	require.Contains(t, out, "         1           1         0     0           0 users.messages.email.Open\n")
 	require.Contains(t, out, "skipped: 1 broken records")
 
-	for want, args := range map[string][]string{
-		"--connector NAME":            {"backfill", export},
-		"is not in the configuration": append(args, "b", export),
-		"no bridge answers":           {"backfill", "--connector", "a", "--admin", "127.0.0.1:1", export},
-		"--from":                      append(args, "a", "--from", "2h", export),
-		"--rate must be":              append(args, "a", "--rate", "-1", export),
-	} {
-		_, stderr = runBridge(t, nil, 1, args...)
-		require.Contains(t, stderr, want)
-	}
+	_, stderr = runBridge(t, nil, 1, append(args, "b", export)...)
+	require.Contains(t, stderr, "is not in the configuration")
 }

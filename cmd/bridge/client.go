@@ -12,6 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -21,14 +22,25 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
-// client makes cmd a command that asks a running bridge.
+// client makes cmd a command that asks a running bridge, without arguments where it says
+// nothing of them.
 func client(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().SortFlags = false
-	cmd.Flags().String("admin", config.Default().Admin, "`ADDRESS` of the bridge's admin side")
-	cmd.Flags().String("admin-token", "", "`TOKEN` that the admin side needs, where it needs one")
-	cmd.Flags().String("admin-token-file", "", "`FILE` that holds it")
-	cmd.Flags().Bool("json", false, "print JSON")
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return bindClient(cmd.Flags()) }
+	if cmd.Args == nil {
+		cmd.Args = cobra.NoArgs
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.String("admin", config.Default().Admin, "`ADDRESS` of the bridge's admin side")
+	fs.String("admin-token", "", "`TOKEN` that the admin side needs, where it needs one")
+	fs.String("admin-token-file", "", "`FILE` that holds it")
+	fs.Bool("json", false, "print JSON")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		token, file := fs.Lookup("admin-token"), fs.Lookup("admin-token-file")
+		if token.Changed || file.Changed { // it takes the place of one in the environment, however that is given
+			token.Changed, file.Changed = true, true
+		}
+		return cli.BindEnv("BRIDGE", fs)
+	}
 	return cmd
 }
 
@@ -37,26 +49,6 @@ func client(cmd *cobra.Command) *cobra.Command {
 func connectorClient(cmd *cobra.Command) *cobra.Command {
 	client(cmd).Flags().String("connector", "", "`NAME` of the one connector that is meant (default all)")
 	return cmd
-}
-
-// bindClient sets flags from the environment. A token on the command line takes
-// the place of one in the environment, however that is given.
-func bindClient(fs *pflag.FlagSet) error {
-	other := ""
-	switch {
-	case fs.Changed("admin-token"):
-		other = "admin-token-file"
-	case fs.Changed("admin-token-file"):
-		other = "admin-token"
-	}
-	given := other != "" && fs.Changed(other)
-	if err := cli.BindEnv("BRIDGE", fs); err != nil {
-		return err
-	}
-	if other != "" && !given {
-		return fs.Set(other, "")
-	}
-	return nil
 }
 
 // apiOf is the admin side of the bridge that a command names.
@@ -80,24 +72,20 @@ func apiOf(cmd *cobra.Command) (jsoncall.API, error) {
 // brief is how long an answer may take that needs no reading of the disk.
 const brief = time.Minute
 
-// ask gets a path of the admin side.
-func ask(ctx context.Context, cmd *cobra.Command, path string, query url.Values, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, brief)
-	defer cancel()
-	return call(ctx, cmd, http.MethodGet, path+"?"+query.Encode(), nil, into)
-}
-
-// call makes a request to the admin side, with form in its body.
-func call(ctx context.Context, cmd *cobra.Command, method, path string, form url.Values, into any) error {
+// ask makes a request to the admin side, such as GET /status, with parameters. What is
+// not a GET takes as long as it takes.
+func ask(cmd *cobra.Command, line string, form url.Values, into any) error {
 	api, err := apiOf(cmd)
 	if err != nil {
 		return err
 	}
-	var body any
-	if form != nil {
-		body = form
+	method, path, _ := strings.Cut(line, " ")
+	if method != http.MethodGet {
+		return explained(api, api.Do(cmd.Context(), method, path, form, into))
 	}
-	return explained(api, api.Do(ctx, method, path, body, into))
+	ctx, cancel := context.WithTimeout(cmd.Context(), brief)
+	defer cancel()
+	return explained(api, api.Do(ctx, method, path+"?"+form.Encode(), nil, into))
 }
 
 // explained puts an error of a call in words for a terminal.
@@ -111,21 +99,26 @@ func explained(api jsoncall.API, err error) error {
 	return err
 }
 
-// show gets a path and prints the answer: as JSON where the command says so.
-func show[T any](cmd *cobra.Command, path string, query url.Values, write func(io.Writer, T)) error {
-	var answer T
-	if err := ask(cmd.Context(), cmd, path, query, &answer); err != nil {
-		return err
+// asking has cmd make a request with its flags as parameters, and print the answer. Its
+// arguments replace the stars of the path, or are parameters with these names; all beyond
+// have the last name.
+func asking[T any](cmd *cobra.Command, line string, write func(io.Writer, T), names ...string) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		request, form := line, given(cmd)
+		for i, arg := range args {
+			if before, after, found := strings.Cut(request, "*"); found {
+				request = before + url.PathEscape(arg) + after
+			} else {
+				form.Add(names[min(i, len(names)-1)], arg)
+			}
+		}
+		var answer T
+		if err := ask(cmd, request, form, &answer); err != nil {
+			return err
+		}
+		return printed(cmd, answer, write)
 	}
-	return printed(cmd, answer, write)
-}
-
-// order posts a form and prints the answer. It waits for as long as that takes.
-func order[T any](cmd *cobra.Command, path string, form url.Values, write func(io.Writer, T)) (answer T, err error) {
-	if err := call(cmd.Context(), cmd, http.MethodPost, path, form, &answer); err != nil {
-		return answer, err
-	}
-	return answer, printed(cmd, answer, write)
+	return cmd
 }
 
 func printed[T any](cmd *cobra.Command, answer T, write func(io.Writer, T)) error {
@@ -144,13 +137,31 @@ func flag(cmd *cobra.Command, name string) string {
 	return value
 }
 
-// given puts what a command says of these flags into a query.
-func given(cmd *cobra.Command, names ...string) url.Values {
-	query := url.Values{}
-	for _, name := range names {
-		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
-			query.Set(strings.ReplaceAll(name, "-", "_"), f.Value.String())
+// given are the flags that a command was given, but those of every client.
+func given(cmd *cobra.Command) url.Values {
+	form := url.Values{}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		ofClient := f.Name == "json" || strings.HasPrefix(f.Name, "admin")
+		if list, ok := f.Value.(pflag.SliceValue); ok && f.Changed {
+			form[f.Name] = list.GetSlice()
+		} else if f.Changed && !ofClient {
+			form.Set(strings.ReplaceAll(f.Name, "-", "_"), f.Value.String())
+		}
+	})
+	return form
+}
+
+// printable makes text safe for a terminal. Events and RudderStack's responses come
+// from outside, and a control character in them could clear the screen or hide text.
+// It is escaped as in JSON, so that an event stays valid.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
 		}
 	}
-	return query
+	return b.String()
 }

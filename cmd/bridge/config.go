@@ -78,14 +78,10 @@ func addConfigFlags(fs *pflag.FlagSet) {
 
 // load reads the configuration that flags, environment and file give.
 func load(ctx context.Context, fs *pflag.FlagSet) (config.Config, error) {
-	file, err := fs.GetString("config")
-	if err != nil {
-		return config.Config{}, err
+	file, given := os.Getenv("BRIDGE_CONFIG"), map[string]string{}
+	if f := fs.Lookup("config"); f.Changed {
+		file = f.Value.String()
 	}
-	if !fs.Changed("config") {
-		file = os.Getenv("BRIDGE_CONFIG")
-	}
-	given := map[string]string{}
 	fs.Visit(func(f *pflag.Flag) { given[f.Name] = f.Value.String() })
 	return config.Load(ctx, config.Source{File: file, Env: os.LookupEnv, Flags: given})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -35,18 +34,12 @@ not needed.`,
 }
 
 func newDeadList() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := asking(choosing(&cobra.Command{
 		Use:   "list",
 		Short: "List dead letters, the oldest first",
 		Example: `  bridge dead list
   bridge dead list --connector brand-a --after 100 --limit 50 --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			query := chosenBy(cmd, "after", "after-connector", "limit")
-			return show(cmd, "/api/dead", query, printLetters)
-		},
-	}
-	addChoiceFlags(cmd)
+	}), "GET /api/dead", printLetters)
 	cmd.Flags().Uint64("after", 0, "`NUMBER` of the letter to go on after")
 	cmd.Flags().String("after-connector", "", "`NAME` of the connector of that letter, to go on with all after it")
 	cmd.Flags().Int("limit", 100, "how many to list, 1000 at most")
@@ -54,36 +47,27 @@ func newDeadList() *cobra.Command {
 }
 
 func newDeadSummary() *cobra.Command {
-	cmd := &cobra.Command{
+	return asking(choosing(&cobra.Command{
 		Use:     "summary",
 		Short:   "Count dead letters by reason and event type, the most frequent first",
 		Example: "  bridge dead summary\n  bridge dead summary --since 24h --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return show(cmd, "/api/dead/summary", chosenBy(cmd), printSummary)
-		},
-	}
-	addChoiceFlags(cmd)
-	return cmd
+	}), "GET /api/dead/summary", printSummary)
 }
 
 func newDeadShow() *cobra.Command {
-	return connectorClient(&cobra.Command{
+	return asking(connectorClient(&cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Show one dead letter: why it died, RudderStack's words, and the event",
 		Example: `  bridge dead show 7
   bridge dead show 7 --connector brand-a --json`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(cmd, "/api/dead/"+url.PathEscape(args[0]), given(cmd, "connector"), printLetter)
-		},
-	})
+	}), "GET /api/dead/*", printLetter)
 }
 
 // newDeadMove makes the command that moves dead letters by verb, replay or purge.
 // The answer says done, such as replayed.
 func newDeadMove(verb, done, short string) *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := asking(choosing(&cobra.Command{
 		Use:   verb + " [NUMBER]…",
 		Short: short,
 		Long: short + `. Say which: by number, or by
@@ -92,32 +76,20 @@ has moved some, and none is lost: call it again for the rest.`,
 		Example: fmt.Sprintf(`  bridge dead %[1]s 7 8 9
   bridge dead %[1]s --reason refused --type 'users.messages.email.*' --since 2h
   bridge dead %[1]s --all --connector brand-a`, verb),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			form := chosenBy(cmd, "all")
-			if len(args) > 0 {
-				form["number"] = args
-			}
-			_, err := order(cmd, "/api/dead/"+verb, form, func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) })
-			return err
-		},
-	}
-	addChoiceFlags(cmd)
+		Args: cobra.ArbitraryArgs,
+	}), "POST /api/dead/"+verb, func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) }, "number")
 	cmd.Flags().Bool("all", false, "all of them, where nothing else is said")
 	return cmd
 }
 
-// addChoiceFlags makes cmd a client, with the flags that choose dead letters.
-func addChoiceFlags(cmd *cobra.Command) {
-	connectorClient(cmd)
-	cmd.Flags().String("reason", "", "only those with this `REASON`, such as refused")
-	cmd.Flags().String("type", "", "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'")
-	cmd.Flags().String("since", "", "only those that died since this `TIME`: RFC 3339, or how long ago, such as 2h")
-	cmd.Flags().String("until", "", "only those that died before this `TIME`")
-}
-
-// chosenBy turns these flags, and others, into a query.
-func chosenBy(cmd *cobra.Command, others ...string) url.Values {
-	return given(cmd, append(others, "connector", "reason", "type", "since", "until")...)
+// choosing makes cmd a client with the flags that choose dead letters.
+func choosing(cmd *cobra.Command) *cobra.Command {
+	fs := connectorClient(cmd).Flags()
+	fs.String("reason", "", "only those with this `REASON`, such as refused")
+	fs.String("type", "", "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'")
+	fs.String("since", "", "only those that died since this `TIME`: RFC 3339, or how long ago, such as 2h")
+	fs.String("until", "", "only those that died before this `TIME`")
+	return cmd
 }
 
 // printLetters shows nothing of the events, which hold personal data; show does.

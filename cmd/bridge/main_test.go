@@ -5,21 +5,23 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
@@ -170,82 +172,41 @@ func TestServeStatusAndDead(t *testing.T) {
 	stdout, _ = runBridge(t, nil, 0, "status", "--admin", s.Admin, "--json")
 	require.Contains(t, stdout, `"dead":0,"purged":1,"pending":0`)
 
-	s.signal(t, syscall.SIGTERM)
+	s.signal(t, os.Interrupt)
 	require.Zero(t, s.end(), s.Log())
 	require.NotContains(t, s.output(t), "s3cret")
 	_, stderr = runBridge(t, nil, 1, "status", "--admin", s.Admin)
 	require.Contains(t, stderr, "error: no bridge answers on "+s.Admin)
 }
 
-func TestInterruptStops(t *testing.T) {
+func TestCommands(t *testing.T) {
 	t.Parallel()
-	s := serve(t, nil, "--open", "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir())
-	s.signal(t, os.Interrupt)
-	require.Zero(t, s.end(), s.Log())
-}
-
-func TestServeFails(t *testing.T) {
-	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	data := t.TempDir()
+	s := serve(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", data)
+	text, err := os.ReadFile("testdata/commands.yaml")
 	require.NoError(t, err)
-	defer taken.Close()
-	s := serve(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", t.TempDir())
-	dir := s.Cmd.Args[len(s.Cmd.Args)-1]
-	good := []string{"serve", "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--admin", "127.0.0.1:0"}
-	file := filepath.Join(t.TempDir(), "bridge.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("connectors:\n  - token: t\n    rudder_ur: http://r\n    write_key: k\n"), 0o600))
-	tests := []struct {
-		name string
-		args []string
-		want []string
-	}{
-		{"no token", []string{"serve", "--rudder-url", "http://r", "--write-key", "k"}, []string{"error: --braze-token: braze_token: is missing", "open: true"}},
-		{"wrong file", []string{"serve", "--config", file}, []string{
-			"bridge.yaml:2: connectors[0].rudder_url: is missing", "bridge.yaml:3: connectors[0].rudder_ur: is not known here; did you mean rudder_url?"}},
-		{"no file", []string{"serve", "--config", "/none.yaml"}, []string{"/none.yaml: no such file"}},
-		{"unknown flag", []string{"serve", "--nonsense"}, []string{"unknown flag: --nonsense"}},
-		{"password in the queue's URL", append(good, "--queue", "postgres://u:hush@127.0.0.1/db"), []string{"--queue: queue.url: must have no password in it"}},
-		{"port taken", append(good, "--listen", taken.Addr().String()), []string{"error: listen: ", "address already in use"}},
-		{"data directory taken", append(good, "--listen", "127.0.0.1:0", "--data-dir", dir), []string{"in use by another process"}},
+	var cases []struct {
+		Name, File, Args, Stdout string
+		Env, Stderr              []string
+		Code                     int
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			stdout, stderr := runBridge(t, nil, 1, tt.args...)
-			require.Empty(t, stdout)
-			for _, want := range tt.want {
+	require.NoError(t, yaml.Unmarshal(text, &cases))
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "bridge.yaml")
+			require.NoError(t, os.WriteFile(file, []byte(c.File), 0o600))
+			names := strings.NewReplacer("FILE", file, "DATA", data, "TAKEN", strings.TrimPrefix(s.Admin, "http://"))
+			for i := range c.Env {
+				c.Env[i] = names.Replace(c.Env[i])
+			}
+			stdout, stderr := runBridge(t, c.Env, c.Code, strings.Fields(names.Replace(c.Args))...)
+			require.Equal(t, names.Replace(c.Stdout), stdout)
+			require.Equal(t, c.Stderr == nil, stderr == "", stderr)
+			for _, want := range c.Stderr {
 				require.Contains(t, stderr, want)
 			}
 		})
 	}
-}
-
-func TestCheck(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "bridge.yaml")
-	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
-	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://r\n    write_key: k\n")
-	stdout, stderr := runBridge(t, []string{"TOKEN=x"}, 0, "check", "--config", file)
-	require.Contains(t, stdout, "good: ")
-	require.NotContains(t, stdout, "warning")
-	require.Contains(t, stdout, "connector a: /currents/a, 1 token(s), to http://r in mode events\n")
-	require.Empty(t, stderr)
-
-	stdout, _ = runBridge(t, []string{"TOKEN=x", "BRIDGE_ADMIN=0.0.0.0:9090"}, 0, "check", "--config", file)
-	require.Contains(t, stdout, "warning: admin: 0.0.0.0:9090 can be reached from other machines and needs no token")
-
-	write("connectors:\n  - name: a\n    token: ${TOKEN}\n    rudder_url: http://rudder.example.org\n    write_key: k\n    filter: {deny: [users.messages.emali.Open]}\n")
-	stdout, _ = runBridge(t, []string{"TOKEN=x"}, 0, "check", "--config", file)
-	require.Contains(t, stdout, "warning: connector a: rudder_url: http:// sends events and the write key unencrypted")
-	require.Contains(t, stdout, "did you mean users.messages.email.Open?\n")
-
-	write("max_body: huge\nconnectors:\n  - name: a\n    token: ${TOKEN}\n    write_key: k\n")
-	stdout, stderr = runBridge(t, []string{"BRIDGE_CONFIG=" + file}, 1, "check")
-	require.Empty(t, stderr)
-	lines := strings.Split(strings.TrimSpace(stdout), "\n")
-	require.Len(t, lines, 3)
-	require.True(t, strings.HasPrefix(lines[0], file+":1: max_body: must be a size"), lines[0])
-	require.True(t, strings.HasPrefix(lines[1], file+":3: connectors[0].rudder_url: is missing"), lines[1])
-	require.True(t, strings.HasPrefix(lines[2], file+":4: connectors[0].token: the environment variable TOKEN is not set"), lines[2])
 }
 
 func TestLogsOfBothFormsHaveUnits(t *testing.T) {
@@ -254,4 +215,47 @@ func TestLogsOfBothFormsHaveUnits(t *testing.T) {
 		newLog(config.Log{Format: format, Level: "info"}, &out).Info("stopping", "grace", 15*time.Second)
 		require.Contains(t, out.String(), want)
 	}
+}
+
+func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }
+
+func TestHealthcheck(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil, "--open", "--rudder-url", rudderStack(t).URL, "--write-key", "wk", "--data-dir", t.TempDir(), "--admin-token", "s3cret")
+	env := []string{"BRIDGE_ADMIN=" + strings.TrimPrefix(s.Admin, "http://")}
+	for _, args := range [][]string{{"healthcheck"}, {"healthcheck", "--live"}} {
+		stdout, stderr := runBridge(t, env, 0, args...)
+		require.Empty(t, stdout+stderr)
+	}
+	// Without the token, which its answer therefore cannot depend on.
+	_, stderr := runBridge(t, nil, 1, "healthcheck", "--url", s.Admin+"/status")
+	require.Equal(t, "error: "+s.Admin+"/status answered 401\n", stderr)
+
+	s.Kill()
+	_, stderr = runBridge(t, env, 1, "healthcheck")
+	require.Regexp(t, `^error: http://127.0.0.1:\d+/readyz: .+\n$`, stderr)
+}
+
+// TestNothingFromOutsideSteersTheTerminal: events come from strangers, and
+// answers from whatever stands before RudderStack.
+func TestNothingFromOutsideSteersTheTerminal(t *testing.T) {
+	const hostile = "é 👩‍🚀 \x1b[2J \u009b31m \u007f \u202e"
+	const shown = `é 👩‍🚀 \u001b[2J \u009b31m \u007f \u202e`
+	letter := admin.Letter{
+		Connector:  "a",
+		DeadLetter: queue.DeadLetter{Number: 1, DiedAt: time.Unix(0, 0), Reason: "refused", Status: 400, Answer: hostile},
+		Event:      []byte(`{"id":"` + hostile + `"}`),
+	}
+	letter.EventID = hostile
+	var list, one, status bytes.Buffer
+	printLetters(&list, admin.Letters{Dead: []admin.Letter{letter}})
+	require.Contains(t, list.String(), shown)
+	require.NotContains(t, list.String(), `{"id"`, "an event has personal data")
+	printLetter(&one, letter)
+	require.Contains(t, one.String(), `{"id":"`+shown+`"}`)
+	require.Contains(t, one.String(), "answer:      400 "+shown+"\n")
+	printStatus(&status, admin.Status{Connectors: []admin.ConnectorStatus{
+		{Name: "a", Destination: admin.Destination{State: "paused", LastError: hostile}},
+	}})
+	require.Contains(t, status.String(), "a: "+shown+"\n")
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func newResume() *cobra.Command {
-	return connectorClient(&cobra.Command{
+	return asking(connectorClient(&cobra.Command{
 		Use:   "resume",
 		Short: "Try a destination again at once that is paused or backing off",
 		Long: `Try a destination again at once that is paused or backing off, for example after
@@ -22,15 +22,10 @@ itself, at least every 30 seconds. It exits 0 when the request was sent; bridge
 status shows the result.`,
 		Example: `  bridge resume
   bridge resume --connector brand-a`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := order(cmd, "/api/resume", given(cmd, "connector"), func(to io.Writer, resumed admin.Resumed) {
-				for _, name := range resumed.Resumed {
-					fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
-				}
-			})
-			return err
-		},
+	}), "POST /api/resume", func(to io.Writer, resumed admin.Resumed) {
+		for _, name := range resumed.Resumed {
+			fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
+		}
 	})
 }
 
@@ -47,14 +42,17 @@ It exits 0 when nothing of the person is left, 3 when some events wait for
 delivery and were left (call it again later), and 1 on an error.`,
 		Example: `  bridge forget --user customer-4711
   bridge forget --user customer-4711 --connector brand-a --json`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			begin := time.Now()
 			live := progress.Show(cmd.ErrOrStderr(), func(now time.Time) string {
 				return fmt.Sprintf("the bridge is reading its disk, for %s now", now.Sub(begin).Round(time.Second))
 			})
-			forgotten, err := order(cmd, "/api/forget", given(cmd, "connector", "user"), printForgotten)
+			var forgotten admin.Forgotten
+			err := ask(cmd, "POST /api/forget", given(cmd), &forgotten)
 			live.Stop()
+			if err == nil {
+				err = printed(cmd, forgotten, printForgotten)
+			}
 			if err == nil && forgotten.Pending > 0 {
 				err = exitCode(exitLeft)
 			}
@@ -76,7 +74,7 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 }
 
 func newDrift() *cobra.Command {
-	return client(&cobra.Command{
+	return asking(client(&cobra.Command{
 		Use:   "drift",
 		Short: "List what Braze sent that the glossary of event types does not have",
 		Long: `List event types and fields that Braze sent since the bridge was started, or took a
@@ -84,11 +82,7 @@ newer glossary, and that the glossary of event types does not have. They are del
 It exits 0 whether there are any or not.`,
 		Example: `  bridge drift
   bridge drift --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return show(cmd, "/api/drift", nil, printDrift)
-		},
-	})
+	}), "GET /api/drift", printDrift)
 }
 
 func printDrift(to io.Writer, d admin.Drift) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -27,52 +26,26 @@ dead-letter moves it there at once; dead replay brings it back.`,
   bridge pending show 812 3
   bridge pending dead-letter 812 3 --connector brand-a`,
 	}
-	for _, c := range []*cobra.Command{newPendingList(), newPendingShow(), newPendingDeadLetter()} {
-		cmd.AddCommand(connectorClient(c))
-	}
-	return cmd
-}
-
-func newPendingList() *cobra.Command {
-	return &cobra.Command{
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:     "list",
 		Short:   "List connectors with what is pending, and the suspected events",
 		Example: "  bridge pending list\n  bridge pending list --connector brand-a --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return show(cmd, "/api/pending", given(cmd, "connector"), printPending)
-		},
-	}
-}
-
-func newPendingShow() *cobra.Command {
-	return &cobra.Command{
+	}), "GET /api/pending", printPending))
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:     "show RECORD INDEX",
 		Short:   "Show one pending event, and why it waits where it is suspected",
 		Example: "  bridge pending show 812 3",
 		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(cmd, "/api/pending/"+url.PathEscape(args[0])+"/"+url.PathEscape(args[1]), given(cmd, "connector"), printPendingEvent)
-		},
-	}
-}
-
-func newPendingDeadLetter() *cobra.Command {
-	return &cobra.Command{
+	}), "GET /api/pending/*/*", printPendingEvent))
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:     "dead-letter RECORD INDEX",
 		Short:   "Move a suspected event to the dead letters by hand",
 		Example: "  bridge pending dead-letter 812 3",
 		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			form := given(cmd, "connector")
-			form.Set("record", args[0])
-			form.Set("index", args[1])
-			_, err := order(cmd, "/api/pending/dead-letter", form, func(to io.Writer, _ admin.Moved) {
-				fmt.Fprintln(to, "1 event moved to the dead letters, with the reason set_aside")
-			})
-			return err
-		},
-	}
+	}), "POST /api/pending/dead-letter", func(to io.Writer, _ admin.Moved) {
+		fmt.Fprintln(to, "1 event moved to the dead letters, with the reason set_aside")
+	}, "record", "index"))
+	return cmd
 }
 
 func printPending(to io.Writer, pending admin.PendingList) {
@@ -152,9 +125,6 @@ func backUp(cmd *cobra.Command, file string) (err error) {
 	n, err := io.Copy(out, resp.Body)
 	if err != nil {
 		return fmt.Errorf("read the bridge's answer: %w", err)
-	}
-	if resp.ContentLength >= 0 && n != resp.ContentLength {
-		return fmt.Errorf("the copy has %d bytes instead of %d", n, resp.ContentLength)
 	}
 	if err := out.Sync(); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -29,7 +28,6 @@ one at a time for each connector. It exits 0 when the order is stored, or with
   bridge replay --from 2026-01-02T10:00:00Z --to 2026-01-02T11:00:00Z --type 'users.messages.email.*' --rate 500
   bridge replay status
   bridge replay end --connector brand-a`,
-		Args: cobra.NoArgs,
 		RunE: orderReplay,
 	}
 	connectorClient(cmd)
@@ -40,50 +38,32 @@ one at a time for each connector. It exits 0 when the order is stored, or with
 	fs.StringArray("type", nil, "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'; may be repeated")
 	fs.Float64("rate", 0, "`EVENTS` a second at most; 0: as fast as the destination takes them")
 	fs.Bool("wait", false, "show progress until the replay has ended")
-	cmd.AddCommand(newReplayStatus(), newReplayEnd())
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
+		Use:   "status",
+		Short: "Show how far the newest replay of each connector has come",
+		Example: `  bridge replay status
+  bridge replay status --connector brand-a --json`,
+	}), "GET /api/replay", printReplays))
+	cmd.AddCommand(asking(connectorClient(&cobra.Command{
+		Use:   "end",
+		Short: "End replays before they are through",
+		Example: `  bridge replay end
+  bridge replay end --connector brand-a`,
+	}), "POST /api/replay/end", printReplays))
 	return cmd
 }
 
 func orderReplay(cmd *cobra.Command, _ []string) error {
-	form := given(cmd, "connector", "since", "from", "to", "rate")
-	if types, _ := cmd.Flags().GetStringArray("type"); len(types) > 0 {
-		form["type"] = types
-	}
+	form := given(cmd)
+	form.Del("wait")
 	var ordered admin.Replays
-	if err := call(cmd.Context(), cmd, http.MethodPost, "/api/replay", form, &ordered); err != nil {
+	if err := ask(cmd, "POST /api/replay", form, &ordered); err != nil {
 		return err
 	}
 	if wait, _ := cmd.Flags().GetBool("wait"); wait {
 		return followReplays(cmd, ordered)
 	}
 	return printed(cmd, ordered, printReplays)
-}
-
-func newReplayStatus() *cobra.Command {
-	return connectorClient(&cobra.Command{
-		Use:   "status",
-		Short: "Show how far the newest replay of each connector has come",
-		Example: `  bridge replay status
-  bridge replay status --connector brand-a --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return show(cmd, "/api/replay", given(cmd, "connector"), printReplays)
-		},
-	})
-}
-
-func newReplayEnd() *cobra.Command {
-	return connectorClient(&cobra.Command{
-		Use:   "end",
-		Short: "End replays before they are through",
-		Example: `  bridge replay end
-  bridge replay end --connector brand-a`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := order(cmd, "/api/replay/end", given(cmd, "connector"), printReplays)
-			return err
-		},
-	})
 }
 
 func printReplays(to io.Writer, replays admin.Replays) {
@@ -117,7 +97,7 @@ func followReplays(cmd *cobra.Command, ordered admin.Replays) error {
 		active := false
 		for _, o := range ordered.Replays {
 			var newest admin.Replays
-			if err := ask(cmd.Context(), cmd, "/api/replay", url.Values{"connector": {o.Connector}}, &newest); err != nil {
+			if err := ask(cmd, "GET /api/replay", url.Values{"connector": {o.Connector}}, &newest); err != nil {
 				return leftAlone(cmd, err)
 			}
 			for _, r := range newest.Replays {

@@ -111,9 +111,7 @@ func tuneGC() {
 
 func newLog(cfg config.Log, to io.Writer) *slog.Logger {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo
-	}
+	_ = level.UnmarshalText([]byte(cfg.Level)) // the configuration is checked
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
 		// With its unit, as in the log's other form: slog writes nanoseconds.

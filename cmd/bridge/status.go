@@ -9,10 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
 func newStatus() *cobra.Command {
-	return client(&cobra.Command{
+	return asking(client(&cobra.Command{
 		Use:   "status",
 		Short: "Show the ledger of a running bridge, per connector",
 		Long: `Show the ledger of a running bridge, per connector. All counts are events, over
@@ -22,11 +24,7 @@ the lifetime of the store:
   accepted = filtered + delivered + dead + purged + pending`,
 		Example: `  bridge status
   bridge status --admin 127.0.0.1:9090 --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return show(cmd, "/status", nil, printStatus)
-		},
-	})
+	}), "GET /status", printStatus)
 }
 
 func printStatus(to io.Writer, s admin.Status) {
@@ -49,4 +47,20 @@ func printStatus(to io.Writer, s admin.Status) {
 			fmt.Fprintf(to, "%s: %d events are suspected and parked; bridge pending list says why\n", c.Name, c.Parked)
 		}
 	}
+}
+
+func newHealthcheck() *cobra.Command {
+	return cli.HealthCommand(cli.Health{
+		Env: "BRIDGE", Flag: "admin", Address: config.Default().Admin,
+		Path: "/readyz", Live: "/livez",
+		Long: `Ask a running bridge's admin side and exit 0 if it answers 200; otherwise print
+a line that says why, and exit 1. /readyz is 200 while batches can be stored:
+not while the disk is full, but also while RudderStack is away, because the queue
+is there for that. With --live it asks /livez, which answers as long as the
+process lives: ask that where whatever is not well is killed. Neither needs the
+admin side's token.`,
+		Example: `  bridge healthcheck
+  bridge healthcheck --live --timeout 1s
+  bridge healthcheck --admin 127.0.0.1:9090`,
+	})
 }

@@ -12,19 +12,13 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
-
-// EnvName returns the environment variable that stands for a flag: the prefix
-// (such as BRIDGE), an underscore, and the flag's name in capitals with dashes
-// as underscores.
-func EnvName(prefix, flag string) string {
-	return prefix + "_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
 
 // BindEnv sets every flag of fs that was not given on the command line from its
 // environment variable, PREFIX_FLAG_NAME. A flag that may be repeated takes a
@@ -37,13 +31,11 @@ func BindEnv(prefix string, fs *pflag.FlagSet) error {
 		if f.Changed || f.Name == "help" || f.Name == "version" {
 			return
 		}
-		name := EnvName(prefix, f.Name)
-		value := os.Getenv(name)
-		if value == "" {
-			return
-		}
-		if err := setFlag(fs, f, value); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", name, err))
+		name := prefix + "_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value := os.Getenv(name); value != "" {
+			if err := setFlag(fs, f, value); err != nil {
+				failed = errors.Join(failed, fmt.Errorf("%s: %w", name, err))
+			}
 		}
 	})
 	return failed
@@ -54,15 +46,12 @@ func setFlag(fs *pflag.FlagSet, f *pflag.Flag, value string) error {
 	if !ok {
 		return fs.Set(f.Name, value)
 	}
+	f.Changed = true
 	parts := strings.Split(value, ",")
 	for i := range parts {
 		parts[i] = strings.TrimSpace(parts[i])
 	}
-	if err := list.Replace(parts); err != nil {
-		return err
-	}
-	f.Changed = true
-	return nil
+	return list.Replace(parts)
 }
 
 // samePress is how long after the first signal another one counts as the same:
@@ -119,8 +108,17 @@ func run(ctx context.Context, root *cobra.Command, codeOf func(error) int, stder
 // without a request delays it by a second at most. It returns an error only where
 // the server fails before ctx ends.
 func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Duration) error {
-	var idle unused
-	idle.follow(srv)
+	var unused sync.Map // connections that had no request yet
+	also := srv.ConnState
+	srv.ConnState = func(c net.Conn, state http.ConnState) {
+		unused.Delete(c)
+		if state == http.StateNew {
+			unused.Store(c, nil)
+		}
+		if also != nil {
+			also(c, state)
+		}
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	select {
@@ -130,7 +128,13 @@ func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Du
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	hurry := time.AfterFunc(unusedFor, idle.close)
+	// Clients open connections ahead; Shutdown waits five seconds for such a one. Without
+	// an answer, clients know that nothing was done.
+	hurry := time.AfterFunc(unusedFor, func() {
+		for c := range unused.Range {
+			c.(net.Conn).Close()
+		}
+	})
 	defer hurry.Stop()
 	if err := srv.Shutdown(stop); err != nil {
 		_ = srv.Close() // requests that outlast the grace period are cut off
@@ -138,3 +142,6 @@ func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Du
 	<-failed //nolint:errcheck // it is http.ErrServerClosed
 	return nil
 }
+
+// unusedFor is how long, at shutdown, a connection without a request stays open.
+const unusedFor = time.Second

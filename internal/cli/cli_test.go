@@ -21,33 +21,22 @@ import (
 )
 
 func TestBindEnv(t *testing.T) {
-	flags := func() (*pflag.FlagSet, *string, *int, *[]string) {
-		fs := pflag.NewFlagSet("x", pflag.ContinueOnError)
-		return fs, fs.String("data-dir", "d", ""), fs.Int("rate", 1, ""), fs.StringArray("source", nil, "")
-	}
-	t.Run("variables set what the command line did not", func(t *testing.T) {
-		t.Setenv("X_DATA_DIR", "env")
-		t.Setenv("X_RATE", "7")
-		t.Setenv("X_SOURCE", "a=braze, b=http")
-		fs, dir, rate, sources := flags()
-		require.NoError(t, fs.Parse([]string{"--rate", "3"}))
-		require.NoError(t, BindEnv("X", fs))
-		require.Equal(t, "env", *dir)
-		require.Equal(t, 3, *rate)
-		require.Equal(t, []string{"a=braze", "b=http"}, *sources)
-		require.True(t, fs.Changed("source"))
-	})
-	t.Run("an empty variable is not set", func(t *testing.T) {
-		t.Setenv("X_DATA_DIR", "")
-		fs, dir, _, _ := flags()
-		require.NoError(t, BindEnv("X", fs))
-		require.Equal(t, "d", *dir)
-	})
-	t.Run("a wrong value names the variable", func(t *testing.T) {
-		t.Setenv("X_RATE", "fast")
-		fs, _, _, _ := flags()
-		require.ErrorContains(t, BindEnv("X", fs), "X_RATE: ")
-	})
+	fs := pflag.NewFlagSet("x", pflag.ContinueOnError)
+	dir, empty, rate, sources := fs.String("data-dir", "d", ""), fs.String("empty", "d", ""), fs.Int("rate", 1, ""), fs.StringArray("source", nil, "")
+	t.Setenv("X_DATA_DIR", "env")
+	t.Setenv("X_EMPTY", "")
+	t.Setenv("X_RATE", "7")
+	t.Setenv("X_SOURCE", "a=braze, b=http")
+	require.NoError(t, fs.Parse([]string{"--rate", "3"}))
+	require.NoError(t, BindEnv("X", fs))
+	require.Equal(t, "env", *dir)
+	require.Equal(t, "d", *empty, "an empty variable is not set")
+	require.Equal(t, 3, *rate, "the command line wins")
+	require.Equal(t, []string{"a=braze", "b=http"}, *sources)
+	require.True(t, fs.Changed("source"))
+	fs.Int("speed", 1, "")
+	t.Setenv("X_SPEED", "fast")
+	require.ErrorContains(t, BindEnv("X", fs), "X_SPEED: ")
 }
 
 func TestRunExitCodes(t *testing.T) {
@@ -99,49 +88,32 @@ func TestARepeatedSignalIsOne(t *testing.T) {
 	})
 }
 
-func TestServeFinishesRequestsInFlight(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	entered, leave := make(chan struct{}), make(chan struct{})
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		close(entered)
-		<-leave
-		w.WriteHeader(http.StatusNoContent)
-	})}
-	ctx, cancel := context.WithCancel(t.Context())
-	served, status := make(chan error, 1), make(chan int, 1)
-	go func() { served <- Serve(ctx, srv, ln, time.Minute) }()
-	go func() {
-		resp, err := http.Get("http://" + ln.Addr().String())
-		if err != nil {
-			status <- 0
-			return
-		}
-		resp.Body.Close()
-		status <- resp.StatusCode
-	}()
-	<-entered
-	cancel()
-	close(leave)
-	require.Equal(t, http.StatusNoContent, <-status)
-	require.NoError(t, <-served)
-}
-
-func TestServeCutsOffAfterTheGracePeriod(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	entered := make(chan struct{})
-	srv := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		close(entered)
-		<-r.Context().Done()
-	})}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, srv, ln, time.Millisecond) }()
-	go func() { _, _ = http.Get("http://" + ln.Addr().String()) }()
-	<-entered
-	cancel()
-	require.NoError(t, <-served)
+// Each request begins before the stop and takes a second.
+func TestServeGivesRequestsAGracePeriod(t *testing.T) {
+	for grace, want := range map[time.Duration]int{time.Minute: http.StatusNoContent, time.Millisecond: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			ln := memnet.Listen()
+			ctx, cancel := context.WithCancel(t.Context())
+			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				cancel()
+				select {
+				case <-r.Context().Done():
+				case <-time.After(time.Second):
+					w.WriteHeader(http.StatusNoContent)
+				}
+			})}
+			served, status := make(chan error, 1), 0
+			go func() { served <- Serve(ctx, srv, ln, grace) }()
+			client := http.Client{Transport: &http.Transport{DialContext: ln.Dial}}
+			if resp, err := client.Get("http://x"); err == nil {
+				resp.Body.Close()
+				status = resp.StatusCode
+			}
+			client.CloseIdleConnections()
+			require.NoError(t, <-served)
+			require.Equal(t, want, status, grace)
+		})
+	}
 }
 
 // http.Server.Shutdown waits five seconds for a connection without a request.

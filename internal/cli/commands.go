@@ -1,16 +1,18 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"strings"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // Prepare gives a program what all have: the command version and the flag
-// --version, an error for an unknown command, with suggestions, and errors that only
-// Main prints. Main calls it; tests that run a root command themselves do too.
+// --version, an error for an unknown command, and errors that only Main prints. Main
+// calls it; tests that run a root command themselves do too.
 func Prepare(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	addVersion(root)
@@ -28,40 +30,55 @@ func Prepare(root *cobra.Command) {
 func refuseUnknown(group *cobra.Command) {
 	for _, cmd := range group.Commands() {
 		refuseUnknown(cmd)
-		switch {
-		case !cmd.HasSubCommands():
-		case !cmd.Runnable():
+		if cmd.HasSubCommands() && !cmd.Runnable() {
 			cmd.DisableFlagsInUseLine = true
-			cmd.Args, cmd.RunE = noCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-		case cmd.Args != nil && cmd.Args(cmd, []string{"x"}) != nil: // it takes no words of its own
-			cmd.Args = noCommand
+			cmd.Args, cmd.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	}
-}
-
-func noCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		text += "; did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return errors.New(text)
 }
 
 // helpFor prints the help of the command that args name.
 func helpFor(cmd *cobra.Command, args []string) error {
 	about, rest, err := cmd.Root().Find(args)
+	if err == nil && about.HasSubCommands() {
+		err = cobra.NoArgs(about, rest)
+	}
 	if err != nil {
 		return err
 	}
-	if about.HasSubCommands() {
-		if err := noCommand(about, rest); err != nil {
-			return err
-		}
-	}
 	about.InitDefaultHelpFlag()
 	return about.Help()
+}
+
+// addVersion gives a program the command version and the flag --version, which
+// name the build and the glossary that is built in.
+func addVersion(root *cobra.Command) {
+	root.Version = Version() + ", glossary of " + schemas.Release()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.AddCommand(&cobra.Command{
+		Use:     "version",
+		Short:   "Print the version, and that of the glossary of event types",
+		Example: "  " + root.Name() + " version",
+		Args:    cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", root.Name(), root.Version)
+		},
+	})
+}
+
+// Version is the module's version, or the commit where it was built from a work
+// tree.
+func Version() string {
+	text, revision := "(devel)", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			text = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value[:min(12, len(s.Value))] + " "
+			}
+		}
+	}
+	return fmt.Sprintf("%s %s(%s %s/%s)", text, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -3,6 +3,7 @@ package urlmask
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -50,20 +51,17 @@ func secretsOf(text string) []string {
 	return secrets
 }
 
+var (
+	secretName = regexp.MustCompile(`(?i)write_?key|apikey|token|secret|passw|auth|signature|credential`)
+	keyName    = regexp.MustCompile(`(?i)^(.*[_-])?key$|^sig$`)
+	scopeName  = regexp.MustCompile(`(?i)group|workspace`)
+)
+
 // isSecret says whether a query parameter is one, by its name. The key of an app
 // group or workspace, by which Braze's users distinguish Currents, is none.
 func isSecret(name string) bool {
 	if plain, err := url.QueryUnescape(name); err == nil {
 		name = plain
 	}
-	name = strings.ToLower(name)
-	for _, word := range []string{"writekey", "write_key", "apikey", "token", "secret", "passw", "auth", "signature", "credential"} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	if strings.Contains(name, "group") || strings.Contains(name, "workspace") {
-		return false
-	}
-	return name == "key" || strings.HasSuffix(name, "_key") || strings.HasSuffix(name, "-key") || name == "sig"
+	return secretName.MatchString(name) || keyName.MatchString(name) && !scopeName.MatchString(name)
 }
