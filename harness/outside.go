@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -75,16 +74,12 @@ func Judge(ctx context.Context, o Outside) (Report, error) {
 	if err := o.check(); err != nil {
 		return Report{}, err
 	}
-	dir, err := os.MkdirTemp("", "currentsbridge-judge-")
+	archive, err := os.CreateTemp("", "currentsbridge-judge-")
 	if err != nil {
-		return Report{}, fmt.Errorf("make a directory for the books: %w", err)
+		return Report{}, fmt.Errorf("archive of what is sent: %w", err)
 	}
-	defer os.RemoveAll(dir)
-	archive, err := newArchive(filepath.Join(dir, "sent"))
-	if err != nil {
-		return Report{}, err
-	}
-	defer archive.Close() //nolint:errcheck // what it holds was read before
+	defer os.Remove(archive.Name())
+	defer archive.Close()
 	books := oracle.NewBooks(o.settings().rules(), archive)
 	if err := o.readSent(books); err != nil {
 		return Report{}, fmt.Errorf("read what Braze sent: %w", err)

@@ -23,7 +23,6 @@ import (
 type run struct {
 	config   Config
 	books    *oracle.Books
-	archive  *archive
 	rudder   *mockrudder.Server
 	braze    *mockbraze.Server
 	watch    *watch
@@ -84,11 +83,12 @@ func (r *run) open(ctx context.Context) error {
 		return err
 	}
 	r.onClose(remove)
-	if r.archive, err = newArchive(filepath.Join(dir, "sent")); err != nil {
-		return err
+	archive, err := os.OpenFile(filepath.Join(dir, "sent"), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("archive of what is sent: %w", err)
 	}
-	r.onClose(func() { _ = r.archive.Close() }) // it is removed next
-	r.books = oracle.NewBooks(r.config.rules(), r.archive)
+	r.onClose(func() { archive.Close() })
+	r.books = oracle.NewBooks(r.config.rules(), archive)
 	target, err := r.openRudder()
 	if err != nil {
 		return err

@@ -5,18 +5,18 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 )
 
 // samples is how many examples of each kind the books keep for the report.
 const samples = 5
 
-// Archive keeps what was sent, so that a mismatch can be explained afterwards.
+// Archive keeps what was sent, such as an empty file, so that a mismatch can be
+// explained afterwards.
 type Archive interface {
-	// Put stores the event and returns where it is.
-	Put(event []byte) (ref uint64, err error)
-	// Get returns an event that Put has stored.
-	Get(ref uint64) ([]byte, error)
+	io.ReaderAt
+	io.WriterAt
 }
 
 // Books is the ledger of a run. It is safe for concurrent use. Memory is about
@@ -27,6 +27,7 @@ type Books struct {
 
 	mu      sync.Mutex
 	entries map[Sum]*entry
+	size    int64 // of the archive
 	types   map[string]*typeEntry
 	epoch   uint32
 	tally   Tally
@@ -39,7 +40,8 @@ type Books struct {
 // entry is one issued event.
 type entry struct {
 	arrives      Sum    // of what must come in
-	ref          uint64 // in the archive
+	at           int64  // in the archive
+	size         int    // there
 	epoch        uint32 // when it was last delivered
 	delivered    uint16
 	fate         Fate
@@ -52,9 +54,9 @@ type typeEntry struct{ sent, delivered bool }
 
 // mismatch is a delivery that was not what it should have been.
 type mismatch struct {
-	id  string
-	ref uint64
-	got []byte
+	id   string
+	sent *entry
+	got  []byte
 }
 
 // Tally is the sum of the books, in events.
@@ -102,7 +104,7 @@ func (b *Books) Issue(event []byte) error {
 		return err
 	}
 	if want.ID == "" {
-		return fmt.Errorf("%w: %s", ErrNoID, show(string(event)))
+		return fmt.Errorf("%w: %s", ErrNoID, cut(text(string(event))))
 	}
 	key, arrives := sumText(want.ID), SumOf(want.Arrives)
 	b.mu.Lock()
@@ -114,11 +116,11 @@ func (b *Books) Issue(event []byte) error {
 		}
 		return nil
 	}
-	fresh := &entry{arrives: arrives, fate: want.Fate}
-	if fresh.ref, err = b.archive.Put(event); err != nil {
+	if _, err := b.archive.WriteAt(event, b.size); err != nil {
 		return fmt.Errorf("keep event %s: %w", want.ID, err)
 	}
-	b.entries[key] = fresh
+	b.entries[key] = &entry{arrives: arrives, fate: want.Fate, at: b.size, size: len(event)}
+	b.size += int64(len(event))
 	b.tally.Sent++
 	b.typeOf(want.Type).sent = true
 	return nil
@@ -219,7 +221,7 @@ func (b *Books) Deliver(d Delivery) {
 		e.corrupt = true
 		b.tally.Corrupted++
 		if len(b.corrupted) < samples {
-			b.corrupted = append(b.corrupted, mismatch{id, e.ref, bytes.Clone(d.Raw)})
+			b.corrupted = append(b.corrupted, mismatch{id, e, bytes.Clone(d.Raw)})
 		}
 	}
 }
@@ -259,7 +261,7 @@ func (b *Books) DeadLetter(event []byte, reason string) {
 	switch {
 	case err != nil || want.ID == "" || !ok:
 		b.tally.WronglyDeadLettered++
-		b.note("dead-lettered", "a dead letter was never sent as an event: %s", show(string(event)))
+		b.note("dead-lettered", "a dead letter was never sent as an event: %s", cut(text(string(event))))
 	case want.Fate != Dead || want.Reason != reason || e.deadLettered:
 		b.tally.WronglyDeadLettered++
 		b.note("dead-lettered", "event %s (%s) is a dead letter with the reason %s; expected: %s",
