@@ -31,7 +31,7 @@ func (r *run) drive(ctx context.Context) Report {
 	r.mu.Lock()
 	r.fatal = cancel
 	r.mu.Unlock()
-	r.crasher.ctx = running
+	r.running = running
 	fmt.Fprintf(r.config.Progress, "%s events of every type, seed %d: Braze → bridge (%s mode) → RudderStack, faults: %s\n",
 		progress.Grouped(int64(r.config.Events)), r.config.Seed, r.config.Mode, r.config.Faults)
 
@@ -41,7 +41,7 @@ func (r *run) drive(ctx context.Context) Report {
 	go func() { sent <- r.send(running) }()
 	last := r.follow(running, cancel, sent)
 	cancel()
-	r.crasher.restarts.Wait()
+	r.restarts.Wait()
 	took := time.Since(r.began)
 	live.Stop()
 	if ctx.Err() == nil {
@@ -93,7 +93,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 			all = true
 		case <-ask.C:
 		}
-		if !r.crasher.down.Load() && r.process.gone() {
+		if !r.down.Load() && r.process.gone() {
 			stop() // process.stop returns how it ended
 			return ledger
 		}
@@ -146,7 +146,7 @@ func (r *run) verdict(ledger Ledger, took time.Duration) Report {
 	e := evidence{
 		tally: r.books.Tally(), missing: r.books.Missing(), notes: r.books.Notes(),
 		ledger: ledger, answered: r.answered.Load(), unanswered: r.attempts.Load() - r.answered.Load(),
-		faults: r.schedule.happened(), crashes: r.crasher.count(), wantedCrashes: r.config.crashes(),
+		faults: r.schedule.happened(), crashes: r.killCount(), wantedCrashes: r.config.crashes(),
 		inFlight: int64(concurrency * r.config.perPost()), perPost: int64(r.config.perPost()),
 		duration: took,
 	}

@@ -68,9 +68,9 @@ type Loss struct {
 // is no verdict: something could not be read, or the evidence does not fit
 // together.
 func Judge(ctx context.Context, o Outside) (Report, error) {
-	fill(&o.Mode, ModeEvents)
-	fill(&o.MissingExternalUserID, "deliver")
-	fill(&o.Connector, connector)
+	o.Mode = cmp.Or(o.Mode, ModeEvents)
+	o.MissingExternalUserID = cmp.Or(o.MissingExternalUserID, "deliver")
+	o.Connector = cmp.Or(o.Connector, connector)
 	if err := o.check(); err != nil {
 		return Report{}, err
 	}

@@ -41,44 +41,39 @@ func findBridge(given string) (string, error) {
 	return filepath.Abs(found)
 }
 
-// process is a bridge that can be killed and started again on the same data.
+// process is a bridge that can be killed and started again on the same data, with its
+// configuration, data and log in dir.
 type process struct {
-	path, config string
-	listen       string // address that Braze posts to
-	admin        string
-	logPath      string
+	program, dir  string
+	listen, admin string // addresses
 
 	mu      sync.Mutex
 	running *bridgeproc.Process // nil before the first start
 }
 
-// newProcess is a bridge with its configuration, data and log in dir.
-func newProcess(program, dir, listen, admin, configuration string) (*process, error) {
-	p := &process{
-		path: program, listen: listen, admin: admin,
-		config: filepath.Join(dir, "bridge.yaml"), logPath: filepath.Join(dir, "bridge.log"),
-	}
-	if err := os.WriteFile(p.config, []byte(configuration), 0o600); err != nil {
-		return nil, fmt.Errorf("write the bridge's configuration: %w", err)
-	}
-	return p, nil
-}
-
-// newBridge is the bridge of a run, on free ports, which delivers to the URL rudder.
-func (c Config) newBridge(program, dir, rudder string) (*process, error) {
+// newProcess is a bridge on free ports.
+func newProcess(program, dir string) (*process, error) {
 	ports, err := bridgeproc.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
-	listen, admin := ports[0], ports[1]
-	return newProcess(program, dir, listen, admin, c.bridgeFile(listen, admin, filepath.Join(dir, "data"), rudder))
+	return &process{program: program, dir: dir, listen: ports[0], admin: ports[1]}, nil
 }
 
-// start runs the bridge and waits until it is ready.
-func (p *process) start(ctx context.Context) error {
+// settings are those of the bridge of a run, which delivers to the URL rudder.
+func (p *process) settings(c Config, rudder string) string {
+	return c.bridgeFile(p.listen, p.admin, filepath.Join(p.dir, "data"), rudder)
+}
+
+// start runs the bridge with a configuration and waits until it is ready.
+func (p *process) start(ctx context.Context, configuration string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	running, err := bridgeproc.Start(p.path, p.logPath, nil, "serve", "--config", p.config)
+	file := filepath.Join(p.dir, "bridge.yaml")
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+		return fmt.Errorf("write the bridge's configuration: %w", err)
+	}
+	running, err := bridgeproc.Start(p.program, p.logPath(), nil, "serve", "--config", file)
 	if err != nil {
 		return err
 	}
@@ -87,6 +82,8 @@ func (p *process) start(ctx context.Context) error {
 	defer cancel()
 	return running.AwaitReady(ctx)
 }
+
+func (p *process) logPath() string { return filepath.Join(p.dir, "bridge.log") }
 
 func (p *process) adminURL() string { return "http://" + p.admin }
 

@@ -85,9 +85,9 @@ func startTogether(t *testing.T, mode Mode, opts ...mockrudder.Option) together 
 	rudder := mockrudder.Start(t, opts...)
 	c, err := Config{Mode: mode}.withDefaults()
 	require.NoError(t, err)
-	p, err := c.newBridge(bridgeProgram(t), t.TempDir(), rudder.URL)
+	p, err := newProcess(bridgeProgram(t), t.TempDir())
 	require.NoError(t, err)
-	require.NoError(t, p.start(t.Context()))
+	require.NoError(t, p.start(t.Context(), p.settings(c, rudder.URL)))
 	t.Cleanup(func() { require.NoError(t, p.stop()) })
 	return together{p, rudder}
 }

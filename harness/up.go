@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -31,11 +32,11 @@ const upToken = "try-me"
 
 // Up runs all three until ctx ends, with a Current that is ready to send.
 func Up(ctx context.Context, c UpConfig) error {
-	fill(&c.Braze, "127.0.0.1:8091")
-	fill(&c.Rudder, "127.0.0.1:8090")
-	fill(&c.Listen, "127.0.0.1:8080")
-	fill(&c.Admin, "127.0.0.1:9090")
-	fill(&c.Mode, ModeEvents)
+	c.Braze = cmp.Or(c.Braze, "127.0.0.1:8091")
+	c.Rudder = cmp.Or(c.Rudder, "127.0.0.1:8090")
+	c.Listen = cmp.Or(c.Listen, "127.0.0.1:8080")
+	c.Admin = cmp.Or(c.Admin, "127.0.0.1:9090")
+	c.Mode = cmp.Or(c.Mode, ModeEvents)
 	if c.Out == nil {
 		c.Out = io.Discard
 	}
@@ -53,12 +54,12 @@ func Up(ctx context.Context, c UpConfig) error {
 		return err
 	}
 	defer braze.Close()
-	_, stopRudder, err := serve(c.Rudder, rudder, nil)
+	_, stopRudder, err := serve(c.Rudder, rudder)
 	if err != nil {
 		return err
 	}
 	defer stopRudder()
-	_, stopBraze, err := serve(c.Braze, braze.Handler(), nil)
+	_, stopBraze, err := serve(c.Braze, braze.Handler())
 	if err != nil {
 		return err
 	}
@@ -72,12 +73,9 @@ func Up(ctx context.Context, c UpConfig) error {
 		return err
 	}
 	defer remove()
-	bridge, err := newProcess(program, dir, c.Listen, c.Admin, c.bridgeFile(filepath.Join(dir, "data")))
-	if err != nil {
-		return err
-	}
+	bridge := &process{program: program, dir: dir, listen: c.Listen, admin: c.Admin}
 	defer bridge.stop() //nolint:errcheck // without effect after the stop below
-	if err := bridge.start(ctx); err != nil {
+	if err := bridge.start(ctx, c.bridgeFile(filepath.Join(dir, "data"))); err != nil {
 		return err
 	}
 	if err := c.launch(ctx, braze); err != nil {
@@ -128,5 +126,5 @@ Try:
   curl 'http://%[3]s/status'
   curl 'http://%[4]s/_mock/stats'
   curl 'http://%[4]s/_mock/events?event=users.messages.email.Open&limit=1'
-`, c.Braze, c.Listen, c.Admin, c.Rudder, upToken, bridge.logPath, events)
+`, c.Braze, c.Listen, c.Admin, c.Rudder, upToken, bridge.logPath(), events)
 }

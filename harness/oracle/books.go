@@ -242,7 +242,7 @@ func (b *Books) read(d Delivery) (id, kind string, sum Sum, problem string) {
 		return "", "", Sum{}, err.Error()
 	}
 	sum = SumOf(v)
-	if b.rules.Mode == Webhook {
+	if b.rules.Webhook {
 		want := expectValue(v, b.rules)
 		return want.ID, want.Type, sum, ""
 	}

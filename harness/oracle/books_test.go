@@ -160,7 +160,7 @@ func TestBooksFindWrongDeadLetters(t *testing.T) {
 func TestBooksInWebhookMode(t *testing.T) {
 	raw := `{"event_type":"t","id":"a","user":{"user_id":"u"},"properties":{"n":1.0,"s":"x"}}`
 	for came, corrupted := range map[string]int64{raw: 0, strings.Replace(raw, "1.0", "1", 1): 1} {
-		books := open(t, oracle.Rules{Mode: oracle.Webhook})
+		books := open(t, oracle.Rules{Webhook: true})
 		require.NoError(t, books.Issue([]byte(raw)))
 		books.Ack("a")
 		books.Deliver(oracle.Delivery{Raw: []byte(came), Valid: true})

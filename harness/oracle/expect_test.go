@@ -11,7 +11,7 @@ import (
 )
 
 func TestFate(t *testing.T) {
-	webhook := oracle.Rules{Mode: oracle.Webhook}
+	webhook := oracle.Rules{Webhook: true}
 	tests := []struct {
 		event  string
 		rules  oracle.Rules
