@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"strconv"
-	"strings"
-	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 )
@@ -33,37 +28,17 @@ func startBridge(ctx context.Context, s settings, dir, sink string) (*bridge, er
 	return &bridge{p}, nil
 }
 
-// cpu is what the process has used so far, user and system (proc(5), stat).
-func (b *bridge) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.Cmd.Process.Pid))
+// used is the CPU that the process has used so far, user and system, in seconds, and the
+// most memory that was resident, in bytes. It is read from /proc, which needs Linux.
+func (b *bridge) used() (cpu float64, peak uint64, err error) {
+	proc, err := procfs.NewProc(b.Cmd.Process.Pid)
 	if err != nil {
-		return 0, fmt.Errorf("CPU is read from /proc, which needs Linux: %w", err)
+		return 0, 0, err
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const user, system = 11, 12    // counted from the field after the name
-	const tick = time.Second / 100 // USER_HZ
-	var sum time.Duration
-	for _, field := range []string{fields[user], fields[system]} {
-		ticks, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		sum += time.Duration(ticks) * tick
-	}
-	return sum, nil
-}
-
-// peak is the most memory that was resident, in bytes.
-func (b *bridge) peak() (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.Cmd.Process.Pid))
+	stat, err := proc.Stat()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0, errors.New("/proc has no VmHWM")
-	}
-	kilobytes, err := strconv.Atoi(fields[0])
-	return kilobytes << 10, err
+	status, err := proc.NewStatus()
+	return stat.CPUTime(), status.VmHWM, err
 }

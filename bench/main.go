@@ -45,10 +45,10 @@ type row struct {
 
 // result is what a row cost.
 type result struct {
-	cpu     time.Duration  // an event
+	cpu     float64        // seconds an event
 	rate    float64        // events a second, as fast as it goes
 	latency load.Latencies // from the instant that was due to the response, at half that rate
-	memory  int            // bytes resident at the most
+	memory  uint64         // bytes resident at the most
 }
 
 func main() {
@@ -102,7 +102,7 @@ func run(ctx context.Context, s settings, out, progress io.Writer) error {
 			return fmt.Errorf("batches of %d, %d bytes, %d pending: %w", r.batch, r.size, r.pending, err)
 		}
 		fmt.Fprintf(out, "| %d | %d | %d | %.1f µs | %.0f | %.1f ms | %.1f ms | %d MB |\n", r.batch, r.size, r.pending,
-			float64(res.cpu.Nanoseconds())/1e3, res.rate, res.latency.P50, res.latency.P99, res.memory>>20)
+			res.cpu*1e6, res.rate, res.latency.P50, res.latency.P99, res.memory>>20)
 	}
 	return nil
 }

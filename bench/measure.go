@@ -50,7 +50,7 @@ func measure(ctx context.Context, s settings, r row) (result, error) {
 		}
 		res.latency = report.Latency.Intended
 	}
-	res.memory, err = b.peak()
+	_, res.memory, err = b.used()
 	return res, err
 }
 
@@ -60,7 +60,7 @@ func throughput(ctx context.Context, b *bridge, src *source, sink *sink, r row) 
 	if _, err := src.send(ctx, load.Max(), warmUp, 0); err != nil {
 		return result{}, err
 	}
-	before, err := b.cpu()
+	before, _, err := b.used()
 	if err != nil {
 		return result{}, err
 	}
@@ -74,8 +74,8 @@ func throughput(ctx context.Context, b *bridge, src *source, sink *sink, r row) 
 		}
 	}
 	took := time.Since(start)
-	after, err := b.cpu()
-	return result{cpu: (after - before) / time.Duration(r.events), rate: float64(r.events) / took.Seconds()}, err
+	after, _, err := b.used()
+	return result{cpu: (after - before) / float64(r.events), rate: float64(r.events) / took.Seconds()}, err
 }
 
 // sink accepts everything, or nothing while it is closed, and counts messages.
@@ -158,18 +158,14 @@ func (s *source) appendEvent(rng *rand.Rand, i, size int) {
 		"campaign_id", "campaign_name", "dispatch_id", "send_id", "message_variation_id", "message_variation_name",
 		"user_agent", "from_domain", "ip_pool", "mailbox_provider", "esp", "device_model",
 	}
-	left := func() int { return size - (len(s.body) - start) - len(`}}`) }
-	longest := max(64, left()/len(names))
-	for field, name := range names {
-		room := left() - len(name) - len(`,"":""`)
-		if room < 0 && field > 0 {
-			break
-		}
-		if field > 0 {
+	fields := names[:max(1, min(len(names), (size-smallest)/64))]
+	for n, name := range fields {
+		if n > 0 {
 			s.body = append(s.body, ',')
 		}
 		s.body = fmt.Appendf(s.body, `"%s":"`, name)
-		for n := min(longest, max(room, 1)); n > 0; n -= 9 {
+		left := size - (len(s.body) - start) - len(`"}}`)
+		for room := max(1, left/(len(fields)-n)-len(`"",`)-len(name)); room > 0; room -= 9 {
 			s.body = fmt.Appendf(s.body, "%08x ", rng.Uint32N(1<<20)*4099)
 		}
 		s.body = append(s.body, '"')
