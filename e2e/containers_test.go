@@ -117,7 +117,7 @@ func (s *scenario) run(name, image string, opts ...testcontainers.ContainerCusto
 func (s *scenario) startRudder() {
 	s.t.Helper()
 	c, err := rudders.Run(s.ctx, s.image(dockertest.MockRudder()),
-		s.joined("rudder", mount(s.volume()), rudders.WithRecording(recording), rudders.WithKeep(1))...)
+		s.joined("rudder", mount(s.volume()), testcontainers.WithCmdArgs("--record", recording, "--keep", "1"))...)
 	s.keep("mockrudder", c, err)
 	s.rudder = c
 }

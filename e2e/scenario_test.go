@@ -200,7 +200,7 @@ func (s *scenario) judge() {
 	require.NotZero(s.t, braze.Counts.Events)
 	var sent bytes.Buffer
 	require.NoError(s.t, mockbraze.Emit(s.ctx, &sent, mockbraze.Emission{Events: int(braze.Counts.Events), Seed: s.seed}))
-	received, err := s.rudder.Recording(s.ctx, recording)
+	received, err := s.rudder.CopyFileFromContainer(s.ctx, recording)
 	require.NoError(s.t, err)
 	defer received.Close()
 	admin, err := s.admin()
