@@ -129,14 +129,9 @@ func (s *scenario) startBraze() {
 	s.braze = c
 }
 
-// startBridge runs a bridge and returns when it is ready. args come after those
-// that all bridges have.
-func (s *scenario) startBridge(name string, args ...string) testcontainers.Container {
-	s.t.Helper()
-	return s.startBridgeOn(name, s.volume(), args...)
-}
-
-func (s *scenario) startBridgeOn(name, volume string, args ...string) testcontainers.Container {
+// startBridge runs a bridge on a volume and returns when it is ready. args come after
+// those that all bridges have.
+func (s *scenario) startBridge(name, volume string, args ...string) testcontainers.Container {
 	s.t.Helper()
 	serve := append([]string{
 		"serve", "--listen", "0.0.0.0:8080", "--admin", "0.0.0.0:9090", "--data-dir", "/data/bridge", "--braze-token", token,

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,9 +21,8 @@ import (
 )
 
 const (
-	settleTime   = 3 * time.Minute
-	cleanupTime  = 20 * time.Second // kept back of the time for all tests
-	progressTime = 5 * time.Second
+	settleTime  = 3 * time.Minute
+	cleanupTime = 20 * time.Second // kept back of the time for all tests
 )
 
 // scenario is one run of all programs, from start to verdict.
@@ -40,8 +38,7 @@ type scenario struct {
 	rudder        *rudders.Container
 	braze         *brazes.Container
 	current       *brazes.Current
-	// bridge is one whose admin side can be asked.
-	bridge atomic.Pointer[testcontainers.Container]
+	bridge        testcontainers.Container // one whose admin side can be asked
 
 	losses  []harness.Loss
 	crashes int
@@ -90,7 +87,6 @@ func (s *scenario) launch(url string, flushAfter time.Duration) {
 	s.current, err = s.braze.Launch(s.ctx, mockbraze.Current{URL: url, Token: token, FlushAfter: flushAfter})
 	require.NoError(s.t, err)
 	s.load()
-	s.t.Cleanup(s.follow())
 }
 
 func (s *scenario) load() {
@@ -109,15 +105,7 @@ func (s *scenario) during(d time.Duration) {
 }
 
 // admin is the URL of the admin side of a bridge.
-func (s *scenario) admin() (string, error) {
-	c := s.bridge.Load()
-	if c == nil {
-		return "", fmt.Errorf("there is no bridge to ask")
-	}
-	return (*c).PortEndpoint(s.ctx, adminPort, "http")
-}
-
-func (s *scenario) ask(c testcontainers.Container) { s.bridge.Store(&c) }
+func (s *scenario) admin() (string, error) { return s.bridge.PortEndpoint(s.ctx, adminPort, "http") }
 
 func (s *scenario) ledger() (harness.Ledger, error) {
 	url, err := s.admin()
@@ -154,42 +142,6 @@ func (s *scenario) settle(what string, ended time.Time) {
 	f := fault{What: what, Recovery: time.Since(ended).Seconds()}
 	s.faults = append(s.faults, f)
 	s.say("%s: recovered within %.1f s", what, f.Recovery)
-}
-
-// follow shows every few seconds how far the events are, until it is stopped.
-func (s *scenario) follow() (stop func()) {
-	ctx, cancel := context.WithCancel(s.ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(progressTime)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			s.show(ctx)
-		}
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
-}
-
-func (s *scenario) show(ctx context.Context) {
-	braze, err := s.current.Report(ctx)
-	if err != nil {
-		return
-	}
-	ledger, err := s.ledger()
-	if err != nil {
-		s.say("acknowledged %d of %d · no bridge answers", braze.Counts.Sent, braze.Counts.Events)
-		return
-	}
-	s.say("acknowledged %d of %d · delivered %d · pending %d", braze.Counts.Sent, braze.Counts.Events, ledger.Delivered, ledger.Pending)
 }
 
 // judge asks the harness for its verdict and writes the report.

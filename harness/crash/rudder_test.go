@@ -10,8 +10,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,7 +26,7 @@ import (
 // and an event is to be refused by one bridge, which depends on its content.
 type rudder struct {
 	*mockrudder.Server
-	recording *os.File
+	recording bytes.Buffer
 	calm      atomic.Bool // no faults any more
 
 	mu      sync.Mutex
@@ -40,11 +38,9 @@ type rudder struct {
 
 func newRudder(t *testing.T, c connector, seed uint64) *rudder {
 	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "received"))
-	require.NoError(t, err)
-	t.Cleanup(func() { file.Close() })
-	s := &rudder{recording: file, rng: rand.New(rand.NewPCG(seed, uint64(len(c.name)))), refused: map[string]int{}}
-	s.Server, err = mockrudder.New(mockrudder.WithSource(writeKey, c.source), mockrudder.WithRecording(file), mockrudder.WithKeep(1))
+	s := &rudder{rng: rand.New(rand.NewPCG(seed, uint64(len(c.name)))), refused: map[string]int{}}
+	var err error
+	s.Server, err = mockrudder.New(mockrudder.WithSource(writeKey, c.source), mockrudder.WithRecording(&s.recording), mockrudder.WithKeep(1))
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
