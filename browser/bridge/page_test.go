@@ -20,19 +20,16 @@ func TestPage(t *testing.T) {
 	overview := run(t, "")
 	overview.post("brand-a", generated(t, 500)...)
 	overview.post("brand-b", strings.Replace(event("e1", `,"new_field":1`), "users.behaviors.CustomEvent", "users.messages.pigeon.Send", 1))
-	for _, tt := range []struct {
-		name string
-		test func(*testing.T, *browsertest.Browser)
-	}{
-		{"a dead letter is found, opened and replayed", testReplayOne},
-		{"a selection is counted and purged", testPurge},
-		{"a parked event", testParked},
-		{"a failing destination", testFailing},
-		{"history is delivered again", testHistory},
-		{"login", testLogin},
-		{"keys and a phone", testKeys},
+	for name, test := range map[string]func(*testing.T, *browsertest.Browser){
+		"a dead letter is found, opened and replayed": testReplayOne,
+		"a selection is counted and purged":           testPurge,
+		"a parked event":                              testParked,
+		"a failing destination":                       testFailing,
+		"history is delivered again":                  testHistory,
+		"login":                                       testLogin,
+		"keys and a phone":                            testKeys,
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.test(t, browser) })
+		t.Run(name, func(t *testing.T) { test(t, browser) })
 	}
 	t.Run("the overview, drift and settings", func(t *testing.T) { testOverview(t, browser, overview) })
 }
