@@ -40,7 +40,7 @@ func (r *run) crash(acked, delivered int64) {
 	}
 	r.down.Store(true)
 	r.killed.Store(true)
-	r.process.kill()
+	r.process.running.Load().Kill()
 	r.kills++
 	r.restarts.Go(r.restart)
 }

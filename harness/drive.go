@@ -93,7 +93,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 			all = true
 		case <-ask.C:
 		}
-		if !r.down.Load() && r.process.gone() {
+		if r.process.gone() && !r.down.Load() {
 			stop() // process.stop returns how it ended
 			return ledger
 		}
@@ -107,7 +107,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 		acked, _, delivered := r.books.Progress()
 		if still.at(time.Now(), acked+delivered) {
 			r.note(fmt.Errorf("nothing got on for %s: %d acknowledged, %d delivered, %d pending in the bridge (%s); its log ends with:\n%s",
-				still.limit, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.running.Log()))
+				still.limit, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.running.Load().Log()))
 			stop()
 			return ledger
 		}

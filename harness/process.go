@@ -7,7 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
@@ -47,8 +47,7 @@ type process struct {
 	program, dir  string
 	listen, admin string // addresses
 
-	mu      sync.Mutex
-	running *bridgeproc.Process // nil before the first start
+	running atomic.Pointer[bridgeproc.Process] // nil before the first start
 }
 
 // newProcess is a bridge on free ports.
@@ -60,24 +59,18 @@ func newProcess(program, dir string) (*process, error) {
 	return &process{program: program, dir: dir, listen: ports[0], admin: ports[1]}, nil
 }
 
-// settings are those of the bridge of a run, which delivers to the URL rudder.
-func (p *process) settings(c Config, rudder string) string {
-	return c.bridgeFile(p.listen, p.admin, filepath.Join(p.dir, "data"), rudder)
-}
-
-// start runs the bridge with a configuration and waits until it is ready.
-func (p *process) start(ctx context.Context, configuration string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// start runs the bridge, which delivers to the URL rudder, and waits until it is ready.
+func (p *process) start(ctx context.Context, c Config, rudder string) error {
 	file := filepath.Join(p.dir, "bridge.yaml")
-	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+	settings := c.bridgeFile(p.listen, p.admin, filepath.Join(p.dir, "data"), rudder)
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		return fmt.Errorf("write the bridge's configuration: %w", err)
 	}
 	running, err := bridgeproc.Start(p.program, p.logPath(), nil, "serve", "--config", file)
 	if err != nil {
 		return err
 	}
-	p.running = running
+	p.running.Store(running)
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	return running.AwaitReady(ctx)
@@ -87,38 +80,25 @@ func (p *process) logPath() string { return filepath.Join(p.dir, "bridge.log") }
 
 func (p *process) adminURL() string { return "http://" + p.admin }
 
-// gone says whether the bridge has ended by itself. It is false while the bridge is
-// being started or stopped.
+// gone says whether the bridge has ended.
 func (p *process) gone() bool {
-	if !p.mu.TryLock() {
-		return false
-	}
-	defer p.mu.Unlock()
 	select {
-	case <-p.running.Gone:
+	case <-p.running.Load().Gone:
 		return true
 	default:
 		return false
 	}
 }
 
-// kill ends the bridge with SIGKILL and waits until it is gone.
-func (p *process) kill() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.running.Kill()
-}
-
 // stop asks the bridge to end and waits for it; a bridge that does not end by
 // itself, or not with exit code 0, is an error. One that was never started is left
 // alone.
 func (p *process) stop() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.running == nil {
+	running := p.running.Load()
+	if running == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
-	return p.running.Stop(ctx)
+	return running.Stop(ctx)
 }
