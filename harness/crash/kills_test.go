@@ -5,7 +5,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -290,19 +289,13 @@ func (r *killRun) operate(ctx context.Context, p *bridgeproc.Process) (left int6
 			require.LessOrEqual(r, pair[0], pair[1], "%s: %s went back", s.name, what)
 		}
 		s.ledger = l
-		moved, err := replayRefused(ctx, p.Admin, s.name)
-		if err != nil {
+		var answer struct{ Moved int64 }
+		if err := jsoncall.Do(ctx, http.MethodPost, p.Admin+"/api/dead/replay?reason=refused&connector="+s.name, nil, &answer); err != nil {
 			return 0, err
 		}
-		left += l.Pending + moved
+		left += l.Pending + answer.Moved
 	}
 	return left, nil
-}
-
-func replayRefused(ctx context.Context, admin, connector string) (int64, error) {
-	var answer struct{ Moved int64 }
-	err := jsoncall.Do(ctx, http.MethodPost, admin+"/api/dead/replay?reason=refused&connector="+connector, nil, &answer)
-	return answer.Moved, err
 }
 
 // finish lets the bridge deliver what is left, and judges.
@@ -318,31 +311,25 @@ func (r *killRun) finish() {
 	r.open(p)
 	close(r.ending)
 	r.done.Wait()
-	for quiet := 0; quiet < 2; { // what was moved shows as pending in the next look
+	for quiet := 0; quiet < 2; quiet++ { // what was moved shows as pending in the next look
 		left, err := r.operate(ctx, p)
 		require.NoError(r, err, "%s", p.Log())
-		quiet++
 		if left > 0 {
-			quiet = 0
+			quiet = -1
 		}
 		wait(ctx, 20*time.Millisecond)
 	}
-	var out strings.Builder
-	fmt.Fprintf(&out, "%d kills in %s, seed %d\n", r.killed(), time.Since(r.began).Round(time.Second), *seed)
-	for _, name := range slices.Sorted(maps.Keys(r.hits)) {
-		fmt.Fprintf(&out, "  %-28s %4d\n", name, r.hits[name])
-	}
-	fmt.Fprintf(&out, "from start to ready: %s at most\n", slices.Max(r.took).Round(time.Millisecond))
+	r.Logf("%d kills in %s, seed %d: %v\nfrom start to ready: %s at most", r.killed(), time.Since(r.began).Round(time.Second), *seed,
+		r.hits, slices.Max(r.took).Round(time.Millisecond))
 	for _, s := range r.sides {
 		report := r.judge(ctx, s, p.Admin)
-		fmt.Fprintf(&out, "%-8s acked %d, delivered %d, lost %d, changed %d, dead %d, filtered %d, duplicates %d of %d that kills and lost responses explain\n",
+		r.Logf("%-8s acked %d, delivered %d, lost %d, changed %d, dead %d, filtered %d, duplicates %d of %d that kills and lost responses explain",
 			s.name, report.Acked, report.Delivered, report.Lost, report.Corrupted, report.Dead, report.Filtered, report.Duplicates, report.DuplicateBound)
 		for _, failure := range report.Failures {
 			r.Errorf("%s: %s", s.name, failure)
 		}
 		require.NotZero(r, report.Duplicates, "%s: no kill has made a duplicate: none can have hit a request in flight", s.name)
 	}
-	r.Log(out.String())
 	require.NoError(r, p.Stop(ctx))
 }
 

@@ -27,8 +27,8 @@ type Books struct {
 
 	mu      sync.Mutex
 	entries map[Sum]*entry
-	size    int64 // of the archive
-	types   map[string]*typeEntry
+	size    int64           // of the archive
+	types   map[string]bool // sent; true: delivered
 	epoch   uint32
 	tally   Tally
 
@@ -49,8 +49,6 @@ type entry struct {
 	corrupt      bool
 	deadLettered bool
 }
-
-type typeEntry struct{ sent, delivered bool }
 
 // mismatch is a delivery that was not what it should have been.
 type mismatch struct {
@@ -87,7 +85,7 @@ func NewBooks(rules Rules, archive Archive) *Books {
 		rules:   rules,
 		archive: archive,
 		entries: map[Sum]*entry{},
-		types:   map[string]*typeEntry{},
+		types:   map[string]bool{},
 		noted:   map[string]int{},
 	}
 }
@@ -122,17 +120,10 @@ func (b *Books) Issue(event []byte) error {
 	b.entries[key] = &entry{arrives: arrives, fate: want.Fate, at: b.size, size: len(event)}
 	b.size += int64(len(event))
 	b.tally.Sent++
-	b.typeOf(want.Type).sent = true
-	return nil
-}
-
-func (b *Books) typeOf(name string) *typeEntry {
-	t, ok := b.types[name]
-	if !ok {
-		t = &typeEntry{}
-		b.types[name] = t
+	if !b.types[want.Type] {
+		b.types[want.Type] = false
 	}
-	return t
+	return nil
 }
 
 // Ack notes that the events with these ids were answered 2XX: from here on they
@@ -212,25 +203,23 @@ func (b *Books) Deliver(d Delivery) {
 			b.note("misdirected", "event %s was delivered although it must not be", id)
 		}
 	} else {
-		b.repeated(id, e)
+		b.tally.Duplicates++
+		if e.epoch == b.epoch {
+			b.tally.Unexplained++
+			b.note("unexplained", "event %s was delivered twice with nothing lost in between", id)
+		}
 	}
 	e.delivered = min(e.delivered+1, 60_000)
 	e.epoch = b.epoch
-	b.typeOf(kind).delivered = true
+	if _, sent := b.types[kind]; sent {
+		b.types[kind] = true
+	}
 	if arrived != e.arrives && !e.corrupt && e.fate == Deliver {
 		e.corrupt = true
 		b.tally.Corrupted++
 		if len(b.corrupted) < samples {
 			b.corrupted = append(b.corrupted, mismatch{id, e, bytes.Clone(d.Raw)})
 		}
-	}
-}
-
-func (b *Books) repeated(id string, e *entry) {
-	b.tally.Duplicates++
-	if e.epoch == b.epoch {
-		b.tally.Unexplained++
-		b.note("unexplained", "event %s was delivered twice with nothing lost in between", id)
 	}
 }
 

@@ -28,11 +28,9 @@ func (b *Books) Tally() Tally {
 			sum.NotDeadLettered++
 		}
 	}
-	for _, t := range b.types {
-		if t.sent {
-			sum.TypesSent++
-		}
-		if t.delivered && t.sent {
+	sum.TypesSent = len(b.types)
+	for _, delivered := range b.types {
+		if delivered {
 			sum.TypesDelivered++
 		}
 	}
