@@ -73,10 +73,9 @@ func ExampleCurrent_SetRate() {
 	defer func() { _ = testcontainers.TerminateContainer(braze) }()
 	check(err)
 	// Its own page takes the place of an endpoint here: it answers a POST with 200.
-	current, err := braze.Create(ctx, mockbraze.Current{URL: fmt.Sprintf("http://127.0.0.1:%d/", container.Port)})
+	current, err := braze.Launch(ctx, mockbraze.Current{URL: fmt.Sprintf("http://127.0.0.1:%d/", container.Port)})
 	check(err)
 	for _, step := range []func() error{
-		func() error { return current.Launch(ctx) },
 		func() error { return current.SetRate(ctx, 1000) },
 		func() error { return current.SetRate(ctx, 0) },
 		func() error { return current.Pause(ctx) },
