@@ -62,15 +62,6 @@ func TestBooksOfAGoodRun(t *testing.T) {
 	require.Empty(t, books.Missing())
 }
 
-func TestAckAll(t *testing.T) {
-	books := issued(t, "a", "b")
-	books.Ack("a")
-	books.AckAll()
-	require.NoError(t, books.Issue(event("c")))
-	got := books.Tally()
-	require.Equal(t, []int64{3, 2, 2}, []int64{got.Sent, got.Acked, got.Awaited})
-}
-
 func TestBooksFindWhatIsWrong(t *testing.T) {
 	invalid := message("a", good)
 	invalid.Valid, invalid.Fault = false, "/type: required"
@@ -155,20 +146,6 @@ func TestBooksFindWrongDeadLetters(t *testing.T) {
 	require.Equal(t, []string{"b (t)"}, books.Missing())
 	require.Contains(t, books.Notes(), "event a (t) is a dead letter with the reason refused; expected: none")
 	require.Contains(t, books.Notes(), "event d (t) is a dead letter with the reason no_event_type; expected: no_identity")
-}
-
-func TestBooksInWebhookMode(t *testing.T) {
-	raw := `{"event_type":"t","id":"a","user":{"user_id":"u"},"properties":{"n":1.0,"s":"x"}}`
-	for came, corrupted := range map[string]int64{raw: 0, strings.Replace(raw, "1.0", "1", 1): 1} {
-		books := open(t, oracle.Rules{Webhook: true})
-		require.NoError(t, books.Issue([]byte(raw)))
-		books.Ack("a")
-		books.Deliver(oracle.Delivery{Raw: []byte(came), Valid: true})
-		tally := books.Tally()
-		require.EqualValues(t, 1, tally.Delivered)
-		require.Equal(t, corrupted, tally.Corrupted)
-		require.Len(t, books.Notes(), int(corrupted))
-	}
 }
 
 func TestBooksAreSafeForConcurrentUse(t *testing.T) {
