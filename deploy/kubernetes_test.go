@@ -122,8 +122,8 @@ func secretData(t *testing.T) map[string]string {
 }
 
 // Whatever selects pods selects those of the bridge, and whatever leads to a port leads
-// to one of theirs.
-func TestKubernetesSelectors(t *testing.T) {
+// to one of theirs. They may do nothing but their work.
+func TestKubernetesPods(t *testing.T) {
 	eachOverlay(t, func(t *testing.T, c rendered, _ string) {
 		for _, selector := range c.selectors {
 			require.NotEmpty(t, selector.MatchLabels)
@@ -135,12 +135,8 @@ func TestKubernetesSelectors(t *testing.T) {
 		if c.service != "" {
 			require.Equal(t, corev1.ClusterIPNone, c.objects["Service/"+c.service].(*corev1.Service).Spec.ClusterIP)
 		}
-	})
-}
 
-// What the rules of the namespace ask for, and a bit more.
-func TestKubernetesPodsAreHardened(t *testing.T) {
-	eachOverlay(t, func(t *testing.T, c rendered, _ string) {
+		// What the rules of the namespace ask for, and a bit more.
 		require.Equal(t, "restricted", c.objects["Namespace/currentsbridge"].(*corev1.Namespace).Labels["pod-security.kubernetes.io/enforce"])
 		require.Contains(t, c.objects, "ServiceAccount/"+c.pod.Spec.ServiceAccountName)
 		pod, container := c.pod.Spec, c.pod.Spec.Containers[0]
