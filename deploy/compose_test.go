@@ -69,14 +69,6 @@ func mounted(t *testing.T, s types.ServiceConfig, at string) string {
 	return ""
 }
 
-func environment(s types.ServiceConfig) map[string]string {
-	env := map[string]string{}
-	for name, value := range s.Environment {
-		env[name] = *value
-	}
-	return env
-}
-
 // What is published is on loopback, and the program listens there; mounted files exist;
 // images are built here or have a version; and a container may do nothing but its work.
 func TestComposeServices(t *testing.T) {
@@ -141,7 +133,7 @@ func TestComposeFiles(t *testing.T) {
 func bridgeOf(t *testing.T, file *types.Project, s types.ServiceConfig) config.Config {
 	t.Helper()
 	env := images(t)["bridge"].env()
-	maps.Copy(env, environment(s))
+	maps.Copy(env, s.Environment.ToMapping())
 	secrets := t.TempDir()
 	for _, secret := range s.Secrets {
 		require.Equal(t, filepath.Join(file.WorkingDir, "secrets", secret.Source), file.Secrets[secret.Source].File)
@@ -163,7 +155,7 @@ func checkQueue(t *testing.T, file *types.Project, s types.ServiceConfig, cfg co
 	require.NoError(t, err)
 	server := file.Services[queue.Hostname()]
 	require.Contains(t, file.Volumes, mounted(t, server, "/var/lib/postgresql/data"))
-	env := environment(server)
+	env := server.Environment.ToMapping()
 	require.Equal(t, "5432", queue.Port())
 	require.Equal(t, env["POSTGRES_USER"], queue.User.Username())
 	require.Equal(t, "/"+env["POSTGRES_DB"], queue.Path)
@@ -279,7 +271,7 @@ func TestMonitoringOfCompose(t *testing.T) {
 		scraped := cfg.ScrapeConfigs[0]
 		require.Contains(t, read(t, mounted(t, prometheus, cfg.RuleFiles[0])), `up{job="`+scraped.JobName+`"} == 0`)
 		require.Equal(t, authorization, scraped.Authorization)
-		require.Equal(t, authorization["credentials_file"], environment(file.Services["bridge"])["BRIDGE_ADMIN_TOKEN_FILE"])
+		require.Equal(t, authorization["credentials_file"], file.Services["bridge"].Environment.ToMapping()["BRIDGE_ADMIN_TOKEN_FILE"])
 		require.Equal(t, []string{"bridge:" + images(t)["bridge"].port(t, "BRIDGE_ADMIN")}, scraped.StaticConfigs[0].Targets)
 		tool(t, "promtool", "check", "config", "--syntax-only", source)
 
@@ -287,7 +279,7 @@ func TestMonitoringOfCompose(t *testing.T) {
 		sources := read(t, filepath.Join(mounted(t, grafana, provisioning+"datasources"), "prometheus.yaml"))
 		require.Contains(t, sources, "url: http://prometheus:9090\n")
 		require.Contains(t, sources, "timeInterval: "+cfg.Global["scrape_interval"].String())
-		home := environment(grafana)["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+		home := grafana.Environment.ToMapping()["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
 		require.Equal(t, filepath.Join(file.WorkingDir, "grafana/bridge.json"), mounted(t, grafana, home))
 		boards := read(t, filepath.Join(mounted(t, grafana, provisioning+"dashboards"), "bridge.yaml"))
 		require.Contains(t, boards, "path: "+filepath.Dir(home))
