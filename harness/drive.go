@@ -80,8 +80,8 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 	ask := time.NewTicker(ledgerEvery)
 	defer ask.Stop()
 	var ledger Ledger
-	still := standstill{limit: r.config.Standstill, since: time.Now()}
-	all := false // everything was sent and acknowledged
+	got, since := int64(0), time.Now() // how far it is, and since when
+	all := false                       // everything was sent and acknowledged
 	for {
 		select {
 		case <-ctx.Done():
@@ -97,48 +97,27 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 			stop() // process.stop returns how it ended
 			return ledger
 		}
-		now, err := r.askLedger(ctx)
+		now, err := ReadLedger(ctx, r.process.adminURL(), connector) // none while the bridge is down
 		if err == nil {
 			ledger = now
+			if err := ledger.Check(); err != nil {
+				r.stopWith(err)
+			}
 		}
 		if err == nil && all && ledger.Pending == 0 && r.watch.idle() {
 			return ledger
 		}
 		acked, _, delivered := r.books.Progress()
-		if still.at(time.Now(), acked+delivered) {
+		if acked+delivered != got {
+			got, since = acked+delivered, time.Now()
+		}
+		if time.Since(since) > r.config.Standstill {
 			r.note(fmt.Errorf("nothing got on for %s: %d acknowledged, %d delivered, %d pending in the bridge (%s); its log ends with:\n%s",
-				still.limit, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.running.Load().Log()))
+				r.config.Standstill, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.running.Load().Log()))
 			stop()
 			return ledger
 		}
 	}
-}
-
-// askLedger reads the bridge's ledger and checks its sums. While the bridge is
-// down there is none.
-func (r *run) askLedger(ctx context.Context) (Ledger, error) {
-	ledger, err := ReadLedger(ctx, r.process.adminURL(), connector)
-	if err != nil {
-		return Ledger{}, err
-	}
-	if err := ledger.Check(); err != nil {
-		r.stopWith(err)
-	}
-	return ledger, nil
-}
-
-// standstill detects that a number has not changed for too long.
-type standstill struct {
-	limit time.Duration
-	since time.Time
-	last  int64
-}
-
-func (s *standstill) at(now time.Time, value int64) bool {
-	if value != s.last {
-		s.since, s.last = now, value
-	}
-	return now.Sub(s.since) > s.limit
 }
 
 // verdict collects the evidence once everything has stopped.

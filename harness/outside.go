@@ -119,21 +119,19 @@ func (o Outside) check() error {
 // were acknowledged, unless it dropped some. Which ones is not known then: none
 // counts as acknowledged, and the verdict says so.
 func (o Outside) readSent(books *oracle.Books) error {
-	lines, read := bufio.NewReader(o.Sent), int64(0)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(line) > 1 {
-			read++
-			if err := books.Issue(line); err != nil {
-				return fmt.Errorf("event %d: %w", read, err)
-			}
+	lines, read := bufio.NewScanner(o.Sent), int64(0)
+	lines.Buffer(nil, 64<<20) // the longest event
+	for lines.Scan() {
+		if len(lines.Bytes()) == 0 {
+			continue
 		}
-		if errors.Is(err, io.EOF) {
-			break
+		read++
+		if err := books.Issue(lines.Bytes()); err != nil {
+			return fmt.Errorf("event %d: %w", read, err)
 		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
 	}
 	if read != o.Counts.Events {
 		return fmt.Errorf("%d events are there, and Braze's counts say %d", read, o.Counts.Events)

@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/ast"
+	"go/constant"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -137,23 +138,12 @@ func testCopies(t *testing.T, c *console) {
 		require.Equal(t, sent.Raw, events[1].Raw)
 	}
 
-	fixture := "package p\n\n" + clipboard("Go")
-	file, err := parser.ParseFile(token.NewFileSet(), "p.go", fixture, parser.ParseComments)
+	fixture, files := "package p\n\n"+clipboard("Go"), token.NewFileSet()
+	file, err := parser.ParseFile(files, "p.go", fixture, parser.ParseComments)
 	require.NoError(t, err, fixture)
-	spec := file.Decls[0].(*ast.GenDecl).Specs[0].(*ast.ValueSpec)
-	require.Equal(t, "rawOddOne", spec.Names[0].Name)
-	require.Equal(t, sent.Raw, constant(t, spec.Values[0]))
-}
-
-// constant joins the texts of a constant expression.
-func constant(t *testing.T, value ast.Expr) string {
-	t.Helper()
-	if sum, ok := value.(*ast.BinaryExpr); ok {
-		return constant(t, sum.X) + constant(t, sum.Y)
-	}
-	text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
-	require.NoError(t, err)
-	return text
+	checked, err := new(types.Config).Check("p", files, []*ast.File{file}, nil)
+	require.NoError(t, err, fixture)
+	require.Equal(t, sent.Raw, constant.StringVal(checked.Scope().Lookup("rawOddOne").(*types.Const).Val()))
 }
 
 func testPolling(t *testing.T, c *console) {
