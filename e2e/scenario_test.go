@@ -61,16 +61,11 @@ func open(t *testing.T, name string, seed uint64, rate float64) *scenario {
 	s.control, s.wire = s.network("control"), s.network("wire")
 	s.startRudder()
 	s.startBraze()
-	s.slowRudder()
-	return s
-}
-
-func (s *scenario) slowRudder() {
-	s.t.Helper()
-	require.NoError(s.t, s.rudder.SetFaults(s.ctx, mockrudder.Fault{
+	require.NoError(t, s.rudder.SetFaults(ctx, mockrudder.Fault{
 		Path: "/v1/batch", Latency: mockrudder.Duration(50 * time.Millisecond), LatencyMax: mockrudder.Duration(150 * time.Millisecond),
 		Trickle: mockrudder.Duration(150 * time.Millisecond),
 	}))
+	return s
 }
 
 // say shows how far it is.

@@ -55,33 +55,15 @@ func (s *rudder) lost(events int64) {
 	s.losses = append(s.losses, harness.Loss{From: now.Truncate(time.Millisecond), Until: now, Events: events})
 }
 
-// fault is how a request goes wrong.
-type fault int
-
-const (
-	none      fault = iota
-	status500       // nothing is stored
-	closed          // the connection is closed and nothing is stored
-	lose            // it is stored, and the connection is closed without a response
-)
-
-// draw says how long a request takes, twice, and what goes wrong with it.
-func (s *rudder) draw() (time.Duration, fault) {
+// draw says how long a request takes, twice, and draws one of a hundred numbers.
+func (s *rudder) draw() (wait time.Duration, percent int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wait := time.Duration(s.rng.Int64N(int64(6 * time.Millisecond)))
+	wait = time.Duration(s.rng.Int64N(int64(6 * time.Millisecond)))
 	if s.rng.IntN(25) == 0 {
 		wait *= 10
 	}
-	switch n := s.rng.IntN(100); {
-	case n < 2:
-		return wait, status500
-	case n < 4:
-		return wait, closed
-	case n < 6:
-		return wait, lose
-	}
-	return wait, none
+	return wait, s.rng.IntN(100)
 }
 
 // ServeHTTP serves one request of the bridge.
@@ -94,14 +76,14 @@ func (s *rudder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the bridge was killed while it wrote
 	}
-	wait, fault := s.draw()
+	wait, percent := s.draw()
 	time.Sleep(wait)
 	switch {
-	case fault == status500:
+	case percent < 2:
 		http.Error(w, "out of order", http.StatusInternalServerError)
 		return
-	case fault == closed:
-		panic(http.ErrAbortHandler)
+	case percent < 4:
+		panic(http.ErrAbortHandler) // nothing is stored
 	case s.refuses(body):
 		http.Error(w, "event is not a valid rudder event", http.StatusBadRequest) // as the gateway says it
 		return
@@ -109,7 +91,7 @@ func (s *rudder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	answer := httptest.NewRecorder()
 	s.Server.ServeHTTP(answer, r)
-	if fault == lose {
+	if percent < 6 { // it is stored, and there is no response
 		s.lost(batchEvents)
 		panic(http.ErrAbortHandler)
 	}
