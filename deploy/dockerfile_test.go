@@ -53,7 +53,8 @@ func (i image) ports() []string { return strings.Fields(strings.Join(i["EXPOSE"]
 // port is that of an address in the environment.
 func (i image) port(t *testing.T, variable string) string {
 	t.Helper()
-	_, port := hostPort(t, i.env()[variable])
+	_, port, found := strings.Cut(i.env()[variable], ":")
+	require.True(t, found, variable)
 	return port
 }
 

@@ -1,8 +1,6 @@
 package deploy
 
 import (
-	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,17 +44,6 @@ func bridgeConfig(t *testing.T, path string, env map[string]string, text, by str
 	}})
 	require.NoError(t, err, path)
 	return cfg
-}
-
-// hostPort splits an address or a URL.
-func hostPort(t *testing.T, address string) (host, port string) {
-	t.Helper()
-	if u, err := url.Parse(address); err == nil && u.Host != "" {
-		address = u.Host
-	}
-	host, port, err := net.SplitHostPort(address)
-	require.NoError(t, err)
-	return host, port
 }
 
 // tool runs a program that checks a file, where this machine has it.

@@ -237,9 +237,7 @@ func TestDiskFullOfOtherFiles(t *testing.T) {
 	// A start needs some space. Without it, it waits or fails, says why in a few
 	// lines, and damages nothing.
 	f.kill()
-	p, err := launch(build(t).plain, f.dir, f.settings, "")
-	require.NoError(t, err)
-	defer p.Kill()
+	p := launch(t, build(t).plain, f.dir, f.settings, "")
 	require.Eventually(t, func() bool {
 		select {
 		case <-p.Ready:

@@ -179,9 +179,7 @@ func (r *killRun) start(armed string) *bridgeproc.Process {
 	for _, s := range r.sides {
 		s.server = s.rudder.serve()
 	}
-	p, err := launch(build(r.T).armed, r.dir, r.settings(), armed)
-	require.NoError(r, err)
-	return p
+	return launch(r.T, build(r.T).armed, r.dir, r.settings(), armed)
 }
 
 // open has Braze send to the bridge.
@@ -200,7 +198,6 @@ func (r *killRun) open(p *bridgeproc.Process) {
 // stopped before.
 func (r *killRun) life(k kill) bool {
 	p := r.start(k.armed())
-	defer p.Kill() // without effect once it is gone
 	if k.point == "" && !k.stop {
 		defer time.AfterFunc(k.after, p.Kill).Stop()
 	}
@@ -220,8 +217,7 @@ func (r *killRun) life(k kill) bool {
 		name = tooLate
 		p.Kill()
 	}
-	killed, err := wasKilled(p, k.stop && k.point == "")
-	require.NoError(r, err)
+	killed := wasKilled(r.T, p, k.stop && k.point == "")
 	for _, s := range r.sides {
 		s.server.Close()
 		s.rudder.lost(inFlight)
@@ -306,7 +302,6 @@ func (r *killRun) finish() {
 		s.rudder.calm.Store(true)
 	}
 	p := r.start("")
-	r.Cleanup(p.Kill)
 	require.NoError(r, p.AwaitReady(ctx))
 	r.open(p)
 	close(r.ending)
