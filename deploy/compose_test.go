@@ -7,262 +7,282 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
-// composeFile has the keys that the compose files use; any other is a mistake.
-type composeFile struct {
-	Hardened service `yaml:"x-hardened"`
-	Bridge   service `yaml:"x-bridge"`
-	Services map[string]service
-	Volumes  map[string]any
-	Secrets  map[string]struct{ File string }
+// The compose files; production is the one without fakes.
+const (
+	production = "compose.production.yaml"
+	scale      = "compose.scale.yaml"
+	demo       = "compose.yaml"
+)
+
+// required is what the production file needs to be told.
+func required() map[string]string {
+	return map[string]string{"RUDDER_URL": "https://rudder.example.com"}
 }
 
-type service struct {
-	Image           string
-	Build           build
-	PullPolicy      string `yaml:"pull_policy"`
-	Profiles        []string
-	Command         []string
-	Environment     map[string]string
-	Volumes         []string
-	Secrets         []string
-	Tmpfs           []string
-	Ports           []string
-	Healthcheck     healthcheck
-	StopGracePeriod time.Duration `yaml:"stop_grace_period"`
-	DependsOn       any           `yaml:"depends_on"`
-	ReadOnly        bool          `yaml:"read_only"`
-	CapDrop         []string      `yaml:"cap_drop"`
-	SecurityOpt     []string      `yaml:"security_opt"`
-	Restart         string
-	User            string
-	ShmSize         string `yaml:"shm_size"`
-}
-
-type build struct{ Context, Dockerfile, Target string }
-
-type healthcheck struct {
-	Test              []string
-	Interval, Timeout time.Duration
-	Retries           int
-	StartPeriod       time.Duration `yaml:"start_period"`
-}
-
-// after names the services that this one waits for.
-func (s service) after(t *testing.T) []string {
+// compose loads a file with these variables as Compose does: it matches the schema,
+// and services, volumes and secrets that it refers to are there.
+func compose(t *testing.T, path string, env map[string]string) *types.Project {
 	t.Helper()
-	switch on := s.DependsOn.(type) {
-	case nil:
-		return nil
-	case []any:
-		var names []string
-		for _, name := range on {
-			names = append(names, name.(string))
-		}
-		return names
-	case map[string]any:
-		return slices.Collect(maps.Keys(on))
-	default:
-		t.Fatalf("depends_on is a %T", on)
-		return nil
-	}
+	dir, err := filepath.Abs(".")
+	require.NoError(t, err)
+	details := types.ConfigDetails{WorkingDir: dir, ConfigFiles: []types.ConfigFile{{Filename: path}}, Environment: maps.Clone(env)}
+	project, err := loader.LoadWithContext(t.Context(), details, loader.WithProfiles([]string{"*"}),
+		func(o *loader.Options) { o.SetProjectName("deploy", true) })
+	require.NoError(t, err)
+	return project
 }
-
-// mounts are its volumes by where they are in the container.
-func (s service) mounts(t *testing.T) map[string]string {
-	t.Helper()
-	found := map[string]string{}
-	for _, volume := range s.Volumes {
-		parts := strings.Split(volume, ":")
-		require.GreaterOrEqual(t, len(parts), 2, volume)
-		found[parts[1]] = parts[0]
-	}
-	return found
-}
-
-func composeFiles(t *testing.T) map[string]composeFile {
-	t.Helper()
-	files := map[string]composeFile{}
-	for _, path := range []string{"compose.yaml", "compose.scale.yaml", production} {
-		var file composeFile
-		strict(t, path, &file)
-		files[path] = file
-	}
-	return files
-}
-
-// production is the file without fakes.
-const production = "compose.production.yaml"
 
 // eachService calls check for every service of every file.
-func eachService(t *testing.T, check func(t *testing.T, file composeFile, name string, s service)) {
+func eachService(t *testing.T, check func(t *testing.T, file *types.Project, s types.ServiceConfig)) {
 	t.Helper()
-	for path, file := range composeFiles(t) {
+	for _, path := range []string{demo, scale, production} {
+		file := compose(t, path, required())
 		for name, s := range file.Services {
-			t.Run(path+"/"+name, func(t *testing.T) { check(t, file, name, s) })
+			t.Run(path+"/"+name, func(t *testing.T) { check(t, file, s) })
 		}
 	}
 }
 
-func TestComposeHasTheServices(t *testing.T) {
-	for path, want := range map[string][]string{
-		"compose.yaml":       {"bridge", "grafana", "mockbraze", "mockrudder", "prometheus"},
-		"compose.scale.yaml": {"bridge1", "bridge2", "loadbalancer", "mockbraze", "mockrudder", "postgres"},
-		production:           {"bridge", "grafana", "postgres", "prometheus"},
-	} {
-		require.ElementsMatch(t, want, slices.Collect(maps.Keys(composeFiles(t)[path].Services)))
+// mounted returns what a service sees under a path: a file of this directory, or the
+// name of a volume.
+func mounted(t *testing.T, s types.ServiceConfig, at string) string {
+	t.Helper()
+	for _, volume := range s.Volumes {
+		if volume.Target == at {
+			return volume.Source
+		}
 	}
+	t.Fatalf("%s has nothing at %s", s.Name, at)
+	return ""
 }
 
-func TestComposeImages(t *testing.T) {
+// What is published is on loopback, and the program listens there; mounted files exist;
+// images are built here or have a version; and a container may do nothing but its work.
+func TestComposeServices(t *testing.T) {
 	known := images(t)
-	eachService(t, func(t *testing.T, _ composeFile, _ string, s service) {
+	eachService(t, func(t *testing.T, _ *types.Project, s types.ServiceConfig) {
+		require.True(t, s.ReadOnly)
+		require.Equal(t, []string{"ALL"}, s.CapDrop)
+		require.Equal(t, []string{"no-new-privileges:true"}, s.SecurityOpt)
+		require.Equal(t, "unless-stopped", s.Restart)
+		for _, volume := range s.Volumes {
+			if volume.Type == types.VolumeTypeBind {
+				_, err := os.Stat(volume.Source)
+				require.NoError(t, err)
+			}
+		}
 		target, own := strings.CutPrefix(s.Image, namespace)
+		for _, port := range s.Ports {
+			require.Equal(t, "127.0.0.1", port.HostIP)
+			if own {
+				require.Contains(t, known[target].ports(), strconv.Itoa(int(port.Target)))
+			}
+		}
 		if !own {
 			require.Regexp(t, `^[\w/]+:v?\d+\.\d+`, s.Image, "other people's images have a version")
 			require.NotContains(t, s.Image, "currentsbridge", "a registry has another image of this name")
 			return
 		}
-		image, found := known[target]
-		require.True(t, found, s.Image)
-		require.Equal(t, "never", s.PullPolicy, "it is built here and never pulled")
+		require.Contains(t, known, target)
+		require.Equal(t, types.PullPolicyNever, s.PullPolicy, "it is built here and never pulled")
 		require.Equal(t, target, s.Build.Target)
 		require.FileExists(t, filepath.Join(s.Build.Context, s.Build.Dockerfile))
 		require.FileExists(t, filepath.Join(s.Build.Context, "go.mod"))
-		require.Equal(t, append([]string{"CMD"}, image.healthcheck...), s.Healthcheck.Test)
+		require.Equal(t, append([]string{"CMD"}, known[target].command(t, "HEALTHCHECK")...), []string(s.HealthCheck.Test))
 	})
 }
 
-func TestComposeServicesAreHardened(t *testing.T) {
-	eachService(t, func(t *testing.T, _ composeFile, _ string, s service) {
-		require.True(t, s.ReadOnly)
-		require.Equal(t, []string{"ALL"}, s.CapDrop)
-		require.Equal(t, []string{"no-new-privileges:true"}, s.SecurityOpt)
-		require.Equal(t, "unless-stopped", s.Restart)
-	})
-}
-
-var published = regexp.MustCompile(`^127\.0\.0\.1:\$\{(\w+):-(\d+)\}:(\d+)$`)
-
-// Ports are on loopback, configurable and distinct, and the program listens on them.
-func TestComposePorts(t *testing.T) {
-	known := images(t)
-	for path, file := range composeFiles(t) {
-		variables, ports := map[string]bool{}, map[string]bool{}
-		for name, s := range file.Services {
+// No two services of a file want one port or one volume, and a variable changes each
+// port.
+func TestComposeFiles(t *testing.T) {
+	for _, path := range []string{demo, scale, production} {
+		taken := map[string]bool{}
+		take := func(thing string) {
+			require.False(t, taken[thing], "%s: %s has two owners", path, thing)
+			taken[thing] = true
+		}
+		for _, s := range compose(t, path, required()).Services {
 			for _, port := range s.Ports {
-				match := published.FindStringSubmatch(port)
-				require.NotNil(t, match, "%s: %s", path, port)
-				require.False(t, variables[match[1]], match[1])
-				require.False(t, ports[match[2]], match[2])
-				variables[match[1]], ports[match[2]] = true, true
-				if image, own := known[strings.TrimPrefix(s.Image, namespace)]; own {
-					require.Contains(t, image.ports, match[3], name)
+				take(port.Published)
+			}
+			for _, volume := range s.Volumes {
+				if volume.Type == types.VolumeTypeVolume {
+					take(volume.Source)
 				}
 			}
 		}
+		require.NotRegexp(t, `127\.0\.0\.1:\d`, read(t, path))
 	}
 }
 
-// Mounted files, declared volumes and the services in depends_on exist.
-func TestComposeReferences(t *testing.T) {
-	for path, file := range composeFiles(t) {
-		used := map[string]bool{}
-		for name, s := range file.Services {
-			for _, other := range s.after(t) {
-				require.Contains(t, file.Services, other, "%s: %s", path, name)
-			}
-			for _, source := range s.mounts(t) {
-				if strings.HasPrefix(source, "./") {
-					_, err := os.Stat(source)
-					require.NoError(t, err, "%s: %s", path, name)
-					continue
-				}
-				require.Contains(t, file.Volumes, source, path)
-				require.False(t, used[source], "%s: %s has two owners", path, source)
-				used[source] = true
-			}
-		}
-		require.Len(t, used, len(file.Volumes), path)
+// bridgeOf is the configuration of a bridge of a file; a secret is secret-of- and its
+// name.
+func bridgeOf(t *testing.T, file *types.Project, s types.ServiceConfig) config.Config {
+	t.Helper()
+	env := images(t)["bridge"].env()
+	maps.Copy(env, s.Environment.ToMapping())
+	secrets := t.TempDir()
+	for _, secret := range s.Secrets {
+		require.Equal(t, filepath.Join(file.WorkingDir, "secrets", secret.Source), file.Secrets[secret.Source].File)
+		require.NoError(t, os.WriteFile(filepath.Join(secrets, secret.Source), []byte("secret-of-"+secret.Source+"\n"), 0o600))
 	}
+	at := s.Command[slices.Index(s.Command, "--config")+1]
+	return bridgeConfig(t, mounted(t, s, at), env, "/run/secrets", secrets)
 }
 
-var defaulted = regexp.MustCompile(`^\$\{\w+:-(.*)\}$`)
-
-// env is a service's environment with nothing set but the required variables.
-func (s service) env(of image) map[string]string {
-	env := maps.Clone(of.env)
-	for name, value := range s.Environment {
-		if strings.Contains(value, ":?") {
-			value = "https://example.dataplane.rudderstack.com"
-		}
-		env[name] = defaulted.ReplaceAllString(value, "$1")
+// checkQueue sees that the queue of a bridge is on a volume, its own or that of the
+// PostgreSQL of its URL: one in memory would lose what was acknowledged.
+func checkQueue(t *testing.T, file *types.Project, s types.ServiceConfig, cfg config.Config) {
+	t.Helper()
+	if cfg.Queue.URL == config.SQLite {
+		require.Contains(t, file.Volumes, mounted(t, s, cfg.DataDir))
+		return
 	}
-	return env
+	queue, err := url.Parse(cfg.Queue.URL)
+	require.NoError(t, err)
+	server := file.Services[queue.Hostname()]
+	require.Contains(t, file.Volumes, mounted(t, server, "/var/lib/postgresql/data"))
+	env := server.Environment.ToMapping()
+	require.Equal(t, "5432", queue.Port())
+	require.Equal(t, env["POSTGRES_USER"], queue.User.Username())
+	require.Equal(t, "/"+env["POSTGRES_DB"], queue.Path)
+	password := env["POSTGRES_PASSWORD"]
+	if password == "" {
+		password = "secret-of-" + filepath.Base(env["POSTGRES_PASSWORD_FILE"])
+	}
+	require.Equal(t, password, cfg.Queue.Password)
 }
 
-// The bridges' configurations are valid, refer to existing services, and leave time
-// for the grace period.
+// The bridges' configurations are valid, refer to what is there, can be written where
+// they must, and leave time for the grace period.
 func TestComposeBridges(t *testing.T) {
-	known := images(t)
 	bridges := 0
-	eachService(t, func(t *testing.T, file composeFile, _ string, s service) {
-		if s.Image != namespace+"bridge" || file.Secrets != nil {
+	eachService(t, func(t *testing.T, file *types.Project, s types.ServiceConfig) {
+		if s.Image != namespace+"bridge" {
 			return
 		}
 		bridges++
-		env := s.env(known["bridge"])
-		at := s.Command[slices.Index(s.Command, "--config")+1]
-		cfg := bridgeConfig(t, s.mounts(t)[at], env)
-		require.Greater(t, s.StopGracePeriod, cfg.Grace)
+		cfg := bridgeOf(t, file, s)
+		require.Greater(t, time.Duration(*s.StopGracePeriod), cfg.Grace)
 		require.NotEmpty(t, cfg.Connectors[0].Tokens)
-		host, port := hostPort(t, cfg.Connectors[0].RudderURL)
-		require.Equal(t, namespace+"mockrudder", file.Services[host].Image)
-		require.Contains(t, known["mockrudder"].ports, port)
-		_, volume := s.mounts(t)[cfg.DataDir]
-		require.True(t, volume || len(s.Tmpfs) == 1 && strings.HasPrefix(s.Tmpfs[0], cfg.DataDir+":uid=65532,"), "nothing can be written to %s", cfg.DataDir)
+		checkQueue(t, file, s, cfg)
+		if len(s.Tmpfs) > 0 {
+			require.Contains(t, s.Tmpfs[0], cfg.DataDir+":uid=65532,")
+		} else {
+			mounted(t, s, cfg.DataDir)
+		}
+		if fake := file.Services["mockrudder"]; fake.Name != "" {
+			require.Equal(t, "http://mockrudder:"+images(t)["mockrudder"].ports()[0], cfg.Connectors[0].RudderURL)
+		}
 	})
-	require.Equal(t, 3, bridges)
+	require.Equal(t, 4, bridges)
 }
 
-// A queue in memory would lose what was acknowledged.
-func TestComposeKeepsTheQueueOnAVolume(t *testing.T) {
-	files := composeFiles(t)
-	require.Equal(t, "bridge", files["compose.yaml"].Services["bridge"].mounts(t)["/data"])
-	require.Equal(t, "bridge", files[production].Services["bridge"].mounts(t)["/data"])
-	for _, path := range []string{"compose.scale.yaml", production} {
-		require.Equal(t, "postgres", files[path].Services["postgres"].mounts(t)["/var/lib/postgresql/data"])
-	}
-}
-
-// Compose itself reads the files, where it is installed.
-func TestComposeReadsTheFiles(t *testing.T) {
-	for path := range composeFiles(t) {
-		t.Run(path, func(t *testing.T) {
-			t.Setenv("RUDDER_URL", "https://rudder.example.com")
-			tool(t, "docker-compose", "-f", path, "config", "-q")
-		})
-	}
-}
-
-// The bridges use PostgreSQL's name, user, password and database.
-func TestComposePostgres(t *testing.T) {
-	file := composeFiles(t)["compose.scale.yaml"]
-	server := file.Services["postgres"]
-	env := file.Services["bridge1"].env(images(t)["bridge"])
-	cfg := bridgeConfig(t, "compose/bridge.scale.yaml", env)
-	queue, err := url.Parse(cfg.Queue.URL)
+// The production file starts with the example as it stands, which explains each
+// variable and its default; the queue is in the server of the profile postgres with
+// what is commented out.
+func TestProduction(t *testing.T) {
+	const example = "production.env.example"
+	settings, err := dotenv.Read(example)
 	require.NoError(t, err)
-	require.Equal(t, "postgres", queue.Hostname())
-	require.Equal(t, "5432", queue.Port())
-	require.Equal(t, server.Environment["POSTGRES_USER"], queue.User.Username())
-	require.Equal(t, "/"+server.Environment["POSTGRES_DB"], queue.Path)
-	require.Equal(t, defaulted.ReplaceAllString(server.Environment["POSTGRES_PASSWORD"], "$1"), cfg.Queue.Password)
-	require.Contains(t, file.Bridge.after(t), "postgres")
+	file := compose(t, production, settings)
+	cfg := bridgeOf(t, file, file.Services["bridge"])
+	require.Empty(t, cfg.Warnings())
+	require.Equal(t, "secret-of-admin-token", cfg.AdminToken)
+	require.Equal(t, []string{"secret-of-braze-tokens"}, cfg.Connectors[0].Tokens)
+	require.Equal(t, "secret-of-write-key", cfg.Connectors[0].WriteKey)
+	require.Equal(t, settings["RUDDER_URL"], cfg.Connectors[0].RudderURL)
+	require.Equal(t, config.SQLite, cfg.Queue.URL)
+	profiles := map[string]string{}
+	for name, s := range file.Services {
+		require.NotContains(t, s.Image, "mock")
+		profiles[name] = strings.Join(s.Profiles, " ")
+	}
+	require.Equal(t, map[string]string{"bridge": "", "postgres": "postgres", "prometheus": "monitoring", "grafana": "monitoring"}, profiles)
+	defaults := compose(t, production, map[string]string{"RUDDER_URL": settings["RUDDER_URL"]})
+	require.Equal(t, defaults.Services, file.Services)
+	require.Equal(t, defaults.Secrets, file.Secrets)
+
+	every, err := dotenv.Parse(strings.NewReader(regexp.MustCompile(`(?m)^#(\w+=)`).ReplaceAllString(read(t, example), "$1")))
+	require.NoError(t, err)
+	file = compose(t, production, every)
+	cfg = bridgeOf(t, file, file.Services["bridge"])
+	require.Contains(t, cfg.Queue.URL, "@postgres:")
+	checkQueue(t, file, file.Services["bridge"], cfg)
+	used := map[string]string{"COMPOSE_PROFILES": every["COMPOSE_PROFILES"]} // Compose itself uses it
+	for _, match := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(read(t, production), -1) {
+		used[match[1]] = every[match[1]]
+	}
+	require.Equal(t, every, used)
+}
+
+// The load balancer asks every bridge of its file, by readiness, and logs no query, as
+// a key may stand there.
+func TestLoadBalancer(t *testing.T) {
+	file, bridge := compose(t, scale, required()), images(t)["bridge"]
+	text := read(t, mounted(t, file.Services["loadbalancer"], "/usr/local/etc/haproxy/haproxy.cfg"))
+	for name, s := range file.Services {
+		server := "\n    server " + name + " " + name + ":" + bridge.port(t, "BRIDGE_LISTEN") + "\n"
+		require.Equal(t, s.Image == namespace+"bridge", strings.Contains(text, server), name)
+	}
+	require.Contains(t, text, "option httpchk GET /readyz\n")
+	require.Contains(t, text, "check port "+bridge.port(t, "BRIDGE_ADMIN")+" ")
+	require.Contains(t, text, "bind :"+strconv.Itoa(int(file.Services["loadbalancer"].Ports[0].Target))+"\n")
+	require.Contains(t, text, "log-format ")
+	require.NotRegexp(t, `log-format .*%(HU|HQ|r|\[)|option httplog`, text)
+	tool(t, "haproxy", "-c", "-f", "haproxy/haproxy.cfg")
+}
+
+type prometheusFile struct {
+	Global        map[string]time.Duration
+	RuleFiles     []string `yaml:"rule_files"`
+	ScrapeConfigs []struct {
+		JobName       string                       `yaml:"job_name"`
+		Authorization map[string]string            // credentials_file
+		StaticConfigs []struct{ Targets []string } `yaml:"static_configs"`
+	} `yaml:"scrape_configs"`
+}
+
+// Prometheus finds the bridge, has its alerts and its admin token where it wants one;
+// Grafana finds Prometheus and opens with the dashboard.
+func TestMonitoringOfCompose(t *testing.T) {
+	for path, authorization := range map[string]map[string]string{demo: nil, production: {"credentials_file": "/run/secrets/admin-token"}} {
+		file := compose(t, path, required())
+		prometheus, grafana := file.Services["prometheus"], file.Services["grafana"]
+		at, found := strings.CutPrefix(prometheus.Command[0], "--config.file=")
+		require.True(t, found)
+		source := mounted(t, prometheus, at)
+		var cfg prometheusFile
+		strict(t, read(t, source), &cfg)
+		require.Len(t, cfg.ScrapeConfigs, 1)
+		scraped := cfg.ScrapeConfigs[0]
+		require.Contains(t, read(t, mounted(t, prometheus, cfg.RuleFiles[0])), `up{job="`+scraped.JobName+`"} == 0`)
+		require.Equal(t, authorization, scraped.Authorization)
+		require.Equal(t, authorization["credentials_file"], file.Services["bridge"].Environment.ToMapping()["BRIDGE_ADMIN_TOKEN_FILE"])
+		require.Equal(t, []string{"bridge:" + images(t)["bridge"].port(t, "BRIDGE_ADMIN")}, scraped.StaticConfigs[0].Targets)
+		tool(t, "promtool", "check", "config", "--syntax-only", source)
+
+		const provisioning = "/etc/grafana/provisioning/"
+		sources := read(t, filepath.Join(mounted(t, grafana, provisioning+"datasources"), "prometheus.yaml"))
+		require.Contains(t, sources, "url: http://prometheus:9090\n")
+		require.Contains(t, sources, "timeInterval: "+cfg.Global["scrape_interval"].String())
+		home := grafana.Environment.ToMapping()["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+		require.Equal(t, filepath.Join(file.WorkingDir, "grafana/bridge.json"), mounted(t, grafana, home))
+		boards := read(t, filepath.Join(mounted(t, grafana, provisioning+"dashboards"), "bridge.yaml"))
+		require.Contains(t, boards, "path: "+filepath.Dir(home))
+	}
+	tool(t, "promtool", "check", "rules", "prometheus/alerts.yaml")
 }

@@ -55,7 +55,7 @@ func startCluster(s *scenario) *cluster {
 	for _, name := range bridgeNames() {
 		c.bridges[name] = c.startBridgeHere(name)
 	}
-	c.ask(c.bridges["b1"])
+	c.bridge = c.bridges["b1"]
 	return c
 }
 
@@ -63,7 +63,7 @@ func bridgeNames() []string { return []string{"b1", "b2"} }
 
 func (c *cluster) startBridgeHere(name string) testcontainers.Container {
 	c.t.Helper()
-	return c.startBridge(name, "--rudder-url", "http://rudder:8090", "--queue", queueURL, "--queue-ack-wait", takeOver.String())
+	return c.startBridge(name, c.volume(), "--rudder-url", "http://rudder:8090", "--queue", queueURL, "--queue-ack-wait", takeOver.String())
 }
 
 // startPostgres starts a server, as a standby where primary is the name of one.
@@ -94,7 +94,7 @@ func (c *cluster) exec(server testcontainers.Container, command ...string) strin
 func (c *cluster) killBridge() {
 	c.t.Helper()
 	from := time.Now()
-	c.ask(c.bridges["b2"])
+	c.bridge = c.bridges["b2"]
 	c.kill(c.bridges["b1"])
 	c.remove(c.bridges["b1"])
 	c.settle("a bridge killed, the other takes over", from)
@@ -140,7 +140,7 @@ func (c *cluster) restartBridges() {
 	c.t.Helper()
 	from := time.Now()
 	for i, name := range bridgeNames() {
-		c.ask(c.bridges[bridgeNames()[1-i]])
+		c.bridge = c.bridges[bridgeNames()[1-i]]
 		c.say("restart %s", name)
 		timeout := stopTime
 		require.NoError(c.t, c.bridges[name].Stop(c.ctx, &timeout), name)

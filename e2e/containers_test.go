@@ -117,7 +117,7 @@ func (s *scenario) run(name, image string, opts ...testcontainers.ContainerCusto
 func (s *scenario) startRudder() {
 	s.t.Helper()
 	c, err := rudders.Run(s.ctx, s.image(dockertest.MockRudder()),
-		s.joined("rudder", mount(s.volume()), rudders.WithRecording(recording), rudders.WithKeep(1))...)
+		s.joined("rudder", mount(s.volume()), testcontainers.WithCmdArgs("--record", recording, "--keep", "1"))...)
 	s.keep("mockrudder", c, err)
 	s.rudder = c
 }
@@ -129,14 +129,9 @@ func (s *scenario) startBraze() {
 	s.braze = c
 }
 
-// startBridge runs a bridge and returns when it is ready. args come after those
-// that all bridges have.
-func (s *scenario) startBridge(name string, args ...string) testcontainers.Container {
-	s.t.Helper()
-	return s.startBridgeOn(name, s.volume(), args...)
-}
-
-func (s *scenario) startBridgeOn(name, volume string, args ...string) testcontainers.Container {
+// startBridge runs a bridge on a volume and returns when it is ready. args come after
+// those that all bridges have.
+func (s *scenario) startBridge(name, volume string, args ...string) testcontainers.Container {
 	s.t.Helper()
 	serve := append([]string{
 		"serve", "--listen", "0.0.0.0:8080", "--admin", "0.0.0.0:9090", "--data-dir", "/data/bridge", "--braze-token", token,

@@ -17,8 +17,8 @@ func TestKilledAndRecreated(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	s := open(t, "kill", 21, 800)
 	volume, to := s.volume(), []string{"--rudder-url", "http://rudder:8090"}
-	bridge := s.startBridgeOn("bridge", volume, to...)
-	s.ask(bridge)
+	bridge := s.startBridge("bridge", volume, to...)
+	s.bridge = bridge
 	s.launch("http://bridge:8080/currents", 50*time.Millisecond)
 	for i := range kills {
 		s.load()
@@ -27,8 +27,8 @@ func TestKilledAndRecreated(t *testing.T) {
 		s.kill(bridge)
 		s.remove(bridge)
 		s.during(time.Second) // Braze has no bridge to send to
-		bridge = s.startBridgeOn("bridge", volume, to...)
-		s.ask(bridge)
+		bridge = s.startBridge("bridge", volume, to...)
+		s.bridge = bridge
 		s.lose(from, inFlight)
 		s.crashes++
 		s.settle(fmt.Sprintf("kill %d", i+1), time.Now())

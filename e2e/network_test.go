@@ -61,7 +61,7 @@ func TestNetwork(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	n := &networkTest{scenario: open(t, "network", 31, 800)}
 	n.startToxiproxy()
-	n.ask(n.startBridge("bridge", "--rudder-url", "http://way:8090"))
+	n.bridge = n.startBridge("bridge", n.volume(), "--rudder-url", "http://way:8090")
 	n.launch("http://bridge:8080/currents", 500*time.Millisecond)
 	for _, fault := range networkFaults() {
 		n.load()

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -41,25 +44,22 @@ func TestProductionFile(t *testing.T) {
 	for name, text := range map[string]string{"admin-token": "admin-secret", "braze-tokens": token, "write-key": "wk", "postgres-password": "unused"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o444))
 	}
-	intake, admin := freePort(t), freePort(t)
+	ports, err := bridgeproc.FreePorts(2)
+	require.NoError(t, err)
+	admin := "http://" + ports[1]
 	env := filepath.Join(dir, ".env")
 	require.NoError(t, os.WriteFile(env, []byte("RUDDER_URL=http://"+net.JoinHostPort(hostAddress(t), port)+"\nSECRETS="+dir+
-		"\nBRIDGE_PORT="+intake+"\nBRIDGE_ADMIN_PORT="+admin+"\nCOMPOSE_PROFILES=\n"), 0o600))
+		"\nBRIDGE_PORT="+strings.TrimPrefix(ports[0], "127.0.0.1:")+"\nBRIDGE_ADMIN_PORT="+strings.TrimPrefix(ports[1], "127.0.0.1:")+"\nCOMPOSE_PROFILES=\n"), 0o600))
 	compose = append(compose, "-p", "currentsbridge-e2e", "--env-file", env, "-f", "../deploy/compose.production.yaml")
 	t.Cleanup(func() { run(t, append(compose, "down", "-v", "-t", "20")...) })
 	run(t, append(compose, "up", "-d", "--no-build")...)
 
-	require.Eventually(t, func() bool { return get("http://127.0.0.1:"+admin+"/readyz", "") == http.StatusOK }, startTime, pollEvery)
-	require.Equal(t, http.StatusUnauthorized, get("http://127.0.0.1:"+admin+"/metrics", ""))
-	require.Equal(t, http.StatusOK, get("http://127.0.0.1:"+admin+"/metrics", "admin-secret"))
-	post, err := http.NewRequest(http.MethodPost, "http://127.0.0.1:"+intake+"/currents", strings.NewReader(
-		`{"events":[{"id":"e1","event_type":"users.messages.email.Open","time":1790000000,"user":{"external_user_id":"u1"},"properties":{}}]}`))
-	require.NoError(t, err)
-	post.Header.Set("Authorization", "Bearer "+token)
-	answer, err := http.DefaultClient.Do(post)
-	require.NoError(t, err)
-	answer.Body.Close()
-	require.Equal(t, http.StatusOK, answer.StatusCode)
+	require.Eventually(t, func() bool { return get(admin+"/readyz", "") == http.StatusOK }, startTime, pollEvery)
+	require.Equal(t, http.StatusUnauthorized, get(admin+"/metrics", ""))
+	require.Equal(t, http.StatusOK, get(admin+"/metrics", "admin-secret"))
+	batch := `{"events":[{"id":"e1","event_type":"users.messages.email.Open","time":1790000000,"user":{"external_user_id":"u1"},"properties":{}}]}`
+	bridge := jsoncall.API{Base: "http://" + ports[0], Token: token}
+	require.NoError(t, bridge.Do(t.Context(), http.MethodPost, "/currents", json.RawMessage(batch), nil))
 	require.Eventually(t, func() bool { return rudder.Count(mockrudder.Filter{MessageID: "e1"}) == 1 }, startTime, pollEvery)
 	require.Contains(t, run(t, append(compose, "exec", "-T", "bridge", "/bridge", "status")...), "ok")
 }
@@ -81,11 +81,10 @@ func hostAddress(t *testing.T) string {
 // composeCommand is how this machine calls compose.
 func composeCommand(t *testing.T) []string {
 	t.Helper()
-	if exec.Command("docker", "compose", "version").Run() == nil {
-		return []string{"docker", "compose"}
-	}
-	if path, err := exec.LookPath("docker-compose"); err == nil {
-		return []string{path}
+	for _, command := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
+		if exec.Command(command[0], append(command[1:], "version")...).Run() == nil {
+			return command
+		}
 	}
 	const missing = "compose is missing: install docker-compose or Docker's plugin compose"
 	if os.Getenv("CI") == "true" {
@@ -117,15 +116,4 @@ func get(url, bearer string) int {
 	}
 	res.Body.Close()
 	return res.StatusCode
-}
-
-// freePort is a port that is free now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	return port
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/stretchr/testify/require"
@@ -45,7 +46,7 @@ func (s *scenario) write(r harness.Report) {
 	if path == "" {
 		return
 	}
-	var all, kept document
+	var all document
 	text, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(text, &all)
@@ -53,13 +54,9 @@ func (s *scenario) write(r harness.Report) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		require.NoError(s.t, err, "E2E_REPORT")
 	}
-	for _, old := range all.Scenarios {
-		if old.Name != s.name {
-			kept.Scenarios = append(kept.Scenarios, old)
-		}
-	}
-	kept.Scenarios = append(kept.Scenarios, result{s.name, s.faults, r.DuplicateBound, r})
-	text, err = json.MarshalIndent(kept, "", "  ")
+	all.Scenarios = slices.DeleteFunc(all.Scenarios, func(old result) bool { return old.Name == s.name })
+	all.Scenarios = append(all.Scenarios, result{s.name, s.faults, r.DuplicateBound, r})
+	text, err = json.MarshalIndent(all, "", "  ")
 	require.NoError(s.t, err)
 	require.NoError(s.t, os.WriteFile(path, append(text, '\n'), 0o644))
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,9 +21,8 @@ import (
 )
 
 const (
-	settleTime   = 3 * time.Minute
-	cleanupTime  = 20 * time.Second // kept back of the time for all tests
-	progressTime = 5 * time.Second
+	settleTime  = 3 * time.Minute
+	cleanupTime = 20 * time.Second // kept back of the time for all tests
 )
 
 // scenario is one run of all programs, from start to verdict.
@@ -40,8 +38,7 @@ type scenario struct {
 	rudder        *rudders.Container
 	braze         *brazes.Container
 	current       *brazes.Current
-	// bridge is one whose admin side can be asked.
-	bridge atomic.Pointer[testcontainers.Container]
+	bridge        testcontainers.Container // one whose admin side can be asked
 
 	losses  []harness.Loss
 	crashes int
@@ -64,16 +61,11 @@ func open(t *testing.T, name string, seed uint64, rate float64) *scenario {
 	s.control, s.wire = s.network("control"), s.network("wire")
 	s.startRudder()
 	s.startBraze()
-	s.slowRudder()
-	return s
-}
-
-func (s *scenario) slowRudder() {
-	s.t.Helper()
-	require.NoError(s.t, s.rudder.SetFaults(s.ctx, mockrudder.Fault{
+	require.NoError(t, s.rudder.SetFaults(ctx, mockrudder.Fault{
 		Path: "/v1/batch", Latency: mockrudder.Duration(50 * time.Millisecond), LatencyMax: mockrudder.Duration(150 * time.Millisecond),
 		Trickle: mockrudder.Duration(150 * time.Millisecond),
 	}))
+	return s
 }
 
 // say shows how far it is.
@@ -90,7 +82,6 @@ func (s *scenario) launch(url string, flushAfter time.Duration) {
 	s.current, err = s.braze.Launch(s.ctx, mockbraze.Current{URL: url, Token: token, FlushAfter: flushAfter})
 	require.NoError(s.t, err)
 	s.load()
-	s.t.Cleanup(s.follow())
 }
 
 func (s *scenario) load() {
@@ -109,15 +100,7 @@ func (s *scenario) during(d time.Duration) {
 }
 
 // admin is the URL of the admin side of a bridge.
-func (s *scenario) admin() (string, error) {
-	c := s.bridge.Load()
-	if c == nil {
-		return "", fmt.Errorf("there is no bridge to ask")
-	}
-	return (*c).PortEndpoint(s.ctx, adminPort, "http")
-}
-
-func (s *scenario) ask(c testcontainers.Container) { s.bridge.Store(&c) }
+func (s *scenario) admin() (string, error) { return s.bridge.PortEndpoint(s.ctx, adminPort, "http") }
 
 func (s *scenario) ledger() (harness.Ledger, error) {
 	url, err := s.admin()
@@ -156,42 +139,6 @@ func (s *scenario) settle(what string, ended time.Time) {
 	s.say("%s: recovered within %.1f s", what, f.Recovery)
 }
 
-// follow shows every few seconds how far the events are, until it is stopped.
-func (s *scenario) follow() (stop func()) {
-	ctx, cancel := context.WithCancel(s.ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(progressTime)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			s.show(ctx)
-		}
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
-}
-
-func (s *scenario) show(ctx context.Context) {
-	braze, err := s.current.Report(ctx)
-	if err != nil {
-		return
-	}
-	ledger, err := s.ledger()
-	if err != nil {
-		s.say("acknowledged %d of %d · no bridge answers", braze.Counts.Sent, braze.Counts.Events)
-		return
-	}
-	s.say("acknowledged %d of %d · delivered %d · pending %d", braze.Counts.Sent, braze.Counts.Events, ledger.Delivered, ledger.Pending)
-}
-
 // judge asks the harness for its verdict and writes the report.
 func (s *scenario) judge() {
 	s.t.Helper()
@@ -200,7 +147,7 @@ func (s *scenario) judge() {
 	require.NotZero(s.t, braze.Counts.Events)
 	var sent bytes.Buffer
 	require.NoError(s.t, mockbraze.Emit(s.ctx, &sent, mockbraze.Emission{Events: int(braze.Counts.Events), Seed: s.seed}))
-	received, err := s.rudder.Recording(s.ctx, recording)
+	received, err := s.rudder.CopyFileFromContainer(s.ctx, recording)
 	require.NoError(s.t, err)
 	defer received.Close()
 	admin, err := s.admin()

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -74,14 +75,14 @@ const (
 )
 
 func (c Config) withDefaults() (Config, error) {
-	fill(&c.Events, 20_000)
-	fill(&c.Seed, 1)
-	fill(&c.Mode, ModeEvents)
-	fill(&c.Faults, FaultsNone)
-	fill(&c.Queue, "sqlite")
-	fill(&c.Crashes, 5)
-	fill(&c.MissingExternalUserID, "deliver")
-	fill(&c.Standstill, time.Minute)
+	c.Events = cmp.Or(c.Events, 20_000)
+	c.Seed = cmp.Or(c.Seed, 1)
+	c.Mode = cmp.Or(c.Mode, ModeEvents)
+	c.Faults = cmp.Or(c.Faults, FaultsNone)
+	c.Queue = cmp.Or(c.Queue, "sqlite")
+	c.Crashes = cmp.Or(c.Crashes, 5)
+	c.MissingExternalUserID = cmp.Or(c.MissingExternalUserID, "deliver")
+	c.Standstill = cmp.Or(c.Standstill, time.Minute)
 	if c.Progress == nil {
 		c.Progress = io.Discard
 	}
@@ -91,30 +92,21 @@ func (c Config) withDefaults() (Config, error) {
 	return c, c.check()
 }
 
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
 func (c Config) check() error {
 	var wrong []error
 	oneOf := func(what, value string, words ...string) {
-		if slices.Contains(words, value) {
-			return
+		if !slices.Contains(words, value) {
+			wrong = append(wrong, fmt.Errorf("%s: %q is none of %s", what, value, strings.Join(words, ", ")))
 		}
-		wrong = append(wrong, fmt.Errorf("%s: %q is none of %s", what, value, strings.Join(words, ", ")))
 	}
-	if c.Events < 0 {
-		wrong = append(wrong, fmt.Errorf("events: %d is negative", c.Events))
+	notNegative := func(what string, value float64) {
+		if value < 0 {
+			wrong = append(wrong, fmt.Errorf("%s: %v is negative", what, value))
+		}
 	}
-	if c.Rate < 0 {
-		wrong = append(wrong, fmt.Errorf("rate: %v is negative", c.Rate))
-	}
-	if c.Crashes < 0 {
-		wrong = append(wrong, fmt.Errorf("crashes: %d is negative", c.Crashes))
-	}
+	notNegative("events", float64(c.Events))
+	notNegative("rate", c.Rate)
+	notNegative("crashes", float64(c.Crashes))
 	oneOf("mode", string(c.Mode), "events", "webhook")
 	oneOf("faults", string(c.Faults), "none", "network", "crash", "all")
 	if c.Break != BreakNothing {
@@ -137,17 +129,8 @@ func (c Config) crashes() int {
 func (c Config) perPost() int { return min(500, max(20, c.Events/40)) }
 
 func (c Config) rules() oracle.Rules {
-	rules := oracle.Rules{}
-	if c.Mode == ModeWebhook {
-		rules.Mode = oracle.Webhook
-	}
-	switch c.MissingExternalUserID {
-	case "dead":
-		rules.MissingExternalUserID = oracle.Dead
-	case "drop":
-		rules.MissingExternalUserID = oracle.Filtered
-	}
-	return rules
+	fates := map[string]oracle.Fate{"deliver": oracle.Deliver, "dead": oracle.Dead, "drop": oracle.Filtered}
+	return oracle.Rules{Webhook: c.Mode == ModeWebhook, MissingExternalUserID: fates[c.MissingExternalUserID]}
 }
 
 // writeKey is that of the source which takes what the bridge sends.

@@ -31,7 +31,7 @@ func (r *run) drive(ctx context.Context) Report {
 	r.mu.Lock()
 	r.fatal = cancel
 	r.mu.Unlock()
-	r.crasher.ctx = running
+	r.running = running
 	fmt.Fprintf(r.config.Progress, "%s events of every type, seed %d: Braze → bridge (%s mode) → RudderStack, faults: %s\n",
 		progress.Grouped(int64(r.config.Events)), r.config.Seed, r.config.Mode, r.config.Faults)
 
@@ -41,7 +41,7 @@ func (r *run) drive(ctx context.Context) Report {
 	go func() { sent <- r.send(running) }()
 	last := r.follow(running, cancel, sent)
 	cancel()
-	r.crasher.restarts.Wait()
+	r.restarts.Wait()
 	took := time.Since(r.began)
 	live.Stop()
 	if ctx.Err() == nil {
@@ -80,8 +80,8 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 	ask := time.NewTicker(ledgerEvery)
 	defer ask.Stop()
 	var ledger Ledger
-	still := standstill{limit: r.config.Standstill, since: time.Now()}
-	all := false // everything was sent and acknowledged
+	got, since := int64(0), time.Now() // how far it is, and since when
+	all := false                       // everything was sent and acknowledged
 	for {
 		select {
 		case <-ctx.Done():
@@ -93,52 +93,31 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 			all = true
 		case <-ask.C:
 		}
-		if !r.crasher.down.Load() && r.process.gone() {
+		if r.process.gone() && !r.down.Load() {
 			stop() // process.stop returns how it ended
 			return ledger
 		}
-		now, err := r.askLedger(ctx)
+		now, err := ReadLedger(ctx, r.process.adminURL(), connector) // none while the bridge is down
 		if err == nil {
 			ledger = now
+			if err := ledger.Check(); err != nil {
+				r.stopWith(err)
+			}
 		}
 		if err == nil && all && ledger.Pending == 0 && r.watch.idle() {
 			return ledger
 		}
 		acked, _, delivered := r.books.Progress()
-		if still.at(time.Now(), acked+delivered) {
+		if acked+delivered != got {
+			got, since = acked+delivered, time.Now()
+		}
+		if time.Since(since) > r.config.Standstill {
 			r.note(fmt.Errorf("nothing got on for %s: %d acknowledged, %d delivered, %d pending in the bridge (%s); its log ends with:\n%s",
-				still.limit, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.running.Log()))
+				r.config.Standstill, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.running.Load().Log()))
 			stop()
 			return ledger
 		}
 	}
-}
-
-// askLedger reads the bridge's ledger and checks its sums. While the bridge is
-// down there is none.
-func (r *run) askLedger(ctx context.Context) (Ledger, error) {
-	ledger, err := ReadLedger(ctx, r.process.adminURL(), connector)
-	if err != nil {
-		return Ledger{}, err
-	}
-	if err := ledger.Check(); err != nil {
-		r.stopWith(err)
-	}
-	return ledger, nil
-}
-
-// standstill detects that a number has not changed for too long.
-type standstill struct {
-	limit time.Duration
-	since time.Time
-	last  int64
-}
-
-func (s *standstill) at(now time.Time, value int64) bool {
-	if value != s.last {
-		s.since, s.last = now, value
-	}
-	return now.Sub(s.since) > s.limit
 }
 
 // verdict collects the evidence once everything has stopped.
@@ -146,7 +125,7 @@ func (r *run) verdict(ledger Ledger, took time.Duration) Report {
 	e := evidence{
 		tally: r.books.Tally(), missing: r.books.Missing(), notes: r.books.Notes(),
 		ledger: ledger, answered: r.answered.Load(), unanswered: r.attempts.Load() - r.answered.Load(),
-		faults: r.schedule.happened(), crashes: r.crasher.count(), wantedCrashes: r.config.crashes(),
+		faults: r.schedule.happened(), crashes: r.killCount(), wantedCrashes: r.config.crashes(),
 		inFlight: int64(concurrency * r.config.perPost()), perPost: int64(r.config.perPost()),
 		duration: took,
 	}

@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,12 +23,6 @@ const (
 
 func (f Faults) network() bool { return f == FaultsNetwork || f == FaultsAll }
 func (f Faults) crash() bool   { return f == FaultsCrash || f == FaultsAll }
-
-// named is a fault with the name under which it is counted.
-type named struct {
-	name  string
-	fault mockrudder.Fault
-}
 
 // Names of the faults that lose a response.
 const (
@@ -54,29 +49,27 @@ const slowness = 300 * time.Millisecond
 const hangFor = time.Second
 
 // round is one pass through every fault, each for one or two requests, in this
-// order.
-func round(mode Mode, hang time.Duration) []named {
-	faults := []named{
-		{"429", mockrudder.Fault{Status: http.StatusTooManyRequests, Body: "max requests limit reached\n", Requests: 2}},
-		{"500", mockrudder.Fault{Status: http.StatusInternalServerError, Requests: 2}},
-		{"503", mockrudder.Fault{Status: http.StatusServiceUnavailable, Requests: 1}},
-		{closedBefore, mockrudder.Fault{Close: mockrudder.Before, Requests: 1}},
-		{closedAfter, mockrudder.Fault{Close: mockrudder.After, Requests: 1}},
-		{closedStored, mockrudder.Fault{Close: mockrudder.Stored, Requests: 2}},
-		{"slow", mockrudder.Fault{Latency: mockrudder.Duration(slowness), Requests: 2}},
+// order. An ID is the name under which the fault is counted.
+func round(mode Mode, hang time.Duration) []mockrudder.Fault {
+	faults := []mockrudder.Fault{
+		{ID: "429", Status: http.StatusTooManyRequests, Body: "max requests limit reached\n", Requests: 2},
+		{ID: "500", Status: http.StatusInternalServerError, Requests: 2},
+		{ID: "503", Status: http.StatusServiceUnavailable, Requests: 1},
+		{ID: closedBefore, Close: mockrudder.Before, Requests: 1},
+		{ID: closedAfter, Close: mockrudder.After, Requests: 1},
+		{ID: closedStored, Close: mockrudder.Stored, Requests: 2},
+		{ID: "slow", Latency: mockrudder.Duration(slowness), Requests: 2},
 	}
 	if mode == ModeWebhook {
-		faults = append(faults, named{"transformer down", mockrudder.Fault{Transformer: mockrudder.TransformerDown, Requests: 1}})
+		faults = append(faults, mockrudder.Fault{ID: "transformer down", Transformer: mockrudder.TransformerDown, Requests: 1})
 	}
-	return append(faults, named{hung, mockrudder.Fault{Hang: mockrudder.Duration(hang), Requests: 1}})
+	return append(faults, mockrudder.Fault{ID: hung, Hang: mockrudder.Duration(hang), Requests: 1})
 }
 
 // once is the fault that is injected a single time, at the start: it takes whole
 // seconds.
-func once() []named {
-	return []named{
-		{"429 with Retry-After", mockrudder.Fault{Status: http.StatusTooManyRequests, RetryAfter: 1, Requests: 1}},
-	}
+func once() mockrudder.Fault {
+	return mockrudder.Fault{ID: "429 with Retry-After", Status: http.StatusTooManyRequests, RetryAfter: 1, Requests: 1}
 }
 
 // schedule injects faults by the share of events that were delivered: a round
@@ -90,7 +83,6 @@ type schedule struct {
 
 	mu    sync.Mutex
 	armed int64
-	names []string // of the injected faults, in their order
 }
 
 // roundEvery is how many events go with one round; there are four at least and
@@ -106,7 +98,7 @@ func (s *schedule) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.armed = 1
-	return s.arm(append(once(), round(s.mode, time.Duration(mockrudder.Forever))...))
+	return s.arm(append([]mockrudder.Fault{once()}, round(s.mode, time.Duration(mockrudder.Forever))...))
 }
 
 // reached injects the next round once enough events were delivered for it.
@@ -114,38 +106,37 @@ func (s *schedule) reached(delivered int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.armed < s.rounds && delivered*s.rounds >= s.armed*s.total {
-		_ = s.arm(round(s.mode, hangFor)) // begin has shown that they are valid
 		s.armed++
+		_ = s.arm(round(s.mode, hangFor)) // begin has shown that they are valid
 	}
 }
 
-func (s *schedule) arm(list []named) error {
-	for _, n := range list {
-		if err := s.to.Fault(n.fault); err != nil {
-			return fmt.Errorf("inject the fault %s: %w", n.name, err)
+// arm injects faults; behind the name in the ID is the number of the round.
+func (s *schedule) arm(list []mockrudder.Fault) error {
+	for _, fault := range list {
+		fault.ID = fmt.Sprintf("%s/%d", fault.ID, s.armed)
+		if err := s.to.Fault(fault); err != nil {
+			return fmt.Errorf("inject the fault %s: %w", fault.ID, err)
 		}
-		s.names = append(s.names, n.name)
 	}
 	return nil
 }
 
 // wanted names every fault of the schedule, once each.
 func (s *schedule) wanted() []string {
-	var names []string
-	for _, n := range append(once(), round(s.mode, hangFor)...) {
-		names = append(names, n.name)
+	names := []string{once().ID}
+	for _, fault := range round(s.mode, hangFor) {
+		names = append(names, fault.ID)
 	}
 	return names
 }
 
 // happened counts by name the faults that happened so far.
 func (s *schedule) happened() map[string]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	counts := map[string]int{}
-	for i, fault := range s.to.Faults() {
-		if i < len(s.names) && fault.Hits > 0 {
-			counts[s.names[i]] += fault.Hits
+	for _, fault := range s.to.Faults() {
+		if name, _, _ := strings.Cut(fault.ID, "/"); fault.Hits > 0 {
+			counts[name] += fault.Hits
 		}
 	}
 	return counts

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -69,22 +68,18 @@ type Loss struct {
 // is no verdict: something could not be read, or the evidence does not fit
 // together.
 func Judge(ctx context.Context, o Outside) (Report, error) {
-	fill(&o.Mode, ModeEvents)
-	fill(&o.MissingExternalUserID, "deliver")
-	fill(&o.Connector, connector)
+	o.Mode = cmp.Or(o.Mode, ModeEvents)
+	o.MissingExternalUserID = cmp.Or(o.MissingExternalUserID, "deliver")
+	o.Connector = cmp.Or(o.Connector, connector)
 	if err := o.check(); err != nil {
 		return Report{}, err
 	}
-	dir, err := os.MkdirTemp("", "currentsbridge-judge-")
+	archive, err := os.CreateTemp("", "currentsbridge-judge-")
 	if err != nil {
-		return Report{}, fmt.Errorf("make a directory for the books: %w", err)
+		return Report{}, fmt.Errorf("archive of what is sent: %w", err)
 	}
-	defer os.RemoveAll(dir)
-	archive, err := newArchive(filepath.Join(dir, "sent"))
-	if err != nil {
-		return Report{}, err
-	}
-	defer archive.Close() //nolint:errcheck // what it holds was read before
+	defer os.Remove(archive.Name())
+	defer archive.Close()
 	books := oracle.NewBooks(o.settings().rules(), archive)
 	if err := o.readSent(books); err != nil {
 		return Report{}, fmt.Errorf("read what Braze sent: %w", err)
@@ -124,21 +119,19 @@ func (o Outside) check() error {
 // were acknowledged, unless it dropped some. Which ones is not known then: none
 // counts as acknowledged, and the verdict says so.
 func (o Outside) readSent(books *oracle.Books) error {
-	lines, read := bufio.NewReader(o.Sent), int64(0)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(line) > 1 {
-			read++
-			if err := books.Issue(line); err != nil {
-				return fmt.Errorf("event %d: %w", read, err)
-			}
+	lines, read := bufio.NewScanner(o.Sent), int64(0)
+	lines.Buffer(nil, 64<<20) // the longest event
+	for lines.Scan() {
+		if len(lines.Bytes()) == 0 {
+			continue
 		}
-		if errors.Is(err, io.EOF) {
-			break
+		read++
+		if err := books.Issue(lines.Bytes()); err != nil {
+			return fmt.Errorf("event %d: %w", read, err)
 		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
 	}
 	if read != o.Counts.Events {
 		return fmt.Errorf("%d events are there, and Braze's counts say %d", read, o.Counts.Events)

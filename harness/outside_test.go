@@ -25,7 +25,8 @@ type remains struct {
 	mode         Mode
 	sent, stored []string // lines
 	counts       mockbraze.Counts
-	pages        map[string][]byte // of the bridge's admin address
+	losses       []Loss
+	pages        map[string]string // of the bridge's admin address
 }
 
 // leave makes a run.
@@ -39,23 +40,24 @@ func leave(t *testing.T, mode Mode) remains {
 	require.NoError(t, current.Send(ctx, outsideEvents))
 	bridge.settled(t)
 	require.NoError(t, mockbraze.Emit(ctx, &sent, mockbraze.Emission{Events: outsideEvents, Seed: 5}))
-	left := remains{mode: mode, counts: current.Report().Counts, pages: map[string][]byte{},
+	left := remains{mode: mode, counts: current.Report().Counts, pages: map[string]string{},
 		sent: strings.Split(strings.TrimSpace(sent.String()), "\n"), stored: strings.Split(strings.TrimSpace(recording.String()), "\n")}
 	for _, path := range []string{"/status", "/api/dead"} {
 		res, err := http.Get(bridge.adminURL() + path + "?connector=" + connector)
 		require.NoError(t, err)
-		left.pages[path], err = io.ReadAll(res.Body)
+		page, err := io.ReadAll(res.Body)
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
+		left.pages[path] = string(page)
 	}
 	return left
 }
 
 // outside is the evidence, as it was or changed.
 func (r remains) outside(t *testing.T) Outside {
-	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { _, _ = w.Write(r.pages[req.URL.Path]) }))
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, r.pages[req.URL.Path]) }))
 	t.Cleanup(admin.Close)
-	return Outside{Mode: r.mode, Sent: lines(r.sent), Received: lines(r.stored), Counts: r.counts, Admin: admin.URL}
+	return Outside{Mode: r.mode, Sent: lines(r.sent), Received: lines(r.stored), Counts: r.counts, Losses: r.losses, Admin: admin.URL}
 }
 
 func lines(all []string) io.Reader { return strings.NewReader(strings.Join(all, "\n") + "\n") }
@@ -86,44 +88,37 @@ func TestJudge(t *testing.T) {
 // spoil changes one thing after the other, and each must be reported.
 func spoil(t *testing.T, left remains) {
 	first := left.stored[0]
+	lossOfOne := []Loss{{From: received(t, first), Until: received(t, first).Add(time.Hour), Events: 1}}
+	later := []Loss{{From: time.Now().Add(time.Hour), Until: time.Now().Add(2 * time.Hour), Events: 9}}
+	more := strings.Replace(first, `\"properties\":{`, `\"properties\":{\"more\":1,`, 1)
+	if left.mode == ModeWebhook {
+		more = strings.Replace(first, `\"id\":\"`, `\"id\":\"x`, 1)
+	}
+	otherLedger := map[string]string{"/api/dead": left.pages["/api/dead"],
+		"/status": strings.Replace(left.pages["/status"], fmt.Sprintf(`"accepted":%d`, outsideEvents), `"accepted":7`, 1)}
 	for name, c := range map[string]struct {
-		change func(*remains, *Outside)
+		change func(*remains)
 		says   string
 	}{
-		"lost": {func(r *remains, _ *Outside) { r.stored = r.stored[1:] }, "lost: 1"},
-		"changed": {func(r *remains, _ *Outside) {
-			r.stored = append([]string{strings.Replace(first, `\"id\":\"`, `\"id\":\"x`, 1)}, r.stored[1:]...)
-			if r.mode == ModeEvents {
-				r.stored[0] = strings.Replace(first, `\"properties\":{`, `\"properties\":{\"more\":1,`, 1)
-			}
-		}, "1 "},
-		"twice": {func(r *remains, _ *Outside) { r.stored = append(r.stored, first) }, "nothing lost between"},
-		"twice by no more than can be": {func(r *remains, o *Outside) {
-			r.stored = append(r.stored, first)
-			o.Losses = []Loss{{From: received(t, r.stored[0]), Until: received(t, r.stored[0]).Add(time.Hour), Events: 1}}
+		"lost":    {func(r *remains) { r.stored = r.stored[1:] }, "lost: 1"},
+		"changed": {func(r *remains) { r.stored = append([]string{more}, r.stored[1:]...) }, "1 "},
+		"twice":   {func(r *remains) { r.stored = append(r.stored, first) }, "nothing lost between"},
+		"twice by no more than can be": {func(r *remains) {
+			r.stored, r.losses = append(r.stored, first), lossOfOne
 		}, ""},
-		"twice by more than can be": {func(r *remains, o *Outside) {
-			r.stored = append(r.stored, first, left.stored[1])
-			o.Losses = []Loss{{From: received(t, r.stored[0]), Until: received(t, r.stored[0]).Add(time.Hour), Events: 1}}
+		"twice by more than can be": {func(r *remains) {
+			r.stored, r.losses = append(r.stored, first, left.stored[1]), lossOfOne
 		}, "at most 1 can come"},
-		"twice, and the loss was later": {func(r *remains, o *Outside) {
-			r.stored = append(r.stored, first)
-			o.Losses = []Loss{{From: time.Now().Add(time.Hour), Until: time.Now().Add(2 * time.Hour), Events: 9}}
+		"twice, and the loss was later": {func(r *remains) {
+			r.stored, r.losses = append(r.stored, first), later
 		}, "nothing lost between"},
-		"given up": {func(_ *remains, o *Outside) { o.Counts.Sent-- }, "never acknowledged"},
-		"never in the books of the bridge": {func(r *remains, _ *Outside) {
-			r.pages = map[string][]byte{"/api/dead": r.pages["/api/dead"],
-				"/status": bytes.Replace(r.pages["/status"], fmt.Appendf(nil, `"accepted":%d`, outsideEvents), []byte(`"accepted":7`), 1)}
-		}, "ledger"},
+		"given up":                         {func(r *remains) { r.counts.Sent-- }, "never acknowledged"},
+		"never in the books of the bridge": {func(r *remains) { r.pages = otherLedger }, "ledger"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := left
-			var o Outside
-			o.Counts = left.counts
-			c.change(&changed, &o)
-			whole := changed.outside(t)
-			whole.Counts, whole.Losses = o.Counts, o.Losses
-			report, err := Judge(t.Context(), whole)
+			c.change(&changed)
+			report, err := Judge(t.Context(), changed.outside(t))
 			require.NoError(t, err)
 			require.Equal(t, c.says == "", report.Passed(), "%v", report.Failures)
 			require.Contains(t, strings.Join(report.Failures, "\n"), c.says)

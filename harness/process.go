@@ -7,7 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
@@ -41,87 +41,64 @@ func findBridge(given string) (string, error) {
 	return filepath.Abs(found)
 }
 
-// process is a bridge that can be killed and started again on the same data.
+// process is a bridge that can be killed and started again on the same data, with its
+// configuration, data and log in dir.
 type process struct {
-	path, config string
-	listen       string // address that Braze posts to
-	admin        string
-	logPath      string
+	program, dir  string
+	listen, admin string // addresses
 
-	mu      sync.Mutex
-	running *bridgeproc.Process // nil before the first start
+	running atomic.Pointer[bridgeproc.Process] // nil before the first start
 }
 
-// newProcess is a bridge with its configuration, data and log in dir.
-func newProcess(program, dir, listen, admin, configuration string) (*process, error) {
-	p := &process{
-		path: program, listen: listen, admin: admin,
-		config: filepath.Join(dir, "bridge.yaml"), logPath: filepath.Join(dir, "bridge.log"),
-	}
-	if err := os.WriteFile(p.config, []byte(configuration), 0o600); err != nil {
-		return nil, fmt.Errorf("write the bridge's configuration: %w", err)
-	}
-	return p, nil
-}
-
-// newBridge is the bridge of a run, on free ports, which delivers to the URL rudder.
-func (c Config) newBridge(program, dir, rudder string) (*process, error) {
+// newProcess is a bridge on free ports.
+func newProcess(program, dir string) (*process, error) {
 	ports, err := bridgeproc.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
-	listen, admin := ports[0], ports[1]
-	return newProcess(program, dir, listen, admin, c.bridgeFile(listen, admin, filepath.Join(dir, "data"), rudder))
+	return &process{program: program, dir: dir, listen: ports[0], admin: ports[1]}, nil
 }
 
-// start runs the bridge and waits until it is ready.
-func (p *process) start(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	running, err := bridgeproc.Start(p.path, p.logPath, nil, "serve", "--config", p.config)
+// start runs the bridge, which delivers to the URL rudder, and waits until it is ready.
+func (p *process) start(ctx context.Context, c Config, rudder string) error {
+	file := filepath.Join(p.dir, "bridge.yaml")
+	settings := c.bridgeFile(p.listen, p.admin, filepath.Join(p.dir, "data"), rudder)
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		return fmt.Errorf("write the bridge's configuration: %w", err)
+	}
+	running, err := bridgeproc.Start(p.program, p.logPath(), nil, "serve", "--config", file)
 	if err != nil {
 		return err
 	}
-	p.running = running
+	p.running.Store(running)
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	return running.AwaitReady(ctx)
 }
 
+func (p *process) logPath() string { return filepath.Join(p.dir, "bridge.log") }
+
 func (p *process) adminURL() string { return "http://" + p.admin }
 
-// gone says whether the bridge has ended by itself. It is false while the bridge is
-// being started or stopped.
+// gone says whether the bridge has ended.
 func (p *process) gone() bool {
-	if !p.mu.TryLock() {
-		return false
-	}
-	defer p.mu.Unlock()
 	select {
-	case <-p.running.Gone:
+	case <-p.running.Load().Gone:
 		return true
 	default:
 		return false
 	}
 }
 
-// kill ends the bridge with SIGKILL and waits until it is gone.
-func (p *process) kill() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.running.Kill()
-}
-
 // stop asks the bridge to end and waits for it; a bridge that does not end by
 // itself, or not with exit code 0, is an error. One that was never started is left
 // alone.
 func (p *process) stop() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.running == nil {
+	running := p.running.Load()
+	if running == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
-	return p.running.Stop(ctx)
+	return running.Stop(ctx)
 }

@@ -23,7 +23,7 @@ func (r *run) line(now time.Time) string {
 		}
 		text += fmt.Sprintf(" · faults %d (%d kinds)", sum, len(faults))
 	}
-	if kills := r.crasher.count(); kills > 0 {
+	if kills := r.killCount(); kills > 0 {
 		text += fmt.Sprintf(" · kills %d", kills)
 	}
 	return text

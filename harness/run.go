@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,13 +22,15 @@ import (
 type run struct {
 	config   Config
 	books    *oracle.Books
-	archive  *archive
 	rudder   *mockrudder.Server
 	braze    *mockbraze.Server
 	watch    *watch
 	process  *process
 	schedule *schedule
-	crasher  *crasher
+	crasher
+
+	// stopRudder closes what serves RudderStack to the bridge that runs.
+	stopRudder func()
 
 	began    time.Time
 	shown    int64        // events delivered, in the last progress line
@@ -41,8 +42,6 @@ type run struct {
 	mu       sync.Mutex
 	troubles []string
 	fatal    context.CancelFunc // ends the run early
-
-	closers []func() // in the order in which they were opened
 }
 
 // Run makes one run and gives the verdict. An error means that there is no verdict: the
@@ -53,9 +52,41 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := &run{config: c}
-	defer r.close()
-	if err := r.open(ctx); err != nil {
+	program, err := findBridge(c.Bridge)
+	if err != nil {
+		return Report{}, err
+	}
+	dir, remove, err := workDir(c.Dir, "currentsbridge-harness-")
+	if err != nil {
+		return Report{}, err
+	}
+	defer remove()
+	archive, err := os.OpenFile(filepath.Join(dir, "sent"), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return Report{}, fmt.Errorf("archive of what is sent: %w", err)
+	}
+	defer archive.Close()
+	r := &run{config: c, books: oracle.NewBooks(c.rules(), archive), stopRudder: func() {}}
+	if r.rudder, err = mockrudder.New(mockrudder.WithKeep(1000), mockrudder.WithObserver(r.arrived)); err != nil {
+		return Report{}, err
+	}
+	defer r.rudder.Close()
+	if r.braze, err = mockbraze.New(mockbraze.WithSeed(c.Seed)); err != nil {
+		return Report{}, err
+	}
+	defer r.braze.Close()
+	r.schedule = newSchedule(r.rudder, c.Mode, int64(c.Events))
+	var next http.Handler = r.rudder
+	if c.Break != BreakNothing {
+		next = &spoiler{how: c.Break, next: next, victims: map[string]bool{}}
+	}
+	r.watch = &watch{next: c.Rudder(next), lost: r.responseLost}
+	if r.process, err = newProcess(program, dir); err != nil {
+		return Report{}, err
+	}
+	defer func() { r.stopRudder() }()
+	defer r.process.stop() //nolint:errcheck // after a run it has stopped already
+	if err := r.startBridge(ctx); err != nil {
 		return Report{}, err
 	}
 	report := r.drive(ctx)
@@ -65,82 +96,32 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	return report, nil
 }
 
-func (r *run) onClose(f func()) { r.closers = append(r.closers, f) }
-
-func (r *run) close() {
-	for _, v := range slices.Backward(r.closers) {
-		v()
+// startBridge starts the bridge with a server of RudderStack of its own.
+func (r *run) startBridge(ctx context.Context) error {
+	address, stop, err := serve("127.0.0.1:0", r.watch)
+	if err != nil {
+		return fmt.Errorf("listen for RudderStack: %w", err)
 	}
+	r.stopRudder = stop
+	return r.process.start(ctx, r.config, "http://"+address)
 }
 
-// open starts everything.
-func (r *run) open(ctx context.Context) error {
-	program, err := findBridge(r.config.Bridge)
-	if err != nil {
-		return err
-	}
-	dir, remove, err := workDir(r.config.Dir, "currentsbridge-harness-")
-	if err != nil {
-		return err
-	}
-	r.onClose(remove)
-	if r.archive, err = newArchive(filepath.Join(dir, "sent")); err != nil {
-		return err
-	}
-	r.onClose(func() { _ = r.archive.Close() }) // it is removed next
-	r.books = oracle.NewBooks(r.config.rules(), r.archive)
-	target, err := r.openRudder()
-	if err != nil {
-		return err
-	}
-	if err := r.openBridge(ctx, program, dir, target); err != nil {
-		return err
-	}
-	if r.braze, err = mockbraze.New(mockbraze.WithSeed(r.config.Seed)); err != nil {
-		return err
-	}
-	r.onClose(r.braze.Close)
-	return nil
-}
-
-// openRudder starts the fake RudderStack and returns the URL that the bridge is to
-// send to.
-func (r *run) openRudder() (string, error) {
-	var err error
-	r.rudder, err = mockrudder.New(mockrudder.WithKeep(1000), mockrudder.WithObserver(r.arrived))
-	if err != nil {
-		return "", err
-	}
-	r.schedule = newSchedule(r.rudder, r.config.Mode, int64(r.config.Events))
-	var next http.Handler = r.rudder
-	if r.config.Break != BreakNothing {
-		next = &spoiler{how: r.config.Break, next: next, victims: map[string]bool{}}
-	}
-	r.watch = &watch{next: r.config.Rudder(next), lost: r.responseLost}
-	var stop func()
-	r.watch.address, stop, err = serve("127.0.0.1:0", r.watch, r.watch.conns.note)
-	if err != nil {
-		return "", fmt.Errorf("listen for RudderStack: %w", err)
-	}
-	r.onClose(stop)
-	r.onClose(r.rudder.Close)
-	return "http://" + r.watch.address, nil
-}
-
-// serve serves on an address until stop is called. at is the address in use; observe
-// may be nil.
-func serve(address string, h http.Handler, observe func(net.Conn, http.ConnState)) (at string, stop func(), err error) {
+// serve serves on an address until stop is called. at is the address in use.
+func serve(address string, h http.Handler) (at string, stop func(), err error) {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", nil, err
 	}
-	server := &http.Server{Handler: h, ConnState: observe, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- cli.Serve(ctx, server, ln, time.Second) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = cli.Serve(ctx, server, ln, time.Second) // it ends because of cancel
+	}()
 	return ln.Addr().String(), func() {
 		cancel()
-		<-served //nolint:errcheck // it ends because of cancel
+		<-served
 	}, nil
 }
 
@@ -155,20 +136,6 @@ func workDir(given, pattern string) (dir string, remove func(), err error) {
 		return "", nil, fmt.Errorf("make a temporary directory: %w", err)
 	}
 	return dir, func() { _ = os.RemoveAll(dir) }, nil // what stays behind is the system's to clean
-}
-
-func (r *run) openBridge(ctx context.Context, program, dir, target string) error {
-	var err error
-	if r.process, err = r.config.newBridge(program, dir, target); err != nil {
-		return err
-	}
-	r.crasher = &crasher{
-		process: r.process, books: r.books, drain: r.watch.drain, fail: r.stopWith,
-		// A little less than what is sent: some types cannot be delivered.
-		total: int64(r.config.Events) * 9 / 10, crashes: r.config.crashes(),
-	}
-	r.onClose(func() { _ = r.process.stop() }) // after a run it has stopped already
-	return r.process.start(ctx)
 }
 
 // note keeps what went wrong with the run itself.
@@ -233,11 +200,11 @@ func (r *run) advance() {
 	if r.config.Faults.network() {
 		r.schedule.reached(delivered)
 	}
-	r.crasher.reached(acked, delivered)
+	r.crash(acked, delivered)
 }
 
 func (r *run) responseLost() {
-	if r.crasher.killed.Load() {
+	if r.killed.Load() {
 		return // the kill accounts for it
 	}
 	r.lost.Add(1)

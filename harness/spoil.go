@@ -41,48 +41,38 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the bridge is gone
 	}
-	body, left := s.spoil(body)
-	if !left {
-		_, _ = io.WriteString(w, "ok")
-		return
+	var lists map[string][]json.RawMessage // one list: batch, or events in webhook mode
+	if json.Unmarshal(body, &lists) == nil {
+		for key, messages := range lists {
+			if lists[key] = s.spoil(messages); len(messages) > 0 && len(lists[key]) == 0 {
+				_, _ = io.WriteString(w, "ok")
+				return
+			}
+		}
+		if body, err = json.Marshal(lists); err != nil {
+			panic(err) // unreachable for what was JSON before
+		}
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	s.next.ServeHTTP(w, r)
 }
 
-// spoil returns the body to pass on; left is false where no message is left in it.
-func (s *spoiler) spoil(body []byte) (spoiled []byte, left bool) {
-	var lists map[string][]json.RawMessage // one list: batch, or events in webhook mode
-	if json.Unmarshal(body, &lists) != nil {
-		return body, true
-	}
+// spoil returns the messages to pass on.
+func (s *spoiler) spoil(messages []json.RawMessage) []json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, messages := range lists {
-		if len(messages) == 0 {
-			return body, true
+	kept := []json.RawMessage{}
+	for _, m := range messages {
+		switch {
+		case !s.isVictim(m):
+			kept = append(kept, m)
+		case s.how == BreakDuplicate:
+			kept = append(kept, m, m)
+		case s.how == BreakCorrupt:
+			kept = append(kept, corrupt(m))
 		}
-		var kept []json.RawMessage
-		for _, m := range messages {
-			switch {
-			case !s.isVictim(m):
-				kept = append(kept, m)
-			case s.how == BreakDuplicate:
-				kept = append(kept, m, m)
-			case s.how == BreakCorrupt:
-				kept = append(kept, corrupt(m))
-			}
-		}
-		if len(kept) == 0 {
-			return nil, false
-		}
-		lists[key] = kept
 	}
-	spoiled, err := json.Marshal(lists)
-	if err != nil {
-		return body, true
-	}
-	return spoiled, true
+	return kept
 }
 
 // isVictim says whether a message is to be spoiled. The first ones are chosen.

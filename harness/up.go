@@ -1,10 +1,10 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
@@ -26,16 +26,12 @@ type UpConfig struct {
 	Out io.Writer // where it says what is where; nil: nowhere
 }
 
-// upToken is the token of the connector that Up sets up. It guards nothing.
-const upToken = "try-me"
-
 // Up runs all three until ctx ends, with a Current that is ready to send.
 func Up(ctx context.Context, c UpConfig) error {
-	fill(&c.Braze, "127.0.0.1:8091")
-	fill(&c.Rudder, "127.0.0.1:8090")
-	fill(&c.Listen, "127.0.0.1:8080")
-	fill(&c.Admin, "127.0.0.1:9090")
-	fill(&c.Mode, ModeEvents)
+	c.Braze = cmp.Or(c.Braze, "127.0.0.1:8091")
+	c.Rudder = cmp.Or(c.Rudder, "127.0.0.1:8090")
+	c.Listen = cmp.Or(c.Listen, "127.0.0.1:8080")
+	c.Admin = cmp.Or(c.Admin, "127.0.0.1:9090")
 	if c.Out == nil {
 		c.Out = io.Discard
 	}
@@ -53,12 +49,12 @@ func Up(ctx context.Context, c UpConfig) error {
 		return err
 	}
 	defer braze.Close()
-	_, stopRudder, err := serve(c.Rudder, rudder, nil)
+	_, stopRudder, err := serve(c.Rudder, rudder)
 	if err != nil {
 		return err
 	}
 	defer stopRudder()
-	_, stopBraze, err := serve(c.Braze, braze.Handler(), nil)
+	_, stopBraze, err := serve(c.Braze, braze.Handler())
 	if err != nil {
 		return err
 	}
@@ -72,12 +68,13 @@ func Up(ctx context.Context, c UpConfig) error {
 		return err
 	}
 	defer remove()
-	bridge, err := newProcess(program, dir, c.Listen, c.Admin, c.bridgeFile(filepath.Join(dir, "data")))
+	config, err := Config{Mode: c.Mode}.withDefaults()
 	if err != nil {
 		return err
 	}
+	bridge := &process{program: program, dir: dir, listen: c.Listen, admin: c.Admin}
 	defer bridge.stop() //nolint:errcheck // without effect after the stop below
-	if err := bridge.start(ctx); err != nil {
+	if err := bridge.start(ctx, config, "http://"+c.Rudder); err != nil {
 		return err
 	}
 	if err := c.launch(ctx, braze); err != nil {
@@ -87,21 +84,15 @@ func Up(ctx context.Context, c UpConfig) error {
 	select {
 	case <-ctx.Done():
 		return bridge.stop()
-	case <-bridge.running.Gone:
-		return bridge.running.Ending()
+	case <-bridge.running.Load().Gone:
+		return bridge.running.Load().Ending()
 	}
-}
-
-// bridgeFile is the bridge's configuration file.
-func (c UpConfig) bridgeFile(data string) string {
-	return fmt.Sprintf("listen: %q\nadmin: %q\ndata_dir: %q\nbraze_token: %q\nmode: %q\nrudder_url: %q\nwrite_key: %q\n",
-		c.Listen, c.Admin, data, upToken, c.Mode, "http://"+c.Rudder, c.Mode.writeKey())
 }
 
 // launch makes the Current that "what to try" sends through.
 func (c UpConfig) launch(ctx context.Context, braze *mockbraze.Server) error {
 	current, err := braze.Create(mockbraze.Current{
-		Name: "try me", URL: "http://" + c.Listen + "/currents", Token: upToken, Events: mockbraze.All,
+		Name: "try me", URL: "http://" + c.Listen + "/currents", Token: brazeToken, Events: mockbraze.All,
 	})
 	if err != nil {
 		return err
@@ -128,5 +119,5 @@ Try:
   curl 'http://%[3]s/status'
   curl 'http://%[4]s/_mock/stats'
   curl 'http://%[4]s/_mock/events?event=users.messages.email.Open&limit=1'
-`, c.Braze, c.Listen, c.Admin, c.Rudder, upToken, bridge.logPath, events)
+`, c.Braze, c.Listen, c.Admin, c.Rudder, brazeToken, bridge.logPath(), events)
 }

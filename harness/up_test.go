@@ -59,7 +59,7 @@ func TestUpNamesAnAddressInUse(t *testing.T) {
 	ports, err := bridgeproc.FreePorts(1)
 	require.NoError(t, err)
 	taken := ports[0]
-	_, stop, err := serve(taken, http.NotFoundHandler(), nil)
+	_, stop, err := serve(taken, http.NotFoundHandler())
 	require.NoError(t, err)
 	defer stop()
 	err = Up(t.Context(), UpConfig{Rudder: taken, Bridge: bridgeProgram(t)})

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,8 +81,7 @@ func thousandths(f float64) float64 { return float64(int64(f*1000+0.5)) / 1000 }
 
 // failures lists every reason against a pass.
 func (e evidence) failures(r Report) []string {
-	f := findings{}
-	f.list = append(f.list, e.troubles...)
+	f := slices.Clone(findings(e.troubles))
 	f.count(e.tally.Sent == 0, 1, "nothing was sent")
 	f.count(true, r.Lost, "lost: %d acknowledged and neither delivered, filtered nor dead%s", r.Lost, example(e.missing))
 	f.count(true, r.Corrupted, "corrupted: %d delivered but not what was sent", r.Corrupted)
@@ -98,16 +98,16 @@ func (e evidence) failures(r Report) []string {
 		f.count(e.faults[name] == 0, 1, "the fault %s was asked for and did not happen", name)
 	}
 	f.count(e.crashes < e.wantedCrashes, 1, "the bridge was killed %d times, not %d as asked for", e.crashes, e.wantedCrashes)
-	if len(f.list) > 0 {
-		f.list = append(f.list, e.notes...)
+	if len(f) > 0 {
+		f = append(f, e.notes...)
 	}
-	return f.list
+	return f
 }
 
 // ledgerFindings compares the bridge's ledger with the oracle's books.
 func (e evidence) ledgerFindings(f *findings) {
 	if err := e.ledger.Check(); err != nil {
-		f.list = append(f.list, err.Error())
+		*f = append(*f, err.Error())
 	}
 	same := func(what string, bridge, here int64) {
 		f.count(bridge != here, 1, "the bridge's ledger says %s %d, the oracle %d", what, bridge, here)
@@ -125,12 +125,12 @@ func (e evidence) ledgerFindings(f *findings) {
 }
 
 // findings collects failures.
-type findings struct{ list []string }
+type findings []string
 
 // count adds a failure where it holds and n is above 0.
 func (f *findings) count(holds bool, n int64, format string, args ...any) {
 	if holds && n > 0 {
-		f.list = append(f.list, fmt.Sprintf(format, args...))
+		*f = append(*f, fmt.Sprintf(format, args...))
 	}
 }
 

@@ -3,7 +3,6 @@
 package bridge_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,7 +20,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/browser/browsertest"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
-	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -82,14 +80,6 @@ func (r *running) post(connector string, events ...string) {
 // event is a valid event.
 func event(id, extra string) string {
 	return fmt.Sprintf(`{"id":%q,"event_type":"users.behaviors.CustomEvent","time":1767000000,"user":{"user_id":"u-%s","external_user_id":"person-%s"},"properties":{"name":"x","app_id":"a","big":12345678901234567890%s}}`, id, id, id, extra)
-}
-
-// generated are events of every type, from the fake Braze.
-func generated(t *testing.T, n int) []string {
-	t.Helper()
-	var out bytes.Buffer
-	require.NoError(t, mockbraze.Emit(t.Context(), &out, mockbraze.Emission{Events: n, Seed: 7}))
-	return strings.Split(strings.TrimSpace(out.String()), "\n")
 }
 
 // until asks for the ledger of a connector until it is as it should be.

@@ -36,14 +36,6 @@ type Browser struct {
 	ctx context.Context
 }
 
-// Run runs tests with one browser: starting it is what takes long.
-func Run(t *testing.T, tests map[string]func(*testing.T, *Browser)) {
-	browser := Start(t)
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { test(t, browser) })
-	}
-}
-
 // Start starts Chromium, which ends with the test.
 func Start(t testing.TB) *Browser {
 	t.Helper()

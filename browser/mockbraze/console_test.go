@@ -18,7 +18,8 @@ import (
 
 // TestPage shows the page to a real browser.
 func TestPage(t *testing.T) {
-	browsertest.Run(t, map[string]func(*testing.T, *browsertest.Browser){
+	browser := browsertest.Start(t)
+	for name, test := range map[string]func(*testing.T, *browsertest.Browser){
 		"create, launch, send, pause": testLife,
 		"a wrong token":               testWrongToken,
 		"transformations and tests":   testTransformations,
@@ -26,7 +27,9 @@ func TestPage(t *testing.T) {
 		"disabled after five days":    testDisabled,
 		"types and mistakes":          testMistakes,
 		"a long, hostile name":        testLong,
-	})
+	} {
+		t.Run(name, func(t *testing.T) { test(t, browser) })
+	}
 }
 
 // target is an endpoint that takes the token good, refuses a body with bad in

@@ -16,7 +16,8 @@ import (
 
 // TestPage shows the page to a real browser.
 func TestPage(t *testing.T) {
-	browsertest.Run(t, map[string]func(*testing.T, *browsertest.Browser){
+	browser := browsertest.Start(t)
+	for name, test := range map[string]func(*testing.T, *console){
 		"live":                          testLive,
 		"filters":                       testFilters,
 		"an invalid message":            testInvalid,
@@ -34,41 +35,44 @@ func TestPage(t *testing.T) {
 		"a scrolled list does not move": testStandsStill,
 		"a hundred thousand messages":   testMany,
 		"a large payload":               testLarge,
-	})
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name != "copies" { // it has the clipboard for itself
+				t.Parallel()
+			}
+			test(t, &console{mockrudder.Start(t), browser})
+		})
+	}
 }
 
-func testLive(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
-	page := show(t, browser, rudder, "")
+func testLive(t *testing.T, c *console) {
+	page := c.show(t, "")
 	page.Shows("#empty h2", "Waiting for the first event")
 
-	track(t, rudder, "ada", "Order Completed")
+	c.track(t, "ada", "Order Completed")
 	page.Shows(".row .event", "Order Completed")
 	page.Shows(".row .user", "ada")
 	page.Shows(".row .verdict", "valid")
 	page.Until(`document.querySelector("#empty").hidden`)
 	require.Equal(t, "live", page.Text("document.body.dataset.state"))
 
-	braze(t, rudder, "id-1", "7")
+	c.braze(t, "id-1", "7")
 	page.Until(`document.querySelector("[aria-rowindex='1'] .event").textContent === "users.behaviors.CustomEvent"`)
 	page.Shows("[data-counter=stored]", "2")
 	page.Shows("[data-counter=valid] dd", "1")
 	page.Shows("[data-counter=invalid] dd", "1")
 
-	require.Equal(t, http.StatusUnauthorized, post(t, rudder.URL+"/v1/track", "wrong", `{}`))
+	require.Equal(t, http.StatusUnauthorized, post(t, c.URL+"/v1/track", "wrong", `{}`))
 	page.Shows("[data-counter=refused]", "refused 4011")
 	page.Until(`document.querySelectorAll("#chart .good").length > 0 && document.querySelectorAll("#chart .bad").length > 0`)
 }
 
-func testFilters(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
+func testFilters(t *testing.T, c *console) {
 	for i := range 5 {
-		track(t, rudder, fmt.Sprintf("user-%d", i), "Viewed")
+		c.track(t, fmt.Sprintf("user-%d", i), "Viewed")
 	}
-	braze(t, rudder, "id-1", "7")
-	page := show(t, browser, rudder, "")
+	c.braze(t, "id-1", "7")
+	page := c.show(t, "")
 	rows(page, 6)
 
 	page.Choose("[name=valid]", "false")
@@ -91,28 +95,26 @@ func testFilters(t *testing.T, browser *browsertest.Browser) {
 	rows(page, 5)
 	page.Choose("[name=event]", "Other")
 	page.Shows("#empty", "No message matches")
-	track(t, rudder, "new", "Other")
+	c.track(t, "new", "Other")
 	rows(page, 1)
 
-	linked := show(t, browser, rudder, "?event=Viewed&messageId=none")
+	linked := c.show(t, "?event=Viewed&messageId=none")
 	linked.Shows("#chips", "messageId: none")
 	rows(linked, 0)
 	linked.Click("#chips button")
 	rows(linked, 5)
 }
 
-func testInvalid(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
-	track(t, rudder, "ada", "Before")
-	braze(t, rudder, "id-1", "7")
-	track(t, rudder, "ada", "After")
-	page := show(t, browser, rudder, "")
+func testInvalid(t *testing.T, c *console) {
+	c.track(t, "ada", "Before")
+	c.braze(t, "id-1", "7")
+	c.track(t, "ada", "After")
+	page := c.show(t, "")
 	rows(page, 3)
 	page.Click("[aria-rowindex='2']")
 
 	page.Shows("#detail h2", "users.behaviors.CustomEvent")
-	found := rudder.Events(mockrudder.Filter{OnlyInvalid: true})[0].Errors
+	found := c.Events(mockrudder.Filter{OnlyInvalid: true})[0].Errors
 	require.NotEmpty(t, found)
 	for _, f := range found {
 		page.Shows(".findings .rule", f.Rule)
@@ -136,18 +138,16 @@ func testInvalid(t *testing.T, browser *browsertest.Browser) {
 	page.Click("#close-detail")
 	page.Until(`document.querySelector("#detail").hidden && location.search === ""`)
 
-	linked := show(t, browser, rudder, "?open="+rudder.Events(mockrudder.Filter{OnlyInvalid: true})[0].ID())
+	linked := c.show(t, "?open="+c.Events(mockrudder.Filter{OnlyInvalid: true})[0].ID())
 	linked.Shows("#detail .note", found[0].Rule)
-	rudder.Reset()
+	c.Reset()
 	linked.Go(linked.Text("location.href"))
 	linked.Shows("#detail", "no longer kept")
 	require.Len(t, linked.Forgive(), 1, "the browser logs the 404")
 }
 
-func testFaults(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
-	page := show(t, browser, rudder, "")
+func testFaults(t *testing.T, c *console) {
+	page := c.show(t, "")
 	page.Click("#open-faults")
 	page.Shows(".fault-list", "None is in force")
 	page.Choose("#faults [name=status]", "418")
@@ -156,15 +156,15 @@ func testFaults(t *testing.T, browser *browsertest.Browser) {
 	page.Click("#faults button[type=submit]")
 	page.Shows(".fault-list .does", "answers 418")
 	page.Shows(".fault-list small", "/v1/track · 5 more")
-	require.Equal(t, http.StatusTeapot, post(t, rudder.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"b"}`))
-	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/batch", "wkHTTP", `{"batch":[{"userId":"a","type":"track","event":"b"}]}`))
+	require.Equal(t, http.StatusTeapot, post(t, c.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"b"}`))
+	require.Equal(t, http.StatusOK, post(t, c.URL+"/v1/batch", "wkHTTP", `{"batch":[{"userId":"a","type":"track","event":"b"}]}`))
 	page.Shows(".fault-list .hits", "1 hit")
 	page.Shows("#fault-count", "1")
 
 	page.Click(".fault-list button")
 	page.Shows(".fault-list", "None is in force")
-	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"b"}`))
-	require.Empty(t, rudder.Faults())
+	require.Equal(t, http.StatusOK, post(t, c.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"b"}`))
+	require.Empty(t, c.Faults())
 
 	page.Choose("#faults [name=kind]", "close")
 	page.Choose("#faults [name=close]", "stored")
@@ -172,15 +172,13 @@ func testFaults(t *testing.T, browser *browsertest.Browser) {
 	page.Choose("#faults [name=status]", "99") // of another kind, and ignored
 	page.Click("#faults button[type=submit]")
 	page.Shows(".fault-list .does", "stores, then closes")
-	require.Zero(t, post(t, rudder.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"closed"}`))
-	require.Equal(t, uint64(1), rudder.Count(mockrudder.Filter{Event: "closed"}))
+	require.Zero(t, post(t, c.URL+"/v1/track", "wkHTTP", `{"userId":"a","event":"closed"}`))
+	require.Equal(t, uint64(1), c.Count(mockrudder.Filter{Event: "closed"}))
 }
 
 // testFaultForm submits every preset and every kind of fault.
-func testFaultForm(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
-	page := show(t, browser, rudder, "")
+func testFaultForm(t *testing.T, c *console) {
+	page := c.show(t, "")
 	page.Click("#open-faults")
 	submit := func(n int) {
 		page.Click("#faults button[type=submit]")
@@ -200,7 +198,7 @@ func testFaultForm(t *testing.T, browser *browsertest.Browser) {
 		page.Choose("#faults [name=latency_max]", "2ms")
 		submit(presets + i + 1)
 	}
-	list := rudder.Faults()
+	list := c.Faults()
 	require.Equal(t, mockrudder.Fault{ID: list[0].ID, Status: http.StatusServiceUnavailable}, list[0])
 	last := list[len(list)-1]
 	require.Equal(t, mockrudder.DatabaseDown, last.Database)
@@ -216,41 +214,37 @@ func testFaultForm(t *testing.T, browser *browsertest.Browser) {
 	page.Until(`!document.querySelector("#faults").open`)
 }
 
-func testReset(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
-	require.NoError(t, rudder.Fault(mockrudder.Fault{Status: 503, Path: "/v1/batch"}))
-	track(t, rudder, "ada", "Viewed")
-	page := show(t, browser, rudder, "")
+func testReset(t *testing.T, c *console) {
+	require.NoError(t, c.Fault(mockrudder.Fault{Status: 503, Path: "/v1/batch"}))
+	c.track(t, "ada", "Viewed")
+	page := c.show(t, "")
 	rows(page, 1)
 	page.Click("#open-reset")
 	page.Click("#reset-cancel")
-	require.Equal(t, uint64(1), rudder.Count(mockrudder.Filter{}))
+	require.Equal(t, uint64(1), c.Count(mockrudder.Filter{}))
 	page.Click("#open-reset")
 	page.Click("#reset-keep")
 	page.Shows("#empty h2", "Waiting for the first event")
 	page.Shows("[data-counter=stored] dd", "0")
-	require.Len(t, rudder.Faults(), 1)
+	require.Len(t, c.Faults(), 1)
 	page.Click("#open-reset")
 	page.Click("#reset-all")
 	page.Until(`document.querySelector("#fault-count").hidden`)
-	require.Empty(t, rudder.Faults())
+	require.Empty(t, c.Faults())
 
-	track(t, rudder, "ada", "Again")
+	c.track(t, "ada", "Again")
 	page.Shows(".row .event", "Again")
-	rudder.Reset() // by another client
+	c.Reset() // by another client
 	page.Shows("#empty h2", "Waiting for the first event")
 }
 
-func testOff(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
-	track(t, rudder, "ada", "First")
-	page := show(t, browser, rudder, "?live=off")
+func testOff(t *testing.T, c *console) {
+	c.track(t, "ada", "First")
+	page := c.show(t, "?live=off")
 	rows(page, 1)
 	page.Shows("#state-text", "as it was when loaded")
 	streams := `performance.getEntriesByType("resource").filter(e => e.name.includes("/_mock/stream")).length`
-	track(t, rudder, "ada", "Second")
+	c.track(t, "ada", "Second")
 	time.Sleep(500 * time.Millisecond) // longer than the interval of the stream
 	rows(page, 1)
 	require.Zero(t, page.Number(streams))
@@ -261,7 +255,7 @@ func testOff(t *testing.T, browser *browsertest.Browser) {
 
 	page.Click("#pause")
 	page.Shows("#state-text", "paused")
-	track(t, rudder, "ada", "Third")
+	c.track(t, "ada", "Third")
 	time.Sleep(500 * time.Millisecond)
 	rows(page, 2)
 	page.Click("#pause")

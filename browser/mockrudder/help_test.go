@@ -13,6 +13,13 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
+// console is a mockrudder whose page is shown.
+type console struct {
+	*mockrudder.Server
+
+	browser *browsertest.Browser
+}
+
 // post sends a body and returns the status, 0 for no answer.
 func post(t testing.TB, url, key, body string) int {
 	t.Helper()
@@ -30,28 +37,28 @@ func post(t testing.TB, url, key, body string) int {
 }
 
 // track sends a message by the HTTP API.
-func track(t testing.TB, rudder *mockrudder.Server, user, event string) {
+func (c *console) track(t testing.TB, user, event string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"userId": user, "event": event, "properties": map[string]any{"a": 1}})
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/track", "wkHTTP", string(body)))
+	require.Equal(t, http.StatusOK, post(t, c.URL+"/v1/track", "wkHTTP", string(body)))
 }
 
 // braze sends a custom event as Braze does. app is JSON: anything but a text
 // breaks the schema.
-func braze(t testing.TB, rudder *mockrudder.Server, id, app string) {
+func (c *console) braze(t testing.TB, id, app string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"events":[{"event_type":"users.behaviors.CustomEvent","id":%q,"time":1764000000,`+
 		`"user":{"user_id":"5f2a91c04d1e","external_user_id":"ada"},"properties":{"app_id":%s,"name":"went","custom_properties":{},"ad_id":null}}]}`, id, app)
-	require.Equal(t, http.StatusOK, post(t, rudder.WebhookURL("wkBraze"), "", body))
+	require.Equal(t, http.StatusOK, post(t, c.WebhookURL("wkBraze"), "", body))
 }
 
 // show opens the page of a server and waits until it is live.
-func show(t testing.TB, browser *browsertest.Browser, rudder *mockrudder.Server, query string) *browsertest.Page {
+func (c *console) show(t testing.TB, query string) *browsertest.Page {
 	t.Helper()
-	page := browser.Open(t, rudder.URL)
+	page := c.browser.Open(t, c.URL)
 	page.Size(1400, 900, false)
-	page.Go(rudder.URL + "/_mock/" + query)
+	page.Go(c.URL + "/_mock/" + query)
 	page.Until(`["live", "off"].includes(document.body.dataset.state)`)
 	return page
 }

@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/ast"
+	"go/constant"
 	"go/parser"
 	"go/token"
-	"io"
+	"go/types"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,17 +18,14 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/browser/browsertest"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-func testKeys(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
+func testKeys(t *testing.T, c *console) {
 	for i := range 300 {
-		track(t, rudder, "ada", fmt.Sprintf("Event %d", i))
+		c.track(t, "ada", fmt.Sprintf("Event %d", i))
 	}
-	page := show(t, browser, rudder, "")
+	page := c.show(t, "")
 	rows(page, 300)
 	selected := func(name string) {
 		page.Until(fmt.Sprintf(`document.querySelector(".row.selected .event")?.textContent === %q`, name))
@@ -57,15 +54,13 @@ func testKeys(t *testing.T, browser *browsertest.Browser) {
 	require.NotEqual(t, "none", page.Text(`getComputedStyle(document.activeElement).outlineStyle`), "the focus is seen")
 }
 
-func testPhone(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
+func testPhone(t *testing.T, c *console) {
 	for i := range 30 {
-		braze(t, rudder, fmt.Sprintf("a-rather-long-identifier-of-a-message-%d", i), "7")
+		c.braze(t, fmt.Sprintf("a-rather-long-identifier-of-a-message-%d", i), "7")
 	}
-	page := browser.Open(t, rudder.URL)
+	page := c.browser.Open(t, c.URL)
 	page.Size(360, 740, true)
-	page.Go(rudder.URL + "/_mock/")
+	page.Go(c.URL + "/_mock/")
 	rows(page, 30)
 	fits := `document.documentElement.scrollWidth <= 360`
 	page.Until(fits)
@@ -85,14 +80,13 @@ func testPhone(t *testing.T, browser *browsertest.Browser) {
 	page.Until(`document.querySelector("#scroll").getBoundingClientRect().height > 300`)
 }
 
-func testHostile(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
+func testHostile(t *testing.T, c *console) {
 	const nasty = `<img src=x onerror=document.title='owned'></script><script>document.title='owned'</script>`
-	rudder := mockrudder.Start(t, mockrudder.WithSource("<b>key</b>", mockrudder.HTTP))
-	key := "<b>key</b>"
+	const key = "<b>key</b>"
+	c.Server = mockrudder.Start(t, mockrudder.WithSource(key, mockrudder.HTTP))
 	body := fmt.Sprintf(`{"userId":%q,"event":%q,"messageId":%q,"properties":{%q:%q,"__proto__":{"a":1}}}`, nasty, nasty, nasty, nasty, nasty)
-	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/track", key, body))
-	page := show(t, browser, rudder, "")
+	require.Equal(t, http.StatusOK, post(t, c.URL+"/v1/track", key, body))
+	page := c.show(t, "")
 	page.Shows(".row .event", nasty)
 	page.Click("[aria-rowindex='1']")
 	page.Shows("#detail h2", nasty)
@@ -103,11 +97,10 @@ func testHostile(t *testing.T, browser *browsertest.Browser) {
 	require.Zero(t, page.Number(`document.querySelectorAll("main img, main script, main b b").length`))
 }
 
-func testEmpty(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t, mockrudder.WithSource("it's mine", mockrudder.Braze), mockrudder.WithSource("off", mockrudder.HTTP, mockrudder.Disabled()))
-	page := show(t, browser, rudder, "")
-	page.Shows(".command", rudder.URL)
+func testEmpty(t *testing.T, c *console) {
+	c.Server = mockrudder.Start(t, mockrudder.WithSource("it's mine", mockrudder.Braze), mockrudder.WithSource("off", mockrudder.HTTP, mockrudder.Disabled()))
+	page := c.show(t, "")
+	page.Shows(".command", c.URL)
 	require.Equal(t, float64(1), page.Number(`document.querySelectorAll(".command").length`))
 	run(t, page.Text(`document.querySelector(".command").textContent`))
 	page.Shows(".row .verdict", "valid")
@@ -124,15 +117,14 @@ func run(t *testing.T, command string) {
 	require.NoError(t, err, "%s", out)
 }
 
-func testCopies(t *testing.T, browser *browsertest.Browser) {
-	rudder := mockrudder.Start(t)
+func testCopies(t *testing.T, c *console) {
 	const unusual = "it's `odd` \ufeff \\u0041 $HOME \"quoted\" 9007199254740993"
 	text, err := json.Marshal(unusual)
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/track", "wkHTTP",
+	require.Equal(t, http.StatusOK, post(t, c.URL+"/v1/track", "wkHTTP",
 		`{"userId":"u","event":"Odd one","properties":{"text":`+string(text)+`, "big":9007199254740993}}`))
-	sent := rudder.Events(mockrudder.Filter{})[0]
-	page := show(t, browser, rudder, "?open="+sent.ID())
+	sent := c.Events(mockrudder.Filter{})[0]
+	page := c.show(t, "?open="+sent.ID())
 	page.AllowClipboard()
 	clipboard := func(name string) string {
 		page.Click("[data-copy=" + name + "]")
@@ -142,82 +134,65 @@ func testCopies(t *testing.T, browser *browsertest.Browser) {
 	require.JSONEq(t, string(sent.Message()), clipboard("JSON"))
 
 	run(t, clipboard("curl"))
-	if events := rudder.Events(mockrudder.Filter{}); len(events) > 1 {
+	if events := c.Events(mockrudder.Filter{}); len(events) > 1 {
 		require.Equal(t, sent.Raw, events[1].Raw)
 	}
 
-	fixture := "package p\n\n" + clipboard("Go")
-	file, err := parser.ParseFile(token.NewFileSet(), "p.go", fixture, parser.ParseComments)
+	fixture, files := "package p\n\n"+clipboard("Go"), token.NewFileSet()
+	file, err := parser.ParseFile(files, "p.go", fixture, parser.ParseComments)
 	require.NoError(t, err, fixture)
-	spec := file.Decls[0].(*ast.GenDecl).Specs[0].(*ast.ValueSpec)
-	require.Equal(t, "rawOddOne", spec.Names[0].Name)
-	require.Equal(t, sent.Raw, constant(t, spec.Values[0]))
+	checked, err := new(types.Config).Check("p", files, []*ast.File{file}, nil)
+	require.NoError(t, err, fixture)
+	require.Equal(t, sent.Raw, constant.StringVal(checked.Scope().Lookup("rawOddOne").(*types.Const).Val()))
 }
 
-// constant joins the texts of a constant expression.
-func constant(t *testing.T, value ast.Expr) string {
-	t.Helper()
-	if sum, ok := value.(*ast.BinaryExpr); ok {
-		return constant(t, sum.X) + constant(t, sum.Y)
-	}
-	text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
-	require.NoError(t, err)
-	return text
-}
-
-func testPolling(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
+func testPolling(t *testing.T, c *console) {
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/_mock/stream" {
 			http.Error(w, "no streams here", http.StatusBadGateway)
 			return
 		}
-		rudder.ServeHTTP(w, r)
+		c.ServeHTTP(w, r)
 	}))
 	t.Cleanup(front.Close) // after the tab is closed, whose stream it would wait for
-	page := browser.Open(t, front.URL)
+	page := c.browser.Open(t, front.URL)
 	page.Go(front.URL + "/_mock/")
 	page.Shows("#state-text", "live, by polling")
-	track(t, rudder, "ada", "Polled")
+	c.track(t, "ada", "Polled")
 	page.Shows(".row .event", "Polled")
 	require.NotEmpty(t, page.Forgive(), "the browser logs the 502")
 }
 
-func testGone(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
+func testGone(t *testing.T, c *console) {
 	var gone atomic.Bool
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if gone.Load() {
 			panic(http.ErrAbortHandler)
 		}
-		rudder.ServeHTTP(w, r)
+		c.ServeHTTP(w, r)
 	}))
 	t.Cleanup(front.Close) // after the tab is closed, whose stream it would wait for
-	page := browser.Open(t, front.URL)
+	page := c.browser.Open(t, front.URL)
 	page.Go(front.URL + "/_mock/")
 	page.Shows("#state-text", "live")
 	gone.Store(true)
 	front.CloseClientConnections()
 	page.Shows("#state-text", "no connection")
 	page.Shows("#problem", "mockrudder does not answer")
-	track(t, rudder, "ada", "Meanwhile")
+	c.track(t, "ada", "Meanwhile")
 	gone.Store(false)
 	page.Shows(".row .event", "Meanwhile")
 	page.Until(`document.querySelector("#problem").hidden && document.body.dataset.state !== "lost"`)
 	page.Forgive() // the browser logs each failure
 }
 
-func testStandsStill(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
-	fill(t, rudder, 500)
-	page := show(t, browser, rudder, "")
+func testStandsStill(t *testing.T, c *console) {
+	c.fill(t, 500)
+	page := c.show(t, "")
 	rows(page, 500)
 	page.Until(`(() => { const s = document.querySelector("#scroll"); s.scrollTop = 200 * 32; return s.scrollTop === 6400 })()`)
 	page.Shows("[aria-rowindex='201'] .event", "Event 299")
-	fill(t, rudder, 3)
+	c.fill(t, 3)
 	page.Shows("#fresh", "3 new")
 	rows(page, 500)
 	page.Shows("[aria-rowindex='201'] .event", "Event 299")
@@ -227,35 +202,30 @@ func testStandsStill(t *testing.T, browser *browsertest.Browser) {
 }
 
 // fill sends messages "Event 0", "Event 1", … of which every tenth is by bob.
-func fill(t testing.TB, rudder *mockrudder.Server, n int) {
+func (c *console) fill(t testing.TB, n int) {
 	t.Helper()
 	const most = 5000
-	var batch strings.Builder
-	for i := range n {
-		user := "ada"
-		if i%10 == 0 {
-			user = "bob"
+	for from := 0; from < n; from += most {
+		var batch []string
+		for i := from; i < min(from+most, n); i++ {
+			user := "ada"
+			if i%10 == 0 {
+				user = "bob"
+			}
+			batch = append(batch, fmt.Sprintf(`{"type":"track","userId":%q,"event":"Event %d","messageId":"m-%d","properties":{"n":%d}}`, user, i, i, i))
 		}
-		if batch.Len() > 0 {
-			batch.WriteByte(',')
-		}
-		fmt.Fprintf(&batch, `{"type":"track","userId":%q,"event":"Event %d","messageId":"m-%d","properties":{"n":%d}}`, user, i, i, i)
-		if (i+1)%most == 0 || i == n-1 {
-			require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/batch", "wkHTTP", `{"batch":[`+batch.String()+`]}`))
-			batch.Reset()
-		}
+		require.Equal(t, http.StatusOK, post(t, c.URL+"/v1/batch", "wkHTTP", `{"batch":[`+strings.Join(batch, ",")+`]}`))
 	}
 }
 
 // bounded is what a list of any length may have of elements.
 const bounded = `document.querySelectorAll(".row").length < 80`
 
-func testMany(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
+func testMany(t *testing.T, c *console) {
 	const many = 100_000
-	rudder := mockrudder.Start(t, mockrudder.WithoutValidation())
-	fill(t, rudder, many)
-	page := show(t, browser, rudder, "")
+	c.Server = mockrudder.Start(t, mockrudder.WithoutValidation())
+	c.fill(t, many)
+	page := c.show(t, "")
 	rows(page, many)
 	page.Shows("[aria-rowindex='1'] .event", "Event 99999")
 
@@ -271,11 +241,11 @@ func testMany(t *testing.T, browser *browsertest.Browser) {
 	requests := page.Number(`performance.getEntriesByType("resource").filter(e => e.name.includes("/_mock/events")).length`)
 	require.Less(t, requests, float64(20))
 
-	linked := show(t, browser, rudder, "?open="+rudder.Events(mockrudder.Filter{Event: "Event 70000"})[0].ID())
+	linked := c.show(t, "?open="+c.Events(mockrudder.Filter{Event: "Event 70000"})[0].ID())
 	linked.Shows(".row.selected .event", "Event 70000")
 	linked.Until(bounded)
 
-	filtered := show(t, browser, rudder, "?userId=bob")
+	filtered := c.show(t, "?userId=bob")
 	rows(filtered, many/10)
 	filtered.Press(kb.ArrowDown)
 	filtered.Press(kb.End)
@@ -285,25 +255,21 @@ func testMany(t *testing.T, browser *browsertest.Browser) {
 	filtered.Shows("[aria-rowindex='5001'] .event", "Event 49990")
 	filtered.Until(bounded)
 
-	track(t, rudder, "ada", "The newest") // takes the place of the oldest
+	c.track(t, "ada", "The newest") // takes the place of the oldest
 	page.Shows("#fresh", "1 new")
 	page.Click("#fresh")
 	page.Shows("[aria-rowindex='1'] .event", "The newest")
 	rows(page, many)
 }
 
-func testLarge(t *testing.T, browser *browsertest.Browser) {
-	t.Parallel()
-	rudder := mockrudder.Start(t)
-	var body strings.Builder
-	body.WriteString(`{"userId":"u","event":"Large","properties":{`)
+func testLarge(t *testing.T, c *console) {
+	body := `{"userId":"u","event":"Large","properties":{`
 	for i := range 5_000 {
-		fmt.Fprintf(&body, `"p%d":%d,`, i, i)
+		body += fmt.Sprintf(`"p%d":%d,`, i, i)
 	}
-	_, err := io.WriteString(&body, `"deep":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}}`)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, post(t, rudder.URL+"/v1/track", "wkHTTP", body.String()))
-	page := show(t, browser, rudder, "?open="+rudder.Events(mockrudder.Filter{})[0].ID())
+	body += `"deep":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}}`
+	require.Equal(t, http.StatusOK, post(t, c.URL+"/v1/track", "wkHTTP", body))
+	page := c.show(t, "?open="+c.Events(mockrudder.Filter{})[0].ID())
 	page.Shows("#detail .more", "Show all 15,0")
 	require.Less(t, page.Number(`document.querySelectorAll(".code li").length`), float64(5000))
 }

@@ -76,9 +76,7 @@ func post(t *testing.T, p *bridgeproc.Process, connector, body string) {
 // startReady starts the bridge as it is shipped and waits until it is ready.
 func startReady(t *testing.T, dir, settings string) *bridgeproc.Process {
 	t.Helper()
-	p, err := launch(build(t).plain, dir, settings, "")
-	require.NoError(t, err)
-	t.Cleanup(p.Kill)
+	p := launch(t, build(t).plain, dir, settings, "")
 	require.NoError(t, p.AwaitReady(t.Context()))
 	return p
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,69 +36,48 @@ const (
 // unavailable, and what was acknowledged and has arrived, by id.
 type fullDisk struct {
 	*testing.T
-	ctx    context.Context
-	disk   string
-	dir    string // on another file system
-	rudder *mockrudder.Server
-	p      *bridgeproc.Process
-	client http.Client
-	rng    *rand.ChaCha8
-	sent   int
-	acked  []string
-
-	mu      sync.Mutex
-	arrived map[string]int
+	ctx      context.Context
+	disk     string
+	dir      string // on another file system
+	settings string
+	rudder   *mockrudder.Server
+	p        *bridgeproc.Process
+	client   http.Client
+	rng      *rand.ChaCha8
+	sent     int
+	acked    []string
+	arrived  sync.Map // ids
 }
 
 func newFullDisk(t *testing.T) *fullDisk {
 	build(t) // before the timeout begins
-	f := &fullDisk{T: t, disk: smalldisk.Mount(t, diskSize), dir: t.TempDir(), arrived: map[string]int{}, rng: rand.NewChaCha8([32]byte{7})}
+	f := &fullDisk{T: t, disk: smalldisk.Mount(t, diskSize), dir: t.TempDir(), rng: rand.NewChaCha8([32]byte{7})}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	f.ctx = ctx
 	t.Cleanup(cancel)
 	f.rudder = mockrudder.Start(t, mockrudder.WithSource(writeKey, mockrudder.HTTP), mockrudder.WithoutValidation(),
-		mockrudder.WithKeep(1), mockrudder.WithObserver(f.arrives))
+		mockrudder.WithKeep(1), mockrudder.WithObserver(func(e mockrudder.Event) { f.arrived.Store(e.MessageID, true) }))
 	t.Cleanup(f.client.CloseIdleConnections)
+	f.settings = settingsOf(f.disk, f.rudder.URL, ", backoff: {min: 5ms, max: 50ms}", writeKey)
 	f.start()
 	return f
 }
 
-func (f *fullDisk) arrives(e mockrudder.Event) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.arrived[e.MessageID]++
-}
-
-// rudderDown makes RudderStack unavailable, or available again.
-func (f *fullDisk) rudderDown(down bool) {
+// faults makes RudderStack unavailable, or available again without one.
+func (f *fullDisk) faults(list ...mockrudder.Fault) {
 	f.Helper()
-	var faults []mockrudder.Fault
-	if down {
-		faults = append(faults, mockrudder.Fault{Status: http.StatusServiceUnavailable})
-	}
-	require.NoError(f, f.rudder.SetFaults(faults...))
-}
-
-func (f *fullDisk) launch() *bridgeproc.Process {
-	f.Helper()
-	settings := settingsOf(f.disk, f.rudder.URL, ", backoff: {min: 5ms, max: 50ms}", writeKey)
-	p, err := launch(build(f.T).plain, f.dir, settings, "")
-	require.NoError(f, err)
-	f.Cleanup(func() { p.Kill() })
-	return p
+	require.NoError(f, f.rudder.SetFaults(list...))
 }
 
 func (f *fullDisk) start() {
 	f.Helper()
-	f.p = f.launch()
-	require.NoError(f, f.p.AwaitReady(f.ctx), "%s", f.p.Log())
+	f.p = startReady(f.T, f.dir, f.settings)
 }
 
 func (f *fullDisk) kill() {
 	f.Helper()
 	f.alive()
 	f.p.Kill()
-	<-f.p.Gone
 }
 
 func (f *fullDisk) alive() {
@@ -162,8 +142,6 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 	}
 }
 
-func (f *fullDisk) free() int64 { return smalldisk.Free(f, f.disk) }
-
 // fillDisk has another file take all space but so many bytes.
 func (f *fullDisk) fillDisk(leave int64) {
 	f.Helper()
@@ -184,17 +162,11 @@ func (f *fullDisk) awaitAccepted() {
 // awaitDelivered waits until everything that was acknowledged is delivered.
 func (f *fullDisk) awaitDelivered() {
 	f.Helper()
-	missing := 0
 	f.within(diskTimeout, func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		missing = 0
-		for _, id := range f.acked {
-			if f.arrived[id] == 0 {
-				missing++
-			}
-		}
-		return missing == 0
+		return !slices.ContainsFunc(f.acked, func(id string) bool {
+			_, there := f.arrived.Load(id)
+			return !there
+		})
 	}, "acknowledged events do not arrive")
 }
 
@@ -219,17 +191,17 @@ func (f *fullDisk) fill() {
 func TestDiskFullOfEvents(t *testing.T) {
 	t.Parallel()
 	f := newFullDisk(t)
-	f.rudderDown(true)
+	f.faults(mockrudder.Fault{Status: http.StatusServiceUnavailable})
 	begin := time.Now()
 	f.fill()
-	t.Logf("%d events of 8 KB acknowledged in %s, %d MB free", len(f.acked), time.Since(begin), f.free()>>20)
+	t.Logf("%d events of 8 KB acknowledged in %s, %d MB free", len(f.acked), time.Since(begin), smalldisk.Free(f, f.disk)>>20)
 	require.Greater(t, len(f.acked), 1000, "a good part of the disk was used")
-	require.Greater(t, f.free(), int64(reserve)/3, "most of the reserve is left free")
+	require.Greater(t, smalldisk.Free(f, f.disk), int64(reserve)/3, "most of the reserve is left free")
 
 	f.kill()
 	f.start()
 	f.fill() // what a start frees
-	f.rudderDown(false)
+	f.faults()
 	f.awaitDelivered()
 	f.awaitAccepted()
 	f.awaitDelivered()
@@ -244,7 +216,7 @@ func TestDiskFullOfOtherFiles(t *testing.T) {
 	f := newFullDisk(t)
 	require.True(t, f.post(100))
 	f.awaitDelivered()
-	f.rudderDown(true)
+	f.faults(mockrudder.Fault{Status: http.StatusServiceUnavailable})
 	require.True(t, f.post(100))
 
 	// Below the reserve no batch is accepted, and a start is possible.
@@ -259,13 +231,13 @@ func TestDiskFullOfOtherFiles(t *testing.T) {
 	// deliveries wait for space.
 	f.fillDisk(0)
 	f.awaitRejected()
-	f.rudderDown(false)
+	f.faults()
 	f.awaitRejected()
 
 	// A start needs some space. Without it, it waits or fails, says why in a few
 	// lines, and damages nothing.
 	f.kill()
-	p := f.launch()
+	p := launch(t, build(t).plain, f.dir, f.settings, "")
 	require.Eventually(t, func() bool {
 		select {
 		case <-p.Ready:

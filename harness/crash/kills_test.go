@@ -5,11 +5,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -96,8 +94,7 @@ type killRun struct {
 	dir    string
 	began  time.Time
 	sides  []*side
-	listen string // where each bridge takes events
-	braze  *mockbraze.TestServer
+	listen string        // where each bridge takes events
 	ending chan struct{} // closed when Braze is to stop
 	done   sync.WaitGroup
 
@@ -111,47 +108,27 @@ type side struct {
 	rudder  *rudder
 	server  *httptest.Server // of the rudder, while the bridge runs
 	current *mockbraze.Connector
-	sent    *os.File
-	mu      sync.Mutex
-	seen    map[string]bool // ids of events in sent
-	ledger  harness.Ledger  // as it was last seen
+	ledger  harness.Ledger // as it was last seen
 }
 
 func newKillRun(t *testing.T) *killRun {
 	r := &killRun{
-		T: t, rng: rand.New(rand.NewPCG(*seed, 0)), dir: t.TempDir(), hits: map[string]int{},
-		braze: mockbraze.Start(t, mockbraze.WithSeed(*seed)), ending: make(chan struct{}),
+		T: t, rng: rand.New(rand.NewPCG(*seed, 0)), dir: t.TempDir(), hits: map[string]int{}, ending: make(chan struct{}),
 	}
 	build(t)
 	ports, err := bridgeproc.FreePorts(1)
 	require.NoError(t, err)
 	r.listen = ports[0]
 	for _, c := range connectors() {
-		s := &side{connector: c, rudder: newRudder(t, c, *seed), seen: map[string]bool{}}
-		s.sent, err = os.Create(filepath.Join(t.TempDir(), "sent"))
-		require.NoError(t, err)
-		t.Cleanup(func() { s.sent.Close() })
-		s.current, err = r.braze.Create(mockbraze.Current{
+		s := &side{connector: c, rudder: newRudder(t, c, *seed)}
+		s.current, err = mockbraze.Start(t, mockbraze.WithSeed(*seed)).Create(mockbraze.Current{
 			Name: c.name, URL: "http://" + r.listen + "/currents/" + c.name, Token: "token-of-" + c.name, Events: mockbraze.All,
-			Connections: 4, FlushAfter: 50 * time.Millisecond, OnSend: s.sending,
-			Backoff: mockbraze.Backoff{First: 5 * time.Millisecond, Max: 50 * time.Millisecond},
+			Connections: 4, FlushAfter: 50 * time.Millisecond, Backoff: mockbraze.Backoff{First: 5 * time.Millisecond, Max: 50 * time.Millisecond},
 		})
 		require.NoError(t, err)
 		r.sides = append(r.sides, s)
 	}
 	return r
-}
-
-// sending notes events that are sent for the first time.
-func (s *side) sending(events []mockbraze.Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range events {
-		if !s.seen[e.ID] {
-			s.seen[e.ID] = true
-			_, _ = s.sent.Write(append(slices.Clone(e.Raw), '\n')) // harness.Judge counts them
-		}
-	}
 }
 
 // send has Braze send until the run ends.
@@ -202,9 +179,7 @@ func (r *killRun) start(armed string) *bridgeproc.Process {
 	for _, s := range r.sides {
 		s.server = s.rudder.serve()
 	}
-	p, err := launch(build(r.T).armed, r.dir, r.settings(), armed)
-	require.NoError(r, err)
-	return p
+	return launch(r.T, build(r.T).armed, r.dir, r.settings(), armed)
 }
 
 // open has Braze send to the bridge.
@@ -223,7 +198,6 @@ func (r *killRun) open(p *bridgeproc.Process) {
 // stopped before.
 func (r *killRun) life(k kill) bool {
 	p := r.start(k.armed())
-	defer p.Kill() // without effect once it is gone
 	if k.point == "" && !k.stop {
 		defer time.AfterFunc(k.after, p.Kill).Stop()
 	}
@@ -243,8 +217,7 @@ func (r *killRun) life(k kill) bool {
 		name = tooLate
 		p.Kill()
 	}
-	killed, err := wasKilled(p, k.stop && k.point == "")
-	require.NoError(r, err)
+	killed := wasKilled(r.T, p, k.stop && k.point == "")
 	for _, s := range r.sides {
 		s.server.Close()
 		s.rudder.lost(inFlight)
@@ -312,19 +285,13 @@ func (r *killRun) operate(ctx context.Context, p *bridgeproc.Process) (left int6
 			require.LessOrEqual(r, pair[0], pair[1], "%s: %s went back", s.name, what)
 		}
 		s.ledger = l
-		moved, err := replayRefused(ctx, p.Admin, s.name)
-		if err != nil {
+		var answer struct{ Moved int64 }
+		if err := jsoncall.Do(ctx, http.MethodPost, p.Admin+"/api/dead/replay?reason=refused&connector="+s.name, nil, &answer); err != nil {
 			return 0, err
 		}
-		left += l.Pending + moved
+		left += l.Pending + answer.Moved
 	}
 	return left, nil
-}
-
-func replayRefused(ctx context.Context, admin, connector string) (int64, error) {
-	var answer struct{ Moved int64 }
-	err := jsoncall.Do(ctx, http.MethodPost, admin+"/api/dead/replay?reason=refused&connector="+connector, nil, &answer)
-	return answer.Moved, err
 }
 
 // finish lets the bridge deliver what is left, and judges.
@@ -335,47 +302,39 @@ func (r *killRun) finish() {
 		s.rudder.calm.Store(true)
 	}
 	p := r.start("")
-	r.Cleanup(p.Kill)
 	require.NoError(r, p.AwaitReady(ctx))
 	r.open(p)
 	close(r.ending)
 	r.done.Wait()
-	for quiet := 0; quiet < 2; { // what was moved shows as pending in the next look
+	for quiet := 0; quiet < 2; quiet++ { // what was moved shows as pending in the next look
 		left, err := r.operate(ctx, p)
 		require.NoError(r, err, "%s", p.Log())
-		quiet++
 		if left > 0 {
-			quiet = 0
+			quiet = -1
 		}
 		wait(ctx, 20*time.Millisecond)
 	}
-	var out strings.Builder
-	fmt.Fprintf(&out, "%d kills in %s, seed %d\n", r.killed(), time.Since(r.began).Round(time.Second), *seed)
-	for _, name := range slices.Sorted(maps.Keys(r.hits)) {
-		fmt.Fprintf(&out, "  %-28s %4d\n", name, r.hits[name])
-	}
-	fmt.Fprintf(&out, "from start to ready: %s at most\n", slices.Max(r.took).Round(time.Millisecond))
+	r.Logf("%d kills in %s, seed %d: %v\nfrom start to ready: %s at most", r.killed(), time.Since(r.began).Round(time.Second), *seed,
+		r.hits, slices.Max(r.took).Round(time.Millisecond))
 	for _, s := range r.sides {
 		report := r.judge(ctx, s, p.Admin)
-		fmt.Fprintf(&out, "%-8s acked %d, delivered %d, lost %d, changed %d, dead %d, filtered %d, duplicates %d of %d that kills and lost responses explain\n",
+		r.Logf("%-8s acked %d, delivered %d, lost %d, changed %d, dead %d, filtered %d, duplicates %d of %d that kills and lost responses explain",
 			s.name, report.Acked, report.Delivered, report.Lost, report.Corrupted, report.Dead, report.Filtered, report.Duplicates, report.DuplicateBound)
 		for _, failure := range report.Failures {
 			r.Errorf("%s: %s", s.name, failure)
 		}
 		require.NotZero(r, report.Duplicates, "%s: no kill has made a duplicate: none can have hit a request in flight", s.name)
 	}
-	r.Log(out.String())
 	require.NoError(r, p.Stop(ctx))
 }
 
 func (r *killRun) judge(ctx context.Context, s *side, admin string) harness.Report {
-	received, err := os.ReadFile(s.rudder.recording.Name())
-	require.NoError(r, err)
-	sent, err := os.ReadFile(s.sent.Name())
-	require.NoError(r, err)
+	counts := s.current.Report().Counts
+	var sent bytes.Buffer
+	require.NoError(r, mockbraze.Emit(ctx, &sent, mockbraze.Emission{Events: int(counts.Events), Seed: *seed}))
 	report, err := harness.Judge(ctx, harness.Outside{
 		Mode: s.mode, MissingExternalUserID: s.missing, Connector: s.name, Admin: admin,
-		Sent: bytes.NewReader(sent), Received: bytes.NewReader(received), Counts: s.current.Report().Counts,
+		Sent: &sent, Received: &s.rudder.recording, Counts: counts,
 		Losses: s.rudder.losses, Crashes: r.killed(), Duration: time.Since(r.began),
 	})
 	require.NoError(r, err)

@@ -34,29 +34,24 @@ func passes(point string) int {
 }
 
 // plan returns the kills of a run in a random order: every point at least once,
-// and as many at random moments as at points where there are enough.
+// and as many at random moments as at points where there are enough. A moment is
+// usually soon, start included, and at times while the bridge stops.
 func plan(n int, rng *rand.Rand) []kill {
 	points := crashpoint.Points()
 	kills := make([]kill, n)
 	for i := range kills {
-		if i < max(n/2, len(points)) {
+		switch {
+		case i < max(n/2, len(points)):
 			point := points[i%len(points)]
 			kills[i] = kill{point: point, pass: 1 + rng.IntN(passes(point)), stop: strings.HasPrefix(point, "stop.")}
-		} else {
-			kills[i] = moment(rng)
+		case rng.IntN(8) == 0:
+			kills[i] = kill{stop: true, after: time.Duration(rng.Int64N(int64(30 * time.Millisecond)))}
+		default:
+			kills[i] = kill{after: time.Duration(rng.Int64N(int64(700 * time.Millisecond)))}
 		}
 	}
 	rng.Shuffle(n, func(i, j int) { kills[i], kills[j] = kills[j], kills[i] })
 	return kills
-}
-
-// moment draws one: usually soon, start included, and at times while the bridge
-// stops.
-func moment(rng *rand.Rand) kill {
-	if rng.IntN(8) == 0 {
-		return kill{stop: true, after: time.Duration(rng.Int64N(int64(30 * time.Millisecond)))}
-	}
-	return kill{after: time.Duration(rng.Int64N(int64(700 * time.Millisecond)))}
 }
 
 // name is what the report calls it.

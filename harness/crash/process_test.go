@@ -3,7 +3,6 @@ package crash
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -52,34 +51,33 @@ func build(t *testing.T) program {
 	return p
 }
 
-// launch runs the bridge at path; its settings and its log go to dir. armed is
-// what crashpoint.Env is set to, if anything.
-func launch(path, dir, settings, armed string) (*bridgeproc.Process, error) {
+// launch runs the bridge at path until the test ends; its settings and its log go to
+// dir. armed is what crashpoint.Env is set to, if anything.
+func launch(t *testing.T, path, dir, settings, armed string) *bridgeproc.Process {
+	t.Helper()
 	config, log := filepath.Join(dir, "bridge.yaml"), filepath.Join(dir, "bridge.log")
-	if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
-		return nil, err
-	}
-	if err := os.RemoveAll(log); err != nil { // that of the bridge before
-		return nil, err
-	}
+	require.NoError(t, os.WriteFile(config, []byte(settings), 0o600))
+	require.NoError(t, os.RemoveAll(log)) // that of the bridge before
 	var env []string
 	if armed != "" {
 		env = append(env, crashpoint.Env+"="+armed)
 	}
-	return bridgeproc.Start(path, log, env, "serve", "--config", config)
+	p, err := bridgeproc.Start(path, log, env, "serve", "--config", config)
+	require.NoError(t, err)
+	t.Cleanup(p.Kill)
+	return p
 }
 
 // wasKilled says whether the bridge ended by SIGKILL; false: it had stopped after
-// SIGTERM before. Any other end is an error. It must be gone.
-func wasKilled(p *bridgeproc.Process, stopped bool) (bool, error) {
-	status, ok := p.Cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-		return true, nil
+// SIGTERM before. Any other end fails the test. It must be gone.
+func wasKilled(t *testing.T, p *bridgeproc.Process, stopped bool) bool {
+	t.Helper()
+	status := p.Cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() && status.Signal() == syscall.SIGKILL {
+		return true
 	}
-	if stopped && p.Cmd.ProcessState.Success() {
-		return false, nil
-	}
-	return false, fmt.Errorf("the bridge ended by itself: %s\n%s", p.Cmd.ProcessState, p.Log())
+	require.True(t, stopped && p.Cmd.ProcessState.Success(), "the bridge ended by itself: %s\n%s", p.Cmd.ProcessState, p.Log())
+	return false
 }
 
 // What is shipped has nothing of the crash points: no code, no name, no switch.

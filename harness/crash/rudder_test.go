@@ -10,8 +10,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,7 +26,7 @@ import (
 // and an event is to be refused by one bridge, which depends on its content.
 type rudder struct {
 	*mockrudder.Server
-	recording *os.File
+	recording bytes.Buffer
 	calm      atomic.Bool // no faults any more
 
 	mu      sync.Mutex
@@ -40,11 +38,9 @@ type rudder struct {
 
 func newRudder(t *testing.T, c connector, seed uint64) *rudder {
 	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "received"))
-	require.NoError(t, err)
-	t.Cleanup(func() { file.Close() })
-	s := &rudder{recording: file, rng: rand.New(rand.NewPCG(seed, uint64(len(c.name)))), refused: map[string]int{}}
-	s.Server, err = mockrudder.New(mockrudder.WithSource(writeKey, c.source), mockrudder.WithRecording(file), mockrudder.WithKeep(1))
+	s := &rudder{rng: rand.New(rand.NewPCG(seed, uint64(len(c.name)))), refused: map[string]int{}}
+	var err error
+	s.Server, err = mockrudder.New(mockrudder.WithSource(writeKey, c.source), mockrudder.WithRecording(&s.recording), mockrudder.WithKeep(1))
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -59,33 +55,15 @@ func (s *rudder) lost(events int64) {
 	s.losses = append(s.losses, harness.Loss{From: now.Truncate(time.Millisecond), Until: now, Events: events})
 }
 
-// fault is how a request goes wrong.
-type fault int
-
-const (
-	none      fault = iota
-	status500       // nothing is stored
-	closed          // the connection is closed and nothing is stored
-	lose            // it is stored, and the connection is closed without a response
-)
-
-// draw says how long a request takes, twice, and what goes wrong with it.
-func (s *rudder) draw() (time.Duration, fault) {
+// draw says how long a request takes, twice, and draws one of a hundred numbers.
+func (s *rudder) draw() (wait time.Duration, percent int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wait := time.Duration(s.rng.Int64N(int64(6 * time.Millisecond)))
+	wait = time.Duration(s.rng.Int64N(int64(6 * time.Millisecond)))
 	if s.rng.IntN(25) == 0 {
 		wait *= 10
 	}
-	switch n := s.rng.IntN(100); {
-	case n < 2:
-		return wait, status500
-	case n < 4:
-		return wait, closed
-	case n < 6:
-		return wait, lose
-	}
-	return wait, none
+	return wait, s.rng.IntN(100)
 }
 
 // ServeHTTP serves one request of the bridge.
@@ -98,14 +76,14 @@ func (s *rudder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the bridge was killed while it wrote
 	}
-	wait, fault := s.draw()
+	wait, percent := s.draw()
 	time.Sleep(wait)
 	switch {
-	case fault == status500:
+	case percent < 2:
 		http.Error(w, "out of order", http.StatusInternalServerError)
 		return
-	case fault == closed:
-		panic(http.ErrAbortHandler)
+	case percent < 4:
+		panic(http.ErrAbortHandler) // nothing is stored
 	case s.refuses(body):
 		http.Error(w, "event is not a valid rudder event", http.StatusBadRequest) // as the gateway says it
 		return
@@ -113,7 +91,7 @@ func (s *rudder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	answer := httptest.NewRecorder()
 	s.Server.ServeHTTP(answer, r)
-	if fault == lose {
+	if percent < 6 { // it is stored, and there is no response
 		s.lost(batchEvents)
 		panic(http.ErrAbortHandler)
 	}

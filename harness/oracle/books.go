@@ -5,18 +5,18 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 )
 
 // samples is how many examples of each kind the books keep for the report.
 const samples = 5
 
-// Archive keeps what was sent, so that a mismatch can be explained afterwards.
+// Archive keeps what was sent, such as an empty file, so that a mismatch can be
+// explained afterwards.
 type Archive interface {
-	// Put stores the event and returns where it is.
-	Put(event []byte) (ref uint64, err error)
-	// Get returns an event that Put has stored.
-	Get(ref uint64) ([]byte, error)
+	io.ReaderAt
+	io.WriterAt
 }
 
 // Books is the ledger of a run. It is safe for concurrent use. Memory is about
@@ -27,7 +27,8 @@ type Books struct {
 
 	mu      sync.Mutex
 	entries map[Sum]*entry
-	types   map[string]*typeEntry
+	size    int64           // of the archive
+	types   map[string]bool // sent; true: delivered
 	epoch   uint32
 	tally   Tally
 
@@ -39,7 +40,8 @@ type Books struct {
 // entry is one issued event.
 type entry struct {
 	arrives      Sum    // of what must come in
-	ref          uint64 // in the archive
+	at           int64  // in the archive
+	size         int    // there
 	epoch        uint32 // when it was last delivered
 	delivered    uint16
 	fate         Fate
@@ -48,13 +50,11 @@ type entry struct {
 	deadLettered bool
 }
 
-type typeEntry struct{ sent, delivered bool }
-
 // mismatch is a delivery that was not what it should have been.
 type mismatch struct {
-	id  string
-	ref uint64
-	got []byte
+	id   string
+	sent *entry
+	got  []byte
 }
 
 // Tally is the sum of the books, in events.
@@ -85,7 +85,7 @@ func NewBooks(rules Rules, archive Archive) *Books {
 		rules:   rules,
 		archive: archive,
 		entries: map[Sum]*entry{},
-		types:   map[string]*typeEntry{},
+		types:   map[string]bool{},
 		noted:   map[string]int{},
 	}
 }
@@ -102,7 +102,7 @@ func (b *Books) Issue(event []byte) error {
 		return err
 	}
 	if want.ID == "" {
-		return fmt.Errorf("%w: %s", ErrNoID, show(string(event)))
+		return fmt.Errorf("%w: %s", ErrNoID, cut(text(string(event))))
 	}
 	key, arrives := sumText(want.ID), SumOf(want.Arrives)
 	b.mu.Lock()
@@ -114,23 +114,16 @@ func (b *Books) Issue(event []byte) error {
 		}
 		return nil
 	}
-	fresh := &entry{arrives: arrives, fate: want.Fate}
-	if fresh.ref, err = b.archive.Put(event); err != nil {
+	if _, err := b.archive.WriteAt(event, b.size); err != nil {
 		return fmt.Errorf("keep event %s: %w", want.ID, err)
 	}
-	b.entries[key] = fresh
+	b.entries[key] = &entry{arrives: arrives, fate: want.Fate, at: b.size, size: len(event)}
+	b.size += int64(len(event))
 	b.tally.Sent++
-	b.typeOf(want.Type).sent = true
-	return nil
-}
-
-func (b *Books) typeOf(name string) *typeEntry {
-	t, ok := b.types[name]
-	if !ok {
-		t = &typeEntry{}
-		b.types[name] = t
+	if !b.types[want.Type] {
+		b.types[want.Type] = false
 	}
-	return t
+	return nil
 }
 
 // Ack notes that the events with these ids were answered 2XX: from here on they
@@ -210,25 +203,23 @@ func (b *Books) Deliver(d Delivery) {
 			b.note("misdirected", "event %s was delivered although it must not be", id)
 		}
 	} else {
-		b.repeated(id, e)
+		b.tally.Duplicates++
+		if e.epoch == b.epoch {
+			b.tally.Unexplained++
+			b.note("unexplained", "event %s was delivered twice with nothing lost in between", id)
+		}
 	}
 	e.delivered = min(e.delivered+1, 60_000)
 	e.epoch = b.epoch
-	b.typeOf(kind).delivered = true
+	if _, sent := b.types[kind]; sent {
+		b.types[kind] = true
+	}
 	if arrived != e.arrives && !e.corrupt && e.fate == Deliver {
 		e.corrupt = true
 		b.tally.Corrupted++
 		if len(b.corrupted) < samples {
-			b.corrupted = append(b.corrupted, mismatch{id, e.ref, bytes.Clone(d.Raw)})
+			b.corrupted = append(b.corrupted, mismatch{id, e, bytes.Clone(d.Raw)})
 		}
-	}
-}
-
-func (b *Books) repeated(id string, e *entry) {
-	b.tally.Duplicates++
-	if e.epoch == b.epoch {
-		b.tally.Unexplained++
-		b.note("unexplained", "event %s was delivered twice with nothing lost in between", id)
 	}
 }
 
@@ -240,7 +231,7 @@ func (b *Books) read(d Delivery) (id, kind string, sum Sum, problem string) {
 		return "", "", Sum{}, err.Error()
 	}
 	sum = SumOf(v)
-	if b.rules.Mode == Webhook {
+	if b.rules.Webhook {
 		want := expectValue(v, b.rules)
 		return want.ID, want.Type, sum, ""
 	}
@@ -259,7 +250,7 @@ func (b *Books) DeadLetter(event []byte, reason string) {
 	switch {
 	case err != nil || want.ID == "" || !ok:
 		b.tally.WronglyDeadLettered++
-		b.note("dead-lettered", "a dead letter was never sent as an event: %s", show(string(event)))
+		b.note("dead-lettered", "a dead letter was never sent as an event: %s", cut(text(string(event))))
 	case want.Fate != Dead || want.Reason != reason || e.deadLettered:
 		b.tally.WronglyDeadLettered++
 		b.note("dead-lettered", "event %s (%s) is a dead letter with the reason %s; expected: %s",

@@ -1,8 +1,9 @@
 package oracle_test
 
 import (
-	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -12,19 +13,18 @@ import (
 	"github.com/currentsbridge/currentsbridge/harness/oracle"
 )
 
-// shelf is an archive in memory.
-type shelf struct{ events [][]byte }
+// head is what every message begins with when the event has no device, no
+// time zone and nothing mapped.
+const head = `"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},` +
+	`"integrations":{"Braze":false},"type":"track"`
 
-func (s *shelf) Put(event []byte) (uint64, error) {
-	s.events = append(s.events, append([]byte(nil), event...))
-	return uint64(len(s.events) - 1), nil
-}
-
-func (s *shelf) Get(ref uint64) ([]byte, error) {
-	if ref >= uint64(len(s.events)) {
-		return nil, errors.New("no such event")
-	}
-	return s.events[ref], nil
+// open opens books with an archive that is removed with the test.
+func open(t *testing.T, rules oracle.Rules) *oracle.Books {
+	t.Helper()
+	archive, err := os.Create(filepath.Join(t.TempDir(), "sent"))
+	require.NoError(t, err)
+	t.Cleanup(func() { archive.Close() })
+	return oracle.NewBooks(rules, archive)
 }
 
 func event(id string) []byte {
@@ -41,7 +41,7 @@ const good = `{"n":1,"s":"x"}`
 
 func issued(t *testing.T, ids ...string) *oracle.Books {
 	t.Helper()
-	books := oracle.NewBooks(oracle.Rules{}, &shelf{})
+	books := open(t, oracle.Rules{})
 	for _, id := range ids {
 		require.NoError(t, books.Issue(event(id)))
 	}
@@ -62,115 +62,62 @@ func TestBooksOfAGoodRun(t *testing.T) {
 	require.Empty(t, books.Missing())
 }
 
-func TestAckAll(t *testing.T) {
-	books := issued(t, "a", "b")
-	books.Ack("a")
-	books.AckAll()
-	require.NoError(t, books.Issue(event("c")))
-	got := books.Tally()
-	require.Equal(t, []int64{3, 2, 2}, []int64{got.Sent, got.Acked, got.Awaited})
-}
-
-type wrongBook struct {
-	name  string
-	do    func(*oracle.Books)
-	want  oracle.Tally
-	notes []string
-}
-
-func firstWrongBooks() []wrongBook {
-	return []wrongBook{
-		{
-			"lost", func(b *oracle.Books) { b.Ack("a", "b"); b.Deliver(message("a", good)) },
-			oracle.Tally{Acked: 2, Awaited: 2, Delivered: 1, Undelivered: 1, TypesDelivered: 1}, nil,
-		},
-		{
-			"never acknowledged is no loss", func(b *oracle.Books) { b.Ack("a"); b.Deliver(message("a", good)) },
-			oracle.Tally{Acked: 1, Awaited: 1, Delivered: 1, TypesDelivered: 1}, nil,
-		},
-		{
-			"delivered without an acknowledgement", func(b *oracle.Books) { b.Deliver(message("a", good)) },
-			oracle.Tally{Delivered: 1, TypesDelivered: 1}, nil,
-		},
-		{
-			"corrupted, counted once",
-			func(b *oracle.Books) {
-				b.Ack("a")
-				b.Deliver(message("a", `{"n":1.0,"s":"x"}`))
-				b.Interrupt()
-				b.Deliver(message("a", `{"n":2,"s":"x"}`))
-			},
-			oracle.Tally{Acked: 1, Awaited: 1, Delivered: 1, Corrupted: 1, Duplicates: 1, TypesDelivered: 1},
-			[]string{"event a is not what was sent: /properties/n: want 1, got 1.0"},
-		},
-		{
-			"twice with nothing lost in between",
-			func(b *oracle.Books) { b.Ack("a"); b.Deliver(message("a", good)); b.Deliver(message("a", good)) },
-			oracle.Tally{Acked: 1, Awaited: 1, Delivered: 1, Duplicates: 1, Unexplained: 1, TypesDelivered: 1},
-			[]string{"event a was delivered twice with nothing lost in between"},
-		},
-	}
-}
-
-func moreWrongBooks() []wrongBook {
-	return []wrongBook{
-		{
-			"twice with a crash in between",
-			func(b *oracle.Books) {
-				b.Ack("a")
-				b.Deliver(message("a", good))
-				b.Interrupt()
-				b.Deliver(message("a", good))
-			},
-			oracle.Tally{Acked: 1, Awaited: 1, Delivered: 1, Duplicates: 1, TypesDelivered: 1}, nil,
-		},
-		{
-			"stray", func(b *oracle.Books) { b.Deliver(message("z", good)) },
-			oracle.Tally{Stray: 1},
-			[]string{`a message came in that was never sent: messageId "z" `},
-		},
-		{
-			"invalid",
-			func(b *oracle.Books) {
-				b.Ack("a")
-				d := message("a", good)
-				d.Valid, d.Fault = false, "/type: required"
-				b.Deliver(d)
-			},
-			oracle.Tally{Acked: 1, Awaited: 1, Delivered: 1, Invalid: 1, TypesDelivered: 1},
-			[]string{"message a is invalid: /type: required"},
-		},
-		{
-			"an id with another content", func(b *oracle.Books) {
-				_ = b.Issue([]byte(`{"event_type":"t","id":"a","user":{"user_id":"v"}}`))
-			},
-			oracle.Tally{Reissued: 1},
-			[]string{"event a was sent again with another content"},
-		},
-	}
-}
-
 func TestBooksFindWhatIsWrong(t *testing.T) {
-	for _, tt := range append(firstWrongBooks(), moreWrongBooks()...) {
+	invalid := message("a", good)
+	invalid.Valid, invalid.Fault = false, "/type: required"
+	once := oracle.Tally{Acked: 1, Awaited: 1, Delivered: 1, TypesDelivered: 1}
+	with := func(change func(*oracle.Tally)) oracle.Tally {
+		tally := once
+		change(&tally)
+		return tally
+	}
+	for _, tt := range []struct {
+		name  string
+		acked bool // event a
+		do    func(*oracle.Books)
+		want  oracle.Tally
+		note  string
+	}{
+		{"never acknowledged is no loss", true, func(b *oracle.Books) { b.Deliver(message("a", good)) }, once, ""},
+		{"delivered without an acknowledgement", false, func(b *oracle.Books) { b.Deliver(message("a", good)) },
+			oracle.Tally{Delivered: 1, TypesDelivered: 1}, ""},
+		{"lost", true, func(b *oracle.Books) { b.Ack("b"); b.Deliver(message("a", good)) },
+			with(func(t *oracle.Tally) { t.Acked, t.Awaited, t.Undelivered = 2, 2, 1 }), ""},
+		{"corrupted, counted once", true, func(b *oracle.Books) {
+			b.Deliver(message("a", `{"n":1.0,"s":"x"}`))
+			b.Interrupt()
+			b.Deliver(message("a", `{"n":2,"s":"x"}`))
+		}, with(func(t *oracle.Tally) { t.Corrupted, t.Duplicates = 1, 1 }), "event a is not what was sent: /properties/n: want 1, got 1.0"},
+		{"twice with nothing lost in between", true, func(b *oracle.Books) { b.Deliver(message("a", good)); b.Deliver(message("a", good)) },
+			with(func(t *oracle.Tally) { t.Duplicates, t.Unexplained = 1, 1 }), "event a was delivered twice with nothing lost in between"},
+		{"twice with a crash in between", true, func(b *oracle.Books) { b.Deliver(message("a", good)); b.Interrupt(); b.Deliver(message("a", good)) },
+			with(func(t *oracle.Tally) { t.Duplicates = 1 }), ""},
+		{"stray", false, func(b *oracle.Books) { b.Deliver(message("z", good)) }, oracle.Tally{Stray: 1},
+			`a message came in that was never sent: messageId "z" `},
+		{"invalid", true, func(b *oracle.Books) { b.Deliver(invalid) }, with(func(t *oracle.Tally) { t.Invalid = 1 }), "message a is invalid: /type: required"},
+		{"an id with another content", false, func(b *oracle.Books) {
+			require.NoError(t, b.Issue([]byte(`{"event_type":"t","id":"a","user":{"user_id":"v"}}`)))
+		},
+			oracle.Tally{Reissued: 1}, "event a was sent again with another content"},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			books := issued(t, "a", "b")
+			if tt.acked {
+				books.Ack("a")
+			}
 			tt.do(books)
 			tt.want.Sent, tt.want.TypesSent = 2, 1
 			require.Equal(t, tt.want, books.Tally())
-			require.Equal(t, tt.notes, books.Notes())
+			require.Equal(t, tt.note, strings.Join(books.Notes(), "\n"))
+			if tt.name == "lost" {
+				require.Equal(t, []string{"b (t)"}, books.Missing())
+			}
 		})
 	}
 }
 
-func TestBooksNameWhatIsMissing(t *testing.T) {
-	books := issued(t, "a", "b")
-	books.Ack("a", "b")
-	books.Deliver(message("a", good))
-	require.Equal(t, []string{"b (t)"}, books.Missing())
-}
-
 func TestBooksExpectDeadLetters(t *testing.T) {
-	books := oracle.NewBooks(oracle.Rules{}, &shelf{})
+	books := open(t, oracle.Rules{})
 	require.NoError(t, books.Issue([]byte(`{"event_type":"agentconsole.ToolInvocation","id":"a"}`)))
 	books.Ack("a")
 	require.Equal(t, oracle.Tally{Sent: 1, Acked: 1, Dead: 1, NotDeadLettered: 1, TypesSent: 1}, books.Tally())
@@ -201,22 +148,8 @@ func TestBooksFindWrongDeadLetters(t *testing.T) {
 	require.Contains(t, books.Notes(), "event d (t) is a dead letter with the reason no_event_type; expected: no_identity")
 }
 
-func TestBooksInWebhookMode(t *testing.T) {
-	raw := `{"event_type":"t","id":"a","user":{"user_id":"u"},"properties":{"n":1.0,"s":"x"}}`
-	for came, corrupted := range map[string]int64{raw: 0, strings.Replace(raw, "1.0", "1", 1): 1} {
-		books := oracle.NewBooks(oracle.Rules{Mode: oracle.Webhook}, &shelf{})
-		require.NoError(t, books.Issue([]byte(raw)))
-		books.Ack("a")
-		books.Deliver(oracle.Delivery{Raw: []byte(came), Valid: true})
-		tally := books.Tally()
-		require.EqualValues(t, 1, tally.Delivered)
-		require.Equal(t, corrupted, tally.Corrupted)
-		require.Len(t, books.Notes(), int(corrupted))
-	}
-}
-
 func TestBooksAreSafeForConcurrentUse(t *testing.T) {
-	books := oracle.NewBooks(oracle.Rules{}, &shelf{})
+	books := open(t, oracle.Rules{})
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
@@ -237,7 +170,14 @@ func TestBooksAreSafeForConcurrentUse(t *testing.T) {
 }
 
 func ExampleBooks() {
-	books := oracle.NewBooks(oracle.Rules{}, &shelf{})
+	archive, err := os.CreateTemp("", "sent")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.Remove(archive.Name())
+	defer archive.Close()
+	books := oracle.NewBooks(oracle.Rules{}, archive)
 	_ = books.Issue([]byte(`{"event_type":"t","id":"a","user":{"user_id":"u"}}`))
 	_ = books.Issue([]byte(`{"event_type":"t","id":"b","user":{"user_id":"u"}}`))
 	books.Ack("a", "b")

@@ -2,13 +2,13 @@ package oracle
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,8 +32,8 @@ const (
 
 // Decode reads one JSON document and keeps numbers as they are written
 // (json.Number). It fails on anything but white space after the document.
-func Decode(text []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
+func Decode(document []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(document))
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
@@ -49,11 +49,7 @@ func Decode(text []byte) (any, error) {
 // encoding/json sorts keys, escapes every string in one way, and leaves numbers
 // as they were written.
 func SumOf(v any) Sum {
-	text, err := json.Marshal(v)
-	if err != nil {
-		text = []byte(err.Error()) // unreachable for what Decode has made
-	}
-	return sumText(string(text))
+	return sumText(text(v))
 }
 
 // sumText hashes a text, such as an event's id.
@@ -62,106 +58,61 @@ func sumText(text string) Sum {
 	return Sum(full[:16])
 }
 
-// floats is a copy of a value in which every number that is a float64 is one.
-func floats(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if f, err := v.Float64(); err == nil {
-			return f + 0 // of two zeros there is one
-		}
-	case []any:
-		list := make([]any, len(v))
-		for i := range v {
-			list[i] = floats(v[i])
-		}
-		return list
-	case map[string]any:
-		object := make(map[string]any, len(v))
-		for key := range v {
-			object[key] = floats(v[key])
-		}
-		return object
-	}
-	return v
-}
-
 // Diff says where two values differ, at most limit places, each as
 // "path: want X, got Y". The paths are JSON pointers.
 func Diff(want, got any, numbers Numbers, limit int) []string {
-	d := differ{numbers: numbers, limit: limit}
-	d.compare("", want, got)
-	return d.found
+	wanted, came := map[string]string{}, map[string]string{}
+	flatten("", want, numbers, wanted)
+	flatten("", got, numbers, came)
+	all := maps.Clone(wanted)
+	maps.Copy(all, came)
+	var found []string
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		if wanted[path] != came[path] && len(found) < limit {
+			found = append(found, fmt.Sprintf("%s: want %s, got %s", path, cut(wanted[path]), cut(came[path])))
+		}
+	}
+	return found
 }
 
-type differ struct {
-	numbers Numbers
-	limit   int
-	found   []string
-}
-
-func (d *differ) compare(path string, want, got any) {
-	if len(d.found) >= d.limit {
+// flatten notes every value by its JSON pointer (RFC 6901), an object or a list as an
+// empty one.
+func flatten(path string, v any, numbers Numbers, into map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		into[path] = "{}"
+		for key, value := range v {
+			flatten(path+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(key), value, numbers, into)
+		}
 		return
-	}
-	if wantMap, ok := want.(map[string]any); ok {
-		if gotMap, ok := got.(map[string]any); ok {
-			d.compareMaps(path, wantMap, gotMap)
+	case []any:
+		into[path] = "[]"
+		for i, value := range v {
+			flatten(path+"/"+strconv.Itoa(i), value, numbers, into)
+		}
+		return
+	case json.Number:
+		if f, err := v.Float64(); err == nil && numbers == Float {
+			into[path] = strconv.FormatFloat(f+0, 'g', -1, 64) // of two zeros there is one
 			return
 		}
 	}
-	if wantList, ok := want.([]any); ok {
-		if gotList, ok := got.([]any); ok && len(wantList) == len(gotList) {
-			for i := range wantList {
-				d.compare(path+"/"+strconv.Itoa(i), wantList[i], gotList[i])
-			}
-			return
-		}
-	}
-	same := reflect.DeepEqual(want, got)
-	if !same && d.numbers == Float {
-		same = reflect.DeepEqual(floats(want), floats(got))
-	}
-	if !same {
-		d.note(path, show(want), show(got))
-	}
+	into[path] = text(v)
 }
 
-func (d *differ) compareMaps(path string, want, got map[string]any) {
-	for _, key := range slices.Sorted(maps.Keys(want)) {
-		value, there := got[key]
-		if !there {
-			d.note(path+"/"+escapePointer(key), show(want[key]), "nothing")
-			continue
-		}
-		d.compare(path+"/"+escapePointer(key), want[key], value)
-	}
-	for _, key := range slices.Sorted(maps.Keys(got)) {
-		if _, there := want[key]; !there {
-			d.note(path+"/"+escapePointer(key), "nothing", show(got[key]))
-		}
-	}
-}
-
-func (d *differ) note(path, want, got string) {
-	if len(d.found) < d.limit {
-		d.found = append(d.found, fmt.Sprintf("%s: want %s, got %s", path, want, got))
-	}
-}
-
-// escapePointer writes a key as a JSON pointer does (RFC 6901).
-func escapePointer(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
-}
-
-// show writes a value for a person to read, cut where it is long.
-func show(v any) string {
+func text(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Sprintf("%v", v)
-	}
-	const longest = 120
-	if len(text) > longest {
-		return string(text[:longest]) + "…"
+		return fmt.Sprintf("%v", v) // unreachable for what Decode has made
 	}
 	return string(text)
+}
+
+// cut shortens the text of a value for a person to read.
+func cut(text string) string {
+	const longest = 120
+	if len(text) > longest {
+		return text[:longest] + "…"
+	}
+	return cmp.Or(text, "nothing")
 }

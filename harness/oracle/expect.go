@@ -8,16 +8,6 @@ import (
 	"strings"
 )
 
-// Mode is how the bridge hands events to RudderStack.
-type Mode uint8
-
-const (
-	// Events mode: finished messages to /v1/batch.
-	Events Mode = iota
-	// Webhook mode: Braze-shaped batches to the webhook of a Braze source.
-	Webhook
-)
-
 // Fate is what must become of an event that was acknowledged.
 type Fate uint8
 
@@ -29,7 +19,9 @@ const (
 
 // Rules are the parts of a connector's settings that decide what is expected.
 type Rules struct {
-	Mode Mode
+	// Webhook says that events go as they are to the webhook of a Braze source;
+	// otherwise they become messages for /v1/batch.
+	Webhook bool
 	// MissingExternalUserID is the fate of an event that has an identity but
 	// no external_user_id. The zero value delivers it.
 	MissingExternalUserID Fate
@@ -68,7 +60,7 @@ func expectValue(v any, rules Rules) Expectation {
 		return Expectation{Fate: Dead, Reason: "not_an_object"}
 	}
 	user, _ := event["user"].(map[string]any)
-	if rules.Mode == Events {
+	if !rules.Webhook {
 		event, user = withoutRedacted(event, user)
 	}
 	e := Expectation{ID: usableID(event["id"])}
@@ -77,7 +69,7 @@ func expectValue(v any, rules Rules) Expectation {
 	if e.Fate != Deliver {
 		return e
 	}
-	if e.Arrives = event; rules.Mode == Events {
+	if e.Arrives = event; !rules.Webhook {
 		e.Arrives = messageOf(event, user, e.ID)
 	}
 	return e
@@ -112,7 +104,7 @@ func fateOf(event, user map[string]any, rules Rules) (Fate, string) {
 	case !external && !usable(user["user_id"]):
 		return Dead, "no_identity"
 	}
-	if rules.Mode == Webhook {
+	if rules.Webhook {
 		properties, _ := event["properties"].(map[string]any)
 		if hasUnsafeKey(properties) {
 			return Dead, "unsafe_key"

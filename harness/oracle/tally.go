@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,11 +28,9 @@ func (b *Books) Tally() Tally {
 			sum.NotDeadLettered++
 		}
 	}
-	for _, t := range b.types {
-		if t.sent {
-			sum.TypesSent++
-		}
-		if t.delivered && t.sent {
+	sum.TypesSent = len(b.types)
+	for _, delivered := range b.types {
+		if delivered {
 			sum.TypesDelivered++
 		}
 	}
@@ -49,24 +48,32 @@ func (e *entry) lost() bool {
 func (b *Books) Missing() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var refs []uint64
+	var lost []*entry
 	for _, e := range b.entries {
 		if e.lost() {
-			refs = append(refs, e.ref)
+			lost = append(lost, e)
 		}
 	}
-	slices.Sort(refs)
+	slices.SortFunc(lost, func(x, y *entry) int { return cmp.Compare(x.at, y.at) })
 	var missing []string
-	for _, ref := range refs[:min(len(refs), samples)] {
-		event, err := b.archive.Get(ref)
+	for _, e := range lost[:min(len(lost), samples)] {
+		want, err := b.expected(e)
 		if err != nil {
 			missing = append(missing, err.Error())
 			continue
 		}
-		want, _ := Expect(event, b.rules)
 		missing = append(missing, fmt.Sprintf("%s (%s)", want.ID, want.Type))
 	}
 	return missing
+}
+
+// expected reads an event from the archive.
+func (b *Books) expected(e *entry) (Expectation, error) {
+	event := make([]byte, e.size)
+	if _, err := b.archive.ReadAt(event, e.at); err != nil {
+		return Expectation{}, fmt.Errorf("read what was sent: %w", err)
+	}
+	return Expect(event, b.rules)
 }
 
 // Notes explains what was found, for a person to read: a few remarks of each
@@ -82,11 +89,7 @@ func (b *Books) Notes() []string {
 }
 
 func (b *Books) explain(o mismatch) string {
-	event, err := b.archive.Get(o.ref)
-	if err != nil {
-		return err.Error()
-	}
-	want, err := Expect(event, b.rules)
+	want, err := b.expected(o.sent)
 	if err != nil {
 		return err.Error()
 	}

@@ -12,35 +12,31 @@ import (
 	"syscall"
 )
 
-// armedPoint is the one point at which this process ends.
-type armedPoint struct {
-	point string
-	left  atomic.Int64 // passes until then
-}
+// The point at which this process ends, and at which pass; empty: it does not end by
+// itself. They are read once, before anything can pass a point.
+var (
+	armed, last = fromEnv(os.Getenv(Env))
+	passes      atomic.Int64
+)
 
-// armed is set from the environment once, before anything can pass a point.
-var armed = fromEnv(os.Getenv(Env))
-
-// fromEnv reads NAME:COUNT; nil: the process does not end by itself. A name that
-// does not exist panics, so that no test passes because of a typo.
-func fromEnv(text string) *armedPoint {
+// fromEnv reads NAME:COUNT. A name that does not exist panics, so that no test passes
+// because of a typo.
+func fromEnv(text string) (point string, pass int64) {
 	if text == "" {
-		return nil
+		return "", 0
 	}
-	name, count, _ := strings.Cut(text, ":")
-	n, err := strconv.ParseInt(count, 10, 64)
-	if err != nil || n < 1 || !slices.Contains(Points(), name) {
+	point, count, _ := strings.Cut(text, ":")
+	pass, err := strconv.ParseInt(count, 10, 64)
+	if err != nil || pass < 1 || !slices.Contains(Points(), point) {
 		panic(fmt.Sprintf("%s=%s: must be the name of a point, a colon and a number from 1", Env, text))
 	}
-	p := &armedPoint{point: name}
-	p.left.Store(n)
-	return p
+	return point, pass
 }
 
 // At marks a point. It ends the process where the environment says so: with
 // SIGKILL, so that nothing is flushed, closed or deferred, and it never returns.
 func At(point string) {
-	if armed == nil || armed.point != point || armed.left.Add(-1) != 0 {
+	if armed != point || passes.Add(1) != last {
 		return
 	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

@@ -56,7 +56,13 @@ func run(m *testing.M, programs []Program) int {
 		}
 		os.Exit(1)
 	}()
-	code := build(programs)
+	code := 0
+	for _, program := range programs {
+		if _, err := Image(context.Background(), program); err != nil {
+			fmt.Fprintln(os.Stderr, "container tests:", err)
+			code = 1
+		}
+	}
 	if code == 0 {
 		code = m.Run()
 	}
@@ -65,17 +71,6 @@ func run(m *testing.M, programs []Program) int {
 		return 1
 	}
 	return code
-}
-
-// build returns the exit code: 1 where an image cannot be built.
-func build(programs []Program) int {
-	for _, program := range programs {
-		if _, err := Image(context.Background(), program); err != nil {
-			fmt.Fprintln(os.Stderr, "container tests:", err)
-			return 1
-		}
-	}
-	return 0
 }
 
 // available says in one line what is missing where there is no Docker.

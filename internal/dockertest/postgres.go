@@ -41,7 +41,12 @@ func Postgres(ctx context.Context) (string, error) {
 	if name := os.Getenv("E2E_POSTGRES_IMAGE"); name != "" {
 		return name, nil
 	}
-	return image(ctx, "postgres", func() ([]byte, error) { return postgresArchive(ctx) })
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(found) == 0 {
+		return "", errors.New("PostgreSQL is not installed: install the package postgresql, or name an image in E2E_POSTGRES_IMAGE")
+	}
+	bin := filepath.Dir(slices.Max(found))
+	return image(ctx, "postgres", "FROM scratch\nCOPY root /\nENV PATH="+bin+":/bin\n", func(root string) error { return layOutPostgres(ctx, root, bin) })
 }
 
 // PostgresOptions run a server of Postgres, with settings such as fsync=on. Where
@@ -59,53 +64,55 @@ func PostgresOptions(primary string, settings ...string) []testcontainers.Contai
 	}
 }
 
-// postgresArchive takes the programs that a server needs, their libraries, and
+// layOutPostgres puts the programs that a server needs below root, their libraries, and
 // the files of PostgreSQL that they read.
-func postgresArchive(ctx context.Context) ([]byte, error) {
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if err != nil || len(found) == 0 {
-		return nil, errors.New("PostgreSQL is not installed: install the package postgresql, or name an image in E2E_POSTGRES_IMAGE")
-	}
-	slices.Sort(found)
-	bin := filepath.Dir(found[len(found)-1])
-	home := filepath.Dir(bin)
-	a := newArchive("FROM scratch\nCOPY root /\nENV PATH=" + bin + ":/bin\n")
-	a.file("etc/passwd", 0o644, []byte("postgres:x:70:70::/tmp:/bin/sh\n"))
-	a.file("etc/group", 0o644, []byte("postgres:x:70:\n"))
-	a.dir("tmp", 0o1777)
-	linked := []string{"/bin/sh"}
+func layOutPostgres(ctx context.Context, root, bin string) error {
+	files := []string{"/bin/sh"}
 	for _, name := range []string{"postgres", "initdb", "pg_basebackup", "pg_ctl", "psql"} {
-		linked = append(linked, filepath.Join(bin, name))
+		files = append(files, filepath.Join(bin, name))
 	}
+	home := filepath.Dir(bin)
 	modules, err := filepath.Glob(home + "/lib/*.so")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, module := range modules {
 		if !strings.Contains(module, "llvmjit") { // as large as all else together
-			linked = append(linked, module)
+			files = append(files, module)
 		}
 	}
-	libraries, err := librariesOf(ctx, linked)
+	libraries, err := librariesOf(ctx, files)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, file := range append(linked, libraries...) {
-		a.copy(file)
-	}
+	files = append(files, libraries...)
 	err = filepath.WalkDir("/usr/share/postgresql/"+filepath.Base(home), func(path string, entry fs.DirEntry, err error) error {
 		if entry != nil && entry.IsDir() && entry.Name() == "man" {
 			return fs.SkipDir
 		}
 		if _, gone := os.Stat(path); err == nil && gone == nil && !entry.IsDir() { // links into /etc may lead nowhere
-			a.copy(path)
+			files = append(files, path)
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
+	for _, file := range files {
+		err = errors.Join(err, copyTo(root, file))
 	}
-	return a.close()
+	etc, tmp := filepath.Join(root, "etc"), filepath.Join(root, "tmp")
+	return errors.Join(err, os.Mkdir(tmp, 0o755), os.Chmod(tmp, 0o777|fs.ModeSticky), os.MkdirAll(etc, 0o755),
+		os.WriteFile(filepath.Join(etc, "passwd"), []byte("postgres:x:70:70::/tmp:/bin/sh\n"), 0o644),
+		os.WriteFile(filepath.Join(etc, "group"), []byte("postgres:x:70:\n"), 0o644))
+}
+
+// copyTo copies a file to the same path below root; symbolic links are followed.
+func copyTo(root, file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(file)
+	to := filepath.Join(root, file)
+	return errors.Join(err, os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, content, info.Mode().Perm()))
 }
 
 var library = regexp.MustCompile(`(?m)(/\S+) \(0x`)

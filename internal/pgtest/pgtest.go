@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
 )
 
 // Server is a PostgreSQL server on loopback. It ends with its test.
@@ -46,20 +47,15 @@ func Start(t *testing.T, settings ...string) *Server {
 		t.Skip("SKIPPED: " + missing)
 	}
 	dir, err := os.MkdirTemp("", "pgtest")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &Server{bin: bin, Dir: filepath.Join(dir, "data"), Port: freePort(t)}
 	if os.Getuid() == 0 {
 		uid, gid := owner(t)
-		if err := os.Chown(dir, uid, gid); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.Chown(dir, uid, gid))
 	}
-	if out, err := s.command(t, "initdb", "-D", s.Dir, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C").CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
+	out, err := s.command(t, "initdb", "-D", s.Dir, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C").CombinedOutput()
+	require.NoError(t, err, "initdb: %s", out)
 	s.Run(t, settings...)
 	t.Cleanup(func() { s.Stop(syscall.SIGINT) })
 	return s
@@ -74,15 +70,12 @@ func binaries() string {
 	if len(found) == 0 {
 		return ""
 	}
-	slices.Sort(found)
-	return filepath.Dir(found[len(found)-1])
+	return filepath.Dir(slices.Max(found))
 }
 
 func owner(t *testing.T) (uid, gid int) {
 	u, err := user.Lookup("postgres")
-	if err != nil {
-		t.Fatalf("the server does not run as root, and there is no user postgres: %v", err)
-	}
+	require.NoError(t, err, "the server does not run as root, and there is no user postgres")
 	uid, _ = strconv.Atoi(u.Uid)
 	gid, _ = strconv.Atoi(u.Gid)
 	return uid, gid
@@ -108,14 +101,10 @@ func (s *Server) Run(t *testing.T, settings ...string) {
 	}
 	s.process = s.command(t, "postgres", args...)
 	log, err := os.OpenFile(s.Dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer log.Close()
 	s.process.Stdout, s.process.Stderr = log, log
-	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.process.Start())
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := pgx.Connect(context.Background(), s.URL("postgres"))
 		if err == nil {
@@ -191,21 +180,16 @@ func (s *Server) Database(t *testing.T) string {
 	t.Helper()
 	name := fmt.Sprint("test", s.databases.Add(1))
 	conn, err := pgx.Connect(context.Background(), s.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close(context.Background())
-	if _, err := conn.Exec(context.Background(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
+	_, err = conn.Exec(context.Background(), "CREATE DATABASE "+name)
+	require.NoError(t, err)
 	return s.URL(name)
 }
 
 func freePort(t *testing.T) int {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer ln.Close()
 	return ln.Addr().(*net.TCPAddr).Port
 }

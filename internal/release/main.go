@@ -13,11 +13,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -40,16 +38,14 @@ func main() {
 
 // document has the members of CycloneDX 1.5 that are used here.
 type document struct {
-	BOMFormat    string       `json:"bomFormat"`
-	SpecVersion  string       `json:"specVersion"`
-	Version      int          `json:"version"`
-	Metadata     metadata     `json:"metadata"`
+	BOMFormat   string `json:"bomFormat"`
+	SpecVersion string `json:"specVersion"`
+	Version     int    `json:"version"`
+	Metadata    struct {
+		Component component `json:"component"`
+	} `json:"metadata"`
 	Components   []component  `json:"components"`
 	Dependencies []dependency `json:"dependencies"`
-}
-
-type metadata struct {
-	Component component `json:"component"`
 }
 
 type component struct {
@@ -71,85 +67,60 @@ type dependency struct {
 	DependsOn []string `json:"dependsOn"`
 }
 
+// write reads the binaries of a directory and writes the files beside them. The list has
+// each binary and each module once, and the modules of each binary.
 func write(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	var binaries []binary
+	doc := document{BOMFormat: "CycloneDX", SpecVersion: "1.5", Version: 1}
+	libraries := map[string]component{}
+	var sums bytes.Buffer
 	for _, entry := range entries {
-		if entry.Name() == sumsFile || entry.Name() == sbomFile {
+		name := entry.Name()
+		if name == sumsFile || name == sbomFile {
 			continue // of the last time
 		}
-		b, err := read(filepath.Join(dir, entry.Name()))
+		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return err
 		}
-		binaries = append(binaries, b)
-	}
-	if len(binaries) == 0 {
-		return fmt.Errorf("%s: there is no binary in it", dir)
-	}
-	text, err := sbom(binaries)
-	if err != nil {
-		return err
-	}
-	var sums bytes.Buffer
-	for _, b := range binaries {
-		fmt.Fprintf(&sums, "%s  %s\n", b.sum, b.name)
-	}
-	fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(text), sbomFile)
-	return errors.Join(os.WriteFile(filepath.Join(dir, sbomFile), text, 0o644), os.WriteFile(filepath.Join(dir, sumsFile), sums.Bytes(), 0o644))
-}
-
-type binary struct {
-	name, sum string
-	info      *debug.BuildInfo
-}
-
-func read(path string) (binary, error) {
-	b := binary{name: filepath.Base(path)}
-	file, err := os.Open(path)
-	if err != nil {
-		return b, err
-	}
-	defer file.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, file); err != nil {
-		return b, err
-	}
-	b.sum = hex.EncodeToString(sum.Sum(nil))
-	if b.info, err = buildinfo.Read(file); err != nil {
-		return b, fmt.Errorf("%s: %w", path, err)
-	}
-	return b, nil
-}
-
-// sbom lists each binary and each module once, and the modules of each binary.
-func sbom(binaries []binary) ([]byte, error) {
-	main := binaries[0].info.Main
-	doc := document{BOMFormat: "CycloneDX", SpecVersion: "1.5", Version: 1, Metadata: metadata{module(main.Path, main.Version)}}
-	doc.Metadata.Component.Type = "application"
-	libraries := map[string]component{}
-	for _, b := range binaries {
-		doc.Components = append(doc.Components, component{Type: "application", Ref: b.name, Name: b.name, Version: b.info.Main.Version, Hashes: []hash{{"SHA-256", b.sum}}})
-		parts := []component{module("std", strings.TrimPrefix(b.info.GoVersion, "go"))}
-		for _, m := range b.info.Deps {
+		info, err := buildinfo.Read(bytes.NewReader(content))
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		digest := sha256.Sum256(content)
+		sum := hex.EncodeToString(digest[:])
+		fmt.Fprintf(&sums, "%s  %s\n", sum, name)
+		doc.Metadata.Component = module(info.Main.Path, info.Main.Version)
+		doc.Components = append(doc.Components, component{Type: "application", Ref: name, Name: name, Version: info.Main.Version, Hashes: []hash{{"SHA-256", sum}}})
+		parts := []component{module("std", strings.TrimPrefix(info.GoVersion, "go"))}
+		for _, m := range info.Deps {
 			if m.Replace != nil {
 				m = m.Replace
 			}
 			parts = append(parts, module(m.Path, m.Version))
 		}
-		needs := dependency{Ref: b.name}
+		needs := dependency{Ref: name}
 		for _, part := range parts {
 			libraries[part.Ref] = part
 			needs.DependsOn = append(needs.DependsOn, part.Ref)
 		}
 		doc.Dependencies = append(doc.Dependencies, needs)
 	}
+	if len(doc.Components) == 0 {
+		return fmt.Errorf("%s: there is no binary in it", dir)
+	}
+	doc.Metadata.Component.Type = "application"
 	doc.Components = append(doc.Components, slices.SortedFunc(maps.Values(libraries), func(a, b component) int { return cmp.Compare(a.Ref, b.Ref) })...)
 	text, err := json.MarshalIndent(doc, "", "  ")
-	return append(text, '\n'), err
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(text), sbomFile)
+	return errors.Join(os.WriteFile(filepath.Join(dir, sbomFile), text, 0o644), os.WriteFile(filepath.Join(dir, sumsFile), sums.Bytes(), 0o644))
 }
 
 func module(path, version string) component {

@@ -42,10 +42,11 @@ func newForm(spec mockbraze.Current) (form, error) {
 	return form{spec, spec.FlushAfter.Seconds()}, nil
 }
 
-// Create makes a Current, which sends nothing until it is launched. Its URL is
-// as the container sees it. Timeout, Backoff, Connections, Window and the two
-// functions of spec cannot be had in a container and are an error.
-func (c *Container) Create(ctx context.Context, spec mockbraze.Current) (*Current, error) {
+// Launch makes a Current and launches it. Its URL is as the container sees it.
+// Timeout, Backoff, Connections, Window and the two functions of spec cannot be had in
+// a container and are an error. It fails where the endpoint answers 401, 403 or 404 to
+// the probe.
+func (c *Container) Launch(ctx context.Context, spec mockbraze.Current) (*Current, error) {
 	filled, err := newForm(spec)
 	if err != nil {
 		return nil, err
@@ -54,21 +55,9 @@ func (c *Container) Create(ctx context.Context, spec mockbraze.Current) (*Curren
 	if err := c.fake.Call(ctx, http.MethodPost, "/api/currents", filled, &report); err != nil {
 		return nil, err
 	}
-	return &Current{c: c, id: report.ID}, nil
-}
-
-// Launch makes a Current and launches it. It fails where the endpoint answers
-// 401, 403 or 404 to the probe.
-func (c *Container) Launch(ctx context.Context, spec mockbraze.Current) (*Current, error) {
-	current, err := c.Create(ctx, spec)
-	if err != nil {
-		return nil, err
-	}
+	current := &Current{c: c, id: report.ID}
 	return current, current.Launch(ctx)
 }
-
-// ID is what the control API calls the Current.
-func (c *Current) ID() string { return c.id }
 
 // Launch probes the credentials and starts the Current, or starts it again
 // after Pause.

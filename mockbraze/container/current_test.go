@@ -49,7 +49,7 @@ func TestSend(t *testing.T) {
 
 	report, err := current.Report(ctx)
 	require.NoError(t, err)
-	require.Equal(t, "1", current.ID())
+	require.Equal(t, "1", report.ID)
 	require.Equal(t, int64(253), report.Counts.Events)
 	require.Equal(t, int64(250), report.Counts.Sent)
 	require.InDelta(t, 60, report.FlushAfter, 0.001)
@@ -89,8 +89,8 @@ func TestLaunchFails(t *testing.T) {
 	status.Store(http.StatusUnauthorized)
 	_, err := c.Launch(ctx, mockbraze.Current{URL: url})
 	require.ErrorContains(t, err, "401")
-	_, err = c.Create(ctx, mockbraze.Current{URL: "nowhere"})
+	_, err = c.Launch(ctx, mockbraze.Current{URL: "nowhere"})
 	require.ErrorContains(t, err, "url")
-	_, err = c.Create(ctx, mockbraze.Current{URL: url, Connections: 3})
+	_, err = c.Launch(ctx, mockbraze.Current{URL: url, Connections: 3})
 	require.ErrorContains(t, err, "Connections")
 }

@@ -18,10 +18,7 @@ package container
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"net/url"
-	"strconv"
 
 	"github.com/testcontainers/testcontainers-go"
 
@@ -52,48 +49,11 @@ func Run(ctx context.Context, image string, opts ...testcontainers.ContainerCust
 }
 
 // WithSource adds a source with this write key. Without this option there are wkBraze,
-// a Braze source, and wkHTTP, an HTTP source.
+// a Braze source, and wkHTTP, an HTTP source. Other flags of `mockrudder serve` are given
+// with testcontainers.WithCmdArgs; what --record writes is read with
+// CopyFileFromContainer.
 func WithSource(key string, kind mockrudder.Kind) testcontainers.CustomizeRequestOption {
 	return testcontainers.WithCmdArgs("--source", key+"="+string(kind))
-}
-
-// WithDisabledSource adds a disabled source: it answers 404.
-func WithDisabledSource(key string, kind mockrudder.Kind) testcontainers.CustomizeRequestOption {
-	return testcontainers.WithCmdArgs("--source", key+"="+string(kind)+",disabled")
-}
-
-// WithKeep sets how many of the newest messages are kept; older ones are only
-// counted. Without it that is mockrudder.DefaultKeep.
-func WithKeep(n int) testcontainers.CustomizeRequestOption {
-	return testcontainers.WithCmdArgs("--keep", strconv.Itoa(n))
-}
-
-// WithRateLimit answers 429 beyond this number of events a second.
-func WithRateLimit(eventsPerSecond float64) testcontainers.CustomizeRequestOption {
-	return testcontainers.WithCmdArgs("--rate-limit", strconv.FormatFloat(eventsPerSecond, 'g', -1, 64))
-}
-
-// WithoutValidation turns validation off, to accept more messages a second.
-func WithoutValidation() testcontainers.CustomizeRequestOption {
-	return testcontainers.WithCmdArgs("--no-validate")
-}
-
-// WithRecording appends every stored message to a file in the container, as a line of
-// JSON, before its request is answered. The file survives the process, and on a volume
-// the container; Recording reads it. Its directory must exist, and be writable for the
-// image's user.
-func WithRecording(path string) testcontainers.CustomizeRequestOption {
-	return testcontainers.WithCmdArgs("--record", path)
-}
-
-// Recording reads the file of WithRecording, also of a stopped container. Each line is
-// an event: decode it into a mockrudder.Event.
-func (c *Container) Recording(ctx context.Context, path string) (io.ReadCloser, error) {
-	file, err := c.CopyFileFromContainer(ctx, path)
-	if err != nil {
-		return nil, fmt.Errorf("read the recording of mockrudder: %w", err)
-	}
-	return file, nil
 }
 
 // URL is where the test reaches the server, without a slash at the end. Other

@@ -50,18 +50,16 @@ func TestContainer(t *testing.T) {
 	ctx := t.Context()
 	rudder, err := container.Run(ctx, image(ctx),
 		testcontainers.WithLabels(dockertest.Labels()),
-		container.WithSource("mine", mockrudder.Braze), container.WithDisabledSource("off", mockrudder.Braze),
-		container.WithKeep(2), container.WithRateLimit(1000), container.WithRecording("/data/received.ndjson"))
+		container.WithSource("mine", mockrudder.Braze), testcontainers.WithCmdArgs("--keep", "2", "--record", "/data/received.ndjson"))
 	testcontainers.CleanupContainer(t, rudder)
 	require.NoError(t, err)
 
-	require.Equal(t, http.StatusNotFound, open(t, rudder, "off", "0"))
 	for _, id := range []string{"1", "2", "3"} {
 		require.Equal(t, http.StatusOK, open(t, rudder, "mine", id))
 	}
 	events, err := rudder.Events(ctx, mockrudder.Filter{})
 	require.NoError(t, err)
-	require.Len(t, events, 2, "as WithKeep says")
+	require.Len(t, events, 2, "as --keep says")
 	n, err := rudder.Count(ctx, mockrudder.Filter{Source: "mine"})
 	require.NoError(t, err)
 	require.EqualValues(t, 3, n)
@@ -74,13 +72,10 @@ func TestContainer(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
 	require.Equal(t, []string{"1", "2", "3", "4"}, recorded(t, rudder))
-
-	_, err = rudder.Recording(ctx, "/nowhere")
-	require.ErrorContains(t, err, "recording")
 }
 
 func recorded(t *testing.T, rudder *container.Container) (ids []string) {
-	file, err := rudder.Recording(t.Context(), "/data/received.ndjson")
+	file, err := rudder.CopyFileFromContainer(t.Context(), "/data/received.ndjson")
 	require.NoError(t, err)
 	defer file.Close()
 	lines := json.NewDecoder(bufio.NewReader(file))
@@ -92,18 +87,6 @@ func recorded(t *testing.T, rudder *container.Container) (ids []string) {
 		require.Contains(t, e.Raw, e.MessageID)
 		ids = append(ids, e.MessageID)
 	}
-}
-
-func TestWithoutValidation(t *testing.T) {
-	ctx := t.Context()
-	rudder, err := container.Run(ctx, image(ctx), testcontainers.WithLabels(dockertest.Labels()), container.WithoutValidation())
-	testcontainers.CleanupContainer(t, rudder)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, open(t, rudder, "wkBraze", "1"))
-	events, err := rudder.Events(ctx, mockrudder.Filter{})
-	require.NoError(t, err)
-	require.Len(t, events, 1)
-	require.False(t, events[0].Judged)
 }
 
 func TestRunFails(t *testing.T) {

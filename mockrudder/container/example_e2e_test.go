@@ -15,8 +15,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder/container"
 )
 
-// A test starts a RudderStack with a Braze source, has its subject post to it, and
-// waits for the messages. In your test the image is
+// A test starts a RudderStack with a Braze source, has its subject post to it, which
+// fails at first, and waits for the messages. In your test the image is
 // "localhost/currentsbridge/mockrudder", and testcontainers.CleanupContainer(t, rudder)
 // takes the place of TerminateContainer.
 func Example() {
@@ -28,51 +28,29 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	url := must(rudder.WebhookURL(ctx, "key"))
-	body := `{"events":[{"event_type":"users.messages.email.Open","id":"1","user":{"external_user_id":"u"}}]}`
-	res := must(http.Post(url, "application/json", strings.NewReader(body)))
-	_ = res.Body.Close()
-	events := must(rudder.WaitFor(ctx, mockrudder.Filter{Type: "track"}, 1))
-	fmt.Println(events[0].Name, "of", events[0].UserID)
-	// Output: users.messages.email.Open of u
-}
-
-// Faults and counts of a RudderStack in a container.
-func ExampleContainer_Fault() {
-	ctx := context.Background()
-	rudder, err := container.Run(ctx, image(ctx))
-	defer func() { _ = testcontainers.TerminateContainer(rudder) }()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	if err := rudder.Fault(ctx, mockrudder.Fault{Status: http.StatusServiceUnavailable, Requests: 1}); err != nil {
 		fmt.Println(err)
 		return
 	}
-	url := must(rudder.URL(ctx))
+	url := must(rudder.WebhookURL(ctx, "key"))
+	body := `{"events":[{"event_type":"users.messages.email.Open","id":"1","user":{"external_user_id":"u"}}]}`
 	for range 2 {
-		res, err := http.Get(url + "/health")
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
+		res := must(http.Post(url, "application/json", strings.NewReader(body)))
 		_ = res.Body.Close()
 		fmt.Println(res.Status)
 	}
-	faults := must(rudder.Faults(ctx))
-	stats, err := rudder.Stats(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println("hits:", faults[0].Hits, "stored:", stats.Stored)
+	events := must(rudder.WaitFor(ctx, mockrudder.Filter{Type: "track"}, 1))
+	fmt.Println(events[0].Name, "of", events[0].UserID)
+	fmt.Println("hits:", must(rudder.Faults(ctx))[0].Hits, "stored:", must(rudder.Stats(ctx)).Stored)
 	_ = rudder.SetFaults(ctx) // none
 	_ = rudder.Reset(ctx)     // and nothing that came
+	fmt.Println("at", must(rudder.URL(ctx))[:len("http://")])
 	// Output:
 	// 503 Service Unavailable
 	// 200 OK
-	// hits: 1 stored: 0
+	// users.messages.email.Open of u
+	// hits: 1 stored: 1
+	// at http://
 }
 
 // must is for examples: a program handles the error.

@@ -33,14 +33,9 @@ func (c *Container) Stats(ctx context.Context) (mockrudder.Stats, error) {
 
 // Events returns the kept messages that match, in the order in which they were stored.
 func (c *Container) Events(ctx context.Context, filter mockrudder.Filter) ([]mockrudder.Event, error) {
-	query, err := values(filter)
-	if err != nil {
-		return nil, err
-	}
-	query.Set("limit", strconv.Itoa(page))
 	var all []mockrudder.Event
-	for {
-		got, err := c.events(ctx, query)
+	for after := ""; ; {
+		got, err := c.find(ctx, filter, map[string]string{"limit": strconv.Itoa(page), "after": after})
 		if err != nil {
 			return nil, err
 		}
@@ -48,19 +43,14 @@ func (c *Container) Events(ctx context.Context, filter mockrudder.Filter) ([]moc
 		if len(got.Events) < page {
 			return all, nil
 		}
-		query.Set("after", got.Next)
+		after = got.Next
 	}
 }
 
 // Count returns how many messages matched since the start or the last reset, kept or
 // not. A filter by more than Source, Type, Event and verdict counts only kept ones.
 func (c *Container) Count(ctx context.Context, filter mockrudder.Filter) (uint64, error) {
-	query, err := values(filter)
-	if err != nil {
-		return 0, err
-	}
-	query.Set("limit", "0")
-	got, err := c.events(ctx, query)
+	got, err := c.find(ctx, filter, map[string]string{"limit": "0"})
 	return got.Total, err
 }
 
@@ -68,15 +58,8 @@ func (c *Container) Count(ctx context.Context, filter mockrudder.Filter) (uint64
 // whose error it wraps; then it returns those that match so far, and the error says how
 // many that are.
 func (c *Container) WaitFor(ctx context.Context, filter mockrudder.Filter, n int) ([]mockrudder.Event, error) {
-	query, err := values(filter)
-	if err != nil {
-		return nil, err
-	}
-	query.Set("limit", "0")
-	query.Set("count", strconv.Itoa(max(n, 1)))
-	query.Set("wait", waitStep.String())
 	for {
-		got, err := c.events(ctx, query)
+		got, err := c.find(ctx, filter, map[string]string{"limit": "0", "count": strconv.Itoa(max(n, 1)), "wait": waitStep.String()})
 		switch {
 		case ctx.Err() != nil:
 			return c.late(ctx, filter, n)
@@ -145,21 +128,16 @@ type found struct {
 	Total  uint64             `json:"total"`
 }
 
-func (c *Container) events(ctx context.Context, query url.Values) (found, error) {
-	var got found
-	err := c.fake.Call(ctx, http.MethodGet, "/_mock/events?"+query.Encode(), nil, &got)
-	return got, err
-}
-
-// values are the query parameters of a filter.
-func values(f mockrudder.Filter) (url.Values, error) {
+// find asks for the messages that match, with more parameters.
+func (c *Container) find(ctx context.Context, f mockrudder.Filter, more map[string]string) (got found, err error) {
 	if f.Match != nil {
-		return nil, ErrMatch
+		return got, ErrMatch
 	}
 	query := url.Values{}
 	for name, value := range map[string]string{
 		"source": f.Source, "type": f.Type, "event": f.Event, "userId": f.UserID, "anonymousId": f.AnonymousID,
 		"messageId": f.MessageID, "test": f.TestID, "q": f.Text, "rule": f.Rule,
+		"limit": more["limit"], "after": more["after"], "count": more["count"], "wait": more["wait"],
 	} {
 		if value != "" {
 			query.Set(name, value)
@@ -172,11 +150,12 @@ func values(f mockrudder.Filter) (url.Values, error) {
 	}
 	switch {
 	case f.OnlyValid && f.OnlyInvalid:
-		return nil, errors.New("a filter with both OnlyValid and OnlyInvalid matches nothing")
+		return got, errors.New("a filter with both OnlyValid and OnlyInvalid matches nothing")
 	case f.OnlyValid:
 		query.Set("valid", "true")
 	case f.OnlyInvalid:
 		query.Set("valid", "false")
 	}
-	return query, nil
+	err = c.fake.Call(ctx, http.MethodGet, "/_mock/events?"+query.Encode(), nil, &got)
+	return got, err
 }
