@@ -101,20 +101,25 @@ func (s *Sender) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, s.wakeAll)()
 
 	s.compression = compression{}
-	for range s.config.Concurrency {
-		all.Go(func() error { return s.work(ctx, hard) })
+	run := func(task func() error) {
+		all.Go(func() error {
+			if err := task(); !errors.Is(err, errStopping) { // else it would hide an error of another
+				return err
+			}
+			return nil
+		})
 	}
-	all.Go(func() error { return s.claim(ctx) })
+	for range s.config.Concurrency {
+		run(func() error { return s.work(ctx, hard) })
+	}
+	run(func() error { return s.claim(ctx) })
 	if s.config.Replays != nil {
-		all.Go(func() error { return s.replays(ctx, hard) })
+		run(func() error { return s.replays(ctx, hard) })
 	}
 	err := all.Wait()
 	s.asks.Wait()
 	s.releaseAll()
 	s.poster.connections.close()
-	if errors.Is(err, errStopping) {
-		return nil
-	}
 	return err
 }
 
