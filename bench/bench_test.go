@@ -191,7 +191,7 @@ func newSink(t testing.TB) *sink {
 		k.messages.Add(int64(bytes.Count(body, []byte(idMark))))
 		_, _ = io.WriteString(w, "ok")
 	}))
-	t.Cleanup(k.Server.Close)
+	t.Cleanup(k.Close)
 	return k
 }
 

@@ -212,8 +212,7 @@ func (s *splitter) value(c byte) error {
 		return err
 	case !jsonlex.Valid(text):
 		s.again += n
-		var syntax *json.SyntaxError
-		if errors.As(json.Unmarshal([]byte(text), new(json.RawMessage)), &syntax) {
+		if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal([]byte(text), new(json.RawMessage))); ok {
 			n = min(n, max(0, int(syntax.Offset)-1))
 		}
 		return s.broken(n, errNotJSON)

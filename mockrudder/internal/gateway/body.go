@@ -91,8 +91,7 @@ func webhookBody(r *http.Request) (body string, no *Refusal) {
 
 // tooLong is TooLarge if the error says that the body is too long, else other.
 func tooLong(err error, other *Refusal) *Refusal {
-	var long *http.MaxBytesError
-	if errors.As(err, &long) {
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
 		return TooLarge
 	}
 	return other
