@@ -41,7 +41,7 @@ func images(t *testing.T) map[string]image {
 
 func (i image) env() map[string]string {
 	named := map[string]string{}
-	for _, pair := range strings.Fields(strings.Join(i["ENV"], " ")) {
+	for pair := range strings.FieldsSeq(strings.Join(i["ENV"], " ")) {
 		name, value, _ := strings.Cut(pair, "=")
 		named[name] = value
 	}
