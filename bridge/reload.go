@@ -29,6 +29,12 @@ func (b *Bridge) Reload(ctx context.Context, cfg config.Config) error {
 // each mistake, and counted, whether it is load that finds it or Reload. The
 // bridge can be stopped while load runs.
 func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (config.Config, error)) error {
+	select { // what was read last is to be in force in the end
+	case b.reloading <- struct{}{}:
+		defer func() { <-b.reloading }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	cfg, err := load(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

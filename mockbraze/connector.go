@@ -98,6 +98,9 @@ func (c *Connector) ID() string { return c.id }
 func (c *Connector) Launch(ctx context.Context) error {
 	c.launching.Lock()
 	defer c.launching.Unlock()
+	if c.State() == Closed {
+		return ErrClosed
+	}
 	a, err := c.test(ctx)
 	if err != nil {
 		return fmt.Errorf("launch: %w", err)

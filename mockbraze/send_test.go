@@ -243,3 +243,25 @@ func TestCloseEndsHungRequests(t *testing.T) {
 		consistent(t, c.Report())
 	})
 }
+
+// What single sends ask for costs bounded memory, and no id comes twice.
+func TestFeedsAreBounded(t *testing.T) {
+	s, err := New()
+	require.NoError(t, err)
+	defer s.Close()
+	c, err := s.Create(Current{URL: "http://127.0.0.1:1"})
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for range 2 {
+		for _, name := range c.spec.Events {
+			f, err := c.feeds.of("", []string{name})
+			require.NoError(t, err)
+			events, err := f.take(t.Context(), 1)
+			require.NoError(t, err)
+			e, _ := events[0].complete()
+			require.False(t, seen[e.ID], name)
+			seen[e.ID] = true
+			require.LessOrEqual(t, len(c.feeds.opened), maxFeeds)
+		}
+	}
+}

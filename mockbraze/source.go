@@ -111,9 +111,12 @@ func (f *feed) take(ctx context.Context, n int) ([]Event, error) {
 	return events, nil
 }
 
-// feedStreams is how far apart the streams of a Current's feeds lie, so that the n-th
-// Current's first is n.
-const feedStreams = 1 << 32
+const (
+	// feedStreams is how far apart the streams of a Current's feeds lie, so that the
+	// n-th Current's first is n.
+	feedStreams = 1 << 32
+	maxFeeds    = 32 // that a Current keeps beside its main one; those of stories are large
+)
 
 // feeds are where the events of one Current come from: the main feed, and those
 // that single sends asked for. A feed continues where it stopped.
@@ -123,8 +126,9 @@ type feeds struct {
 	stream uint64
 	main   *feed
 
-	mu     sync.Mutex
-	opened map[string]*feed // by scenario and types
+	mu      sync.Mutex
+	streams uint64           // used so far
+	opened  map[string]*feed // by scenario and types
 }
 
 func (s *Server) newFeeds(spec Current, stream uint64) (fs *feeds, err error) {
@@ -165,7 +169,7 @@ func (fs *feeds) open(key, name string, types []string) (*feed, error) {
 		return f, nil
 	}
 	s := fs.server
-	stream := fs.stream + uint64(len(fs.opened))*feedStreams
+	stream := fs.stream + fs.streams*feedStreams
 	var next source
 	var err error
 	if name == Rounds {
@@ -181,6 +185,10 @@ func (fs *feeds) open(key, name string, types []string) (*feed, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", name, err)
+	}
+	fs.streams++
+	if len(fs.opened) >= maxFeeds {
+		clear(fs.opened) // a new one has a stream of its own, so that no id comes twice
 	}
 	fs.opened[key] = &feed{next: next}
 	return fs.opened[key], nil

@@ -152,11 +152,20 @@ func peekBody(r *http.Request) string {
 	return text.String()
 }
 
-// buffered reads up to MaxRead bytes of a body, and returns one that reads the same.
+// buffered reads up to MaxRead bytes of a body, and returns one that reads the same,
+// with the same error: after io.ErrUnexpectedEOF a body of net/http says io.EOF.
 func buffered(body io.ReadCloser) (text []byte, again io.ReadCloser) {
-	text, _ = io.ReadAll(io.LimitReader(body, gateway.MaxRead+1)) // an error comes again with the next Read
+	text, err := io.ReadAll(io.LimitReader(body, gateway.MaxRead+1))
+	var rest io.Reader = body
+	if err != nil {
+		rest = failing{err}
+	}
 	return text, struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(text), body), body}
+	}{io.MultiReader(bytes.NewReader(text), rest), body}
 }
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

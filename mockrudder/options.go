@@ -42,7 +42,7 @@ type Option func(*config)
 
 type config struct {
 	sources    map[string]*source
-	err        error // of a source
+	err        error // of an option
 	keep       int
 	keepBytes  int
 	rate       float64 // events in rateWindow; 0 is no limit
@@ -169,13 +169,23 @@ func WithRecording(w io.Writer) Option {
 // message invalid, with findings whose In is "plan"; an event that the plan does
 // not have is drift.
 func WithPlan(p *plan.Plan) Option {
-	return func(c *config) { c.plan = p }
+	return func(c *config) {
+		if p == nil {
+			c.err = cmp.Or(c.err, errors.New("there is no tracking plan"))
+		}
+		c.plan = p
+	}
 }
 
 // WithGlossary validates Braze events by another glossary than the built-in one,
 // such as a newer one from schemas.LoadFile.
 func WithGlossary(g *schemas.Glossary) Option {
-	return func(c *config) { c.glossary = g }
+	return func(c *config) {
+		if g == nil {
+			c.err = cmp.Or(c.err, errors.New("there is no glossary"))
+		}
+		c.glossary = g
+	}
 }
 
 // WithAllowedHosts allows requests to the query API under /_mock/ for these hosts,

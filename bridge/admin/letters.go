@@ -166,6 +166,7 @@ func (r *request) filter() (f queue.LetterFilter, narrow bool) {
 		Reason: v.Get("reason"), User: v.Get("user"), Type: r.pattern(v.Get("type")), Since: r.moment("since"), Until: r.moment("until"),
 	}
 	for _, text := range v["number"] {
+		r.refuse(text == "", "number must be the number of a dead letter")
 		f.Numbers = append(f.Numbers, r.number("number", text))
 	}
 	narrow = f.Numbers != nil || f.Reason != "" || f.User != "" || f.Type != "" || !f.Since.IsZero() || !f.Until.IsZero()
@@ -252,6 +253,11 @@ func (a *Admin) moveOf(ctx context.Context, c Connector, f queue.LetterFilter, m
 	}
 	last := slices.MaxFunc(groups, func(a, b queue.LetterGroup) int { return cmp.Compare(a.Last, b.Last) }).Last
 	f.Last = min(cmp.Or(f.Last, last), last)
+	defer func() {
+		if moved.Moved > 0 {
+			a.cfg.Log.Info("dead letters were moved", "connector", c.Name, "how", m.verb, "letters", moved.Moved)
+		}
+	}()
 	for letters, err := range pages(ctx, c, f) {
 		if err != nil {
 			return moved, err
@@ -268,9 +274,6 @@ func (a *Admin) moveOf(ctx context.Context, c Connector, f queue.LetterFilter, m
 		if err != nil {
 			return moved, err
 		}
-	}
-	if moved.Moved > 0 {
-		a.cfg.Log.Info("dead letters were moved", "connector", c.Name, "how", m.verb, "letters", moved.Moved)
 	}
 	return moved, nil
 }

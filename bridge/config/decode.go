@@ -170,7 +170,8 @@ func (d *decoder) secret(m entries, v reflect.Value, path string, keys []string)
 		}
 		d.origins[at] = e.at
 		if first != "" {
-			d.add(at, "cannot stand beside %s", d.shown(first))
+			beside := d.shown(join(path, first))
+			d.add(at, "cannot stand beside %s", beside[strings.LastIndex(beside, ".")+1:])
 			continue
 		}
 		first = key
@@ -178,14 +179,16 @@ func (d *decoder) secret(m entries, v reflect.Value, path string, keys []string)
 		switch {
 		case key == "tokens" && what(e.Node) == "a single value":
 			d.add(at, "must be a list, not a single value")
-			texts = nil
 		case strings.HasSuffix(key, "s"):
 			d.value(e, reflect.ValueOf(&texts).Elem(), at, "")
 		default:
 			d.value(e, reflect.ValueOf(&texts[0]).Elem(), at, "")
 		}
 		lines := v.Kind() == reflect.Slice
-		if strings.Contains(key, "_file") && !d.bad[at] {
+		switch {
+		case d.bad[at]:
+			texts = nil
+		case strings.Contains(key, "_file"):
 			texts = d.secretFiles(texts, at, lines, join(path, keys[0]))
 		}
 		if lines {

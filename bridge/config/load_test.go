@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -170,4 +171,13 @@ func TestHosts(t *testing.T) {
 		"rudder.prod.svc.cluster.local": false, "host.docker.internal": false, "nas.local": false} {
 		require.Equal(t, want, public(host), host)
 	}
+}
+
+// A file cannot say that, but who makes a Config can.
+func TestNoNumberIsRefused(t *testing.T) {
+	cfg, c := Default(), DefaultConnector()
+	c.Tokens, c.RudderURL, c.WriteKey = []string{"secret"}, "http://r", "k"
+	c.RequestsPerSecond = math.NaN()
+	cfg.Connectors = []Connector{c}
+	require.ErrorContains(t, cfg.Check(), "connectors[0].requests_per_second: must be between 0.01 and 100000, or 0, which is no limit, not NaN")
 }

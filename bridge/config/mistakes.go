@@ -79,10 +79,10 @@ func (m *mistakes) add(key, format string, args ...any) {
 
 // shown is a key as people write it.
 func (m *mistakes) shown(key string) string {
-	if !m.flat {
-		return key
+	if own, ofConnector := strings.CutPrefix(key, listKey(0, "")); ofConnector && m.flat {
+		return flatKey(own)
 	}
-	return flatKey(strings.TrimPrefix(key, "connectors[0]."))
+	return key
 }
 
 // where finds the place of a key, or of what it would be written in.

@@ -12,8 +12,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxFile bounds a file, in bytes.
-const maxFile = 4 << 20
+const (
+	maxFile   = 4 << 20 // bytes of a file
+	maxMerges = 8       // how deep maps are merged in each other
+)
 
 // readFile parses a configuration file. Where it is empty, or wrong as a whole
 // (a mistake of the key config), the node is nil.
@@ -106,6 +108,10 @@ type entry struct {
 func (d *decoder) entries(n *yaml.Node, path string) (all entries, ok bool) {
 	if n = follow(n); n.Kind != yaml.MappingNode {
 		d.add(path, "must be a map of keys, not %s", what(n))
+		return nil, false
+	}
+	if strings.Count(path, "<<") > maxMerges { // the library ends at the first mistake, and may not have come here
+		d.add(path, "merges itself, or too many maps in each other")
 		return nil, false
 	}
 	all = entries{}

@@ -183,7 +183,7 @@ func (s *Sender) retry(ctx context.Context, what string, use func() error) error
 		case isFatal(err):
 			return fmt.Errorf("delivery: %s: %w", what, err)
 		case ctx.Err() != nil:
-			return errStopping
+			return fmt.Errorf("%w: %w", errStopping, err)
 		case err.Error() != last:
 			last = err.Error()
 			s.log.Error("cannot "+what+"; that is tried again until it works", "error", err)
@@ -283,7 +283,7 @@ func (s *Sender) store(hard context.Context, outcome func() error) error {
 	case err == nil:
 		crashpoint.At("delivery.settled")
 	case errors.Is(err, errStopping):
-		s.log.Error("outcome not stored, its events will be sent again")
+		s.log.Error("outcome not stored, its events will be sent again", "error", err)
 	}
 	return err
 }

@@ -148,6 +148,20 @@ func TestBooksFindWrongDeadLetters(t *testing.T) {
 	require.Contains(t, books.Notes(), "event d (t) is a dead letter with the reason no_event_type; expected: no_identity")
 }
 
+func TestBooksInWebhookMode(t *testing.T) {
+	raw := `{"event_type":"t","id":"a","user":{"user_id":"u"},"properties":{"n":1.0,"s":"x"}}`
+	for came, corrupted := range map[string]int64{raw: 0, strings.Replace(raw, "1.0", "1", 1): 1} {
+		books := open(t, oracle.Rules{Webhook: true})
+		require.NoError(t, books.Issue([]byte(raw)))
+		books.Ack("a")
+		books.Deliver(oracle.Delivery{Raw: []byte(came), Valid: true})
+		tally := books.Tally()
+		require.EqualValues(t, 1, tally.Delivered)
+		require.Equal(t, corrupted, tally.Corrupted)
+		require.Len(t, books.Notes(), int(corrupted))
+	}
+}
+
 func TestBooksAreSafeForConcurrentUse(t *testing.T) {
 	books := open(t, oracle.Rules{})
 	var all sync.WaitGroup

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // Prepare gives a program what all have: the command version and the flag
-// --version, an error for an unknown command, and errors that only Main prints. Main
+// --version, an error for an unknown command, with suggestions, and errors that only Main prints. Main
 // calls it; tests that run a root command themselves do too.
 func Prepare(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true
@@ -30,18 +31,37 @@ func Prepare(root *cobra.Command) {
 func refuseUnknown(group *cobra.Command) {
 	for _, cmd := range group.Commands() {
 		refuseUnknown(cmd)
-		if cmd.HasSubCommands() && !cmd.Runnable() {
+		switch {
+		case !cmd.HasSubCommands():
+		case cmd.Runnable():
+			if cmd.Args != nil && cmd.Args(cmd, []string{"x"}) != nil { // it takes no words of its own
+				cmd.Args = noCommand
+			}
+		default:
 			cmd.DisableFlagsInUseLine = true
-			cmd.Args, cmd.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			cmd.Args, cmd.RunE = noCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	}
+}
+
+// noCommand is cobra.NoArgs for a group: it names the command that was meant.
+func noCommand(cmd *cobra.Command, args []string) error {
+	err := cobra.NoArgs(cmd, args)
+	if err == nil {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return err
 }
 
 // helpFor prints the help of the command that args name.
 func helpFor(cmd *cobra.Command, args []string) error {
 	about, rest, err := cmd.Root().Find(args)
 	if err == nil && about.HasSubCommands() {
-		err = cobra.NoArgs(about, rest)
+		err = noCommand(about, rest)
 	}
 	if err != nil {
 		return err

@@ -16,12 +16,13 @@ func TestUnknownCommands(t *testing.T) {
 		err  string
 	}{
 		{[]string{"grup"}, 1, "error: unknown command \"grup\" for \"x\"\n\nDid you mean this?\n\tgroup\n\n"},
-		{[]string{"group", "lst"}, 1, "error: unknown command \"lst\" for \"x group\"\n"},
-		{[]string{"both", "lst"}, 1, "error: unknown command \"lst\" for \"x both\"\n"},
+		{[]string{"group", "lst"}, 1, "error: unknown command \"lst\" for \"x group\"; did you mean list?\n"},
+		{[]string{"group", "nonsense"}, 1, "error: unknown command \"nonsense\" for \"x group\"\n"},
+		{[]string{"both", "lst"}, 1, "error: unknown command \"lst\" for \"x both\"; did you mean list?\n"},
 		{[]string{"both"}, 0, ""},
 		{[]string{"both", "list"}, 0, ""},
 		{[]string{"word", "lst"}, 0, ""}, // its own word
-		{[]string{"help", "group", "lst"}, 1, "error: unknown command \"lst\" for \"x group\"\n"},
+		{[]string{"help", "group", "lst"}, 1, "error: unknown command \"lst\" for \"x group\"; did you mean list?\n"},
 		{[]string{"help", "nonsense"}, 1, "error: unknown command \"nonsense\" for \"x\"\n"},
 		{[]string{"help", "group", "list"}, 0, ""},
 		{[]string{"group"}, 0, ""},

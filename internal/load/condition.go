@@ -64,6 +64,7 @@ func parseCondition(text string) (Condition, error) {
 		return c, nil
 	case counts:
 		value, c.percent = strings.CutSuffix(value, "%")
+		value = strings.TrimSpace(value)
 	case c.name != "rate":
 		return c, fmt.Errorf("unknown name %q; known are %s", c.name, namesHelp)
 	}

@@ -49,7 +49,7 @@ func TestConditions(t *testing.T) {
 
 func TestConditionsWithoutAMeasurementFail(t *testing.T) {
 	empty := &Report{Verify: &Verification{Problem: "the far end was reset"}}
-	for _, c := range conditions(t, "p99<1h,p99>=0s,rate>=0,errors<100%,late<100%,lost==0,duplicated>=0") {
+	for _, c := range conditions(t, "p99<1h,p99>=0s,rate>=0,errors<100%,late<100 %,lost==0,duplicated>=0") {
 		r := c.result(empty)
 		require.False(t, r.OK, r.Expression)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -58,6 +59,7 @@ type follower struct {
 	cursor  string
 	start   time.Time
 	first   uint64 // the far end's total at the start
+	total   uint64 // the same, when last seen
 	read    uint64 // events that were read since
 	short   uint64 // how many fewer were read than came, when last seen
 	lastErr error
@@ -83,7 +85,7 @@ func newFollower(c *Config, ids numbering) (*follower, error) {
 func (f *follower) begin(ctx context.Context) error {
 	for {
 		p, err := f.page(ctx)
-		f.first = p.Total
+		f.first, f.total = p.Total, p.Total
 		if err != nil || len(p.Events) == 0 {
 			return err
 		}
@@ -111,6 +113,9 @@ func (f *follower) run(ctx context.Context, start time.Time, sent, over <-chan s
 		case <-time.After(f.poll):
 		}
 	}
+	if f.lastErr == nil { // the time was over before all was read
+		f.lastErr = ctx.Err()
+	}
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -124,6 +129,7 @@ func isClosed(c <-chan struct{}) bool {
 
 // step reads a page, and returns how many events it had.
 func (f *follower) step(ctx context.Context) int {
+	before := f.cursor
 	p, err := f.page(ctx)
 	for i := range p.Events {
 		f.arrive([]byte(p.Events[i].MessageID), p.Events[i].ReceivedAt.Sub(f.start))
@@ -132,16 +138,24 @@ func (f *follower) step(ctx context.Context) int {
 		return 0
 	}
 	f.read += uint64(len(p.Events))
-	f.problem = f.outrun(p)
+	f.problem = f.outrun(before, p)
 	return len(p.Events)
 }
 
-// outrun says whether the far end dropped messages before they were read. Its total
-// counts all messages since its start; a page without events shows whether all of
-// these were read.
-func (f *follower) outrun(p page) string {
-	if p.Total < f.first {
-		return "the far end was reset during the run"
+// outrun says whether the far end dropped messages before they were read. Its
+// cursors count its messages: one that goes further than the page has events has
+// passed some. Its total counts all messages since its start; a page without events
+// shows whether all of these were read.
+func (f *follower) outrun(cursor string, p page) string {
+	if p.Total < f.total {
+		return "the far end was reset or restarted during the run"
+	}
+	f.total = p.Total
+	from, errFrom := strconv.ParseUint(cursor, 10, 64)
+	to, errTo := strconv.ParseUint(p.Next, 10, 64)
+	dropped := uint64(0)
+	if n := uint64(len(p.Events)); n > 0 && errFrom == nil && errTo == nil && to-from > n {
+		dropped = to - from - n
 	}
 	before := f.short
 	f.short = 0
@@ -149,7 +163,10 @@ func (f *follower) outrun(p page) string {
 		f.short = came - f.read
 	}
 	if f.short > 0 && f.short == before { // seen twice: they are not just arriving
-		return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", f.short)
+		dropped = f.short
+	}
+	if dropped > 0 {
+		return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", dropped)
 	}
 	return ""
 }

@@ -447,6 +447,16 @@ func TestRefusalsAreListedByType(t *testing.T) {
 	})
 }
 
+func TestURLsWithoutASchemeAreHTTP(t *testing.T) {
+	for text, want := range map[string]string{
+		"localhost:8080/currents?writeKey=k": "http://localhost:8080/currents", "10.0.0.1/x": "http://10.0.0.1/x", "https://h/x": "https://h/x",
+	} {
+		u, err := parseURL(text)
+		require.NoError(t, err)
+		require.Equal(t, want, shown(u))
+	}
+}
+
 func TestATargetWithACertificateOfItsOwn(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer server.Close()

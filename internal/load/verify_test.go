@@ -166,20 +166,42 @@ func TestVerifyNeedsAMockrudder(t *testing.T) {
 	require.NotContains(t, err.Error(), "sEcReT")
 }
 
-func pageOf(events int, total uint64) page {
-	p := page{Total: total}
+func pageOf(events int, next string, total uint64) page {
+	p := page{Next: next, Total: total}
 	p.Events = slices.Grow(p.Events, events)[:events]
 	return p
 }
 
 func TestOutrun(t *testing.T) {
 	f := &follower{first: 100, read: 20}
-	require.Empty(t, f.outrun(pageOf(10, 125)))
-	require.Empty(t, f.outrun(pageOf(0, 125)), "they may have come just now")
-	require.Empty(t, f.outrun(pageOf(5, 125)))
-	require.Empty(t, f.outrun(pageOf(0, 125)))
-	require.Contains(t, f.outrun(pageOf(0, 125)), "gave up 5 messages")
-	require.Contains(t, f.outrun(pageOf(0, 99)), "reset")
+	require.Empty(t, f.outrun("200", pageOf(10, "210", 125)))
+	require.Contains(t, f.outrun("210", pageOf(10, "225", 125)), "gave up 5 messages")
+	require.Empty(t, f.outrun("225", pageOf(0, "", 125)), "they may have come just now")
+	require.Empty(t, f.outrun("225", pageOf(5, "230", 125)))
+	require.Empty(t, f.outrun("230", pageOf(0, "", 125)))
+	require.Contains(t, f.outrun("230", pageOf(0, "", 125)), "gave up 5 messages")
+	require.Contains(t, f.outrun("230", pageOf(0, "", 124)), "reset")
+}
+
+// A far end that is another one meanwhile has not what was there before.
+func TestAFarEndThatRestarts(t *testing.T) {
+	before, after := mockrudder.Start(t), mockrudder.Start(t)
+	target := forwarder(t, before, func(events []json.RawMessage) []json.RawMessage { return events[1:] }, accept)
+	var restarted atomic.Bool
+	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if restarted.Load() {
+			after.ServeHTTP(w, r)
+			return
+		}
+		restarted.Store(before.Stats().Total > 0)
+		before.ServeHTTP(w, r)
+	}))
+	defer far.Close()
+	cfg := verifying(target, before)
+	cfg.Verify, cfg.VerifyTimeout = far.URL+"/_mock", 20*time.Second
+	r := do(t, cfg)
+	require.Contains(t, r.Verify.Problem, "restarted")
+	require.False(t, r.Passed())
 }
 
 // Pages that do not come are tried again; what stays missing is said.

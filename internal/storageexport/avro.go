@@ -40,8 +40,10 @@ type container struct {
 	marker [16]byte
 }
 
-// readAvro visits the records of a container. A block whose content is corrupt is
-// skipped; where its frame is, there is no way to the next one.
+// errBlock is for a block that is corrupt, after which others may be read.
+var errBlock = errors.New("a block of the file is broken")
+
+// readAvro visits the records of a container. A block that is corrupt is skipped.
 func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) error) error {
 	c := &container{in: in}
 	if err := c.header(); err != nil {
@@ -57,10 +59,11 @@ func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) erro
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
+		if err == nil {
+			data, err = c.uncompress(data)
+		} else if !errors.Is(err, errBlock) {
 			return fmt.Errorf("in a block after record %d: %w", number, err)
 		}
-		data, err = c.uncompress(data)
 		d := &decoder{Reader: avro.NewReader(nil, 0, avro.WithReaderConfig(limits)).Reset(data)}
 		for ; records > 0 && err == nil; records-- {
 			if err = x.fromAvro(d, c.schema); err != nil {
@@ -74,7 +77,7 @@ func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) erro
 			}
 		}
 		if err != nil && records > 0 { // what follows in the block cannot be found
-			lost := Record{Number: number + 1, Type: typ.Name, Lost: int(records), Err: fmt.Errorf("a block of the file is broken: %w", err)}
+			lost := Record{Number: number + 1, Type: typ.Name, Lost: int(records), Err: fmt.Errorf("in a block after record %d: %w", number, err)}
 			if err := visit(lost); err != nil {
 				return err
 			}
@@ -122,17 +125,33 @@ func (c *container) block() (records int64, data []byte, err error) {
 		return 0, nil, cutOff(err)
 	}
 	if records < 0 || records > maxBlock || size < 0 || size > maxBlock {
-		return 0, nil, fmt.Errorf("%d records in %d bytes", records, size)
+		return 1, nil, c.resume(nil, fmt.Errorf("%d records in %d bytes", records, size))
 	}
 	var block bytes.Buffer // grows with what is there, whatever size says
-	if _, err := io.CopyN(&block, c.in, size+int64(len(c.marker))); err != nil {
+	_, err = io.CopyN(&block, c.in, size+int64(len(c.marker)))
+	if err != nil && !bytes.Contains(block.Bytes(), c.marker[:]) {
 		return 0, nil, cutOff(err)
 	}
 	data, whole := bytes.CutSuffix(block.Bytes(), c.marker[:])
-	if !whole {
-		return 0, nil, errors.New("its length or its marker is wrong")
+	if err != nil || !whole {
+		return max(records, 1), nil, c.resume(block.Bytes(), errors.New("its length or its marker is wrong"))
 	}
 	return records, data, nil
+}
+
+// resume skips to the next marker, which may be in what was read already.
+func (c *container) resume(was []byte, why error) error {
+	c.in = bufio.NewReader(io.MultiReader(bytes.NewReader(was), c.in))
+	var last [16]byte
+	for last != c.marker {
+		b, err := c.in.ReadByte()
+		if err != nil {
+			break // the next block says that there is none
+		}
+		copy(last[:], last[1:])
+		last[15] = b
+	}
+	return fmt.Errorf("%w: %w", errBlock, why)
 }
 
 func cutOff(err error) error {

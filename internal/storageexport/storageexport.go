@@ -171,11 +171,15 @@ func (x *Reader) FromJSON(path string, text []byte) Record {
 	}
 	delete(x.flat, "event_type")
 	for name, raw := range x.flat {
-		x.flat[name] = fromUnion(raw)
+		if name != "properties" || bytes.Count(raw, []byte(`":`)) == 1 { // else it is a customer's object
+			x.flat[name] = fromUnion(raw)
+		}
 	}
 	return x.event(typ)
 }
 
+// fromUnion takes a value out of the object with one member, named like an Avro type,
+// that Avro's JSON makes of a union.
 func fromUnion(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || raw[0] != '{' {
 		return raw

@@ -48,7 +48,7 @@ type Lines struct {
 var (
 	errNotJSON = errors.New("this is not JSON")
 	errCutOff  = errors.New("the JSON is cut off")
-	errTooLong = errors.New("an event or a request is longer than this program reads")
+	errTooLong = errors.New("an event or a request is longer than 64 MiB; split it first, a body for instance by jq -c '.events[]'")
 	errEmpty   = errors.New("there is no JSON in it: it is empty")
 	errUTF16   = errors.New("this is UTF-16, and JSON is UTF-8; convert it first: iconv -f UTF-16 -t UTF-8")
 )
