@@ -71,14 +71,18 @@ export const choice = (label, name, options, chosen) =>
   el("label", {}, el("span", {}, label), el("select", { name }, options.map(([value, text]) =>
     el("option", { value, selected: value === (chosen ?? "") }, text ?? value))))
 
-// confirmed asks whether to go on, in a dialog of its own.
+// confirmed asks whether to go on, in a dialog of its own. The answer is read from its
+// form: the dialog's close event may come only when the next one is open.
 export function confirmed({ title, text, verb, danger }) {
   const dialog = $("ask")
-  dialog.replaceChildren(el("form", { method: "dialog", class: "box" },
+  const form = el("form", { method: "dialog", class: "box" },
     el("h2", { id: "ask-title" }, title), el("p", {}, text),
     el("div", { class: "choices" }, verb && el("button", { value: "yes", class: danger ? "danger" : "main" }, verb),
-      el("button", { value: "", autofocus: true }, verb ? "Cancel" : "Close"))))
-  dialog.returnValue = ""
+      el("button", { value: "", autofocus: true }, verb ? "Cancel" : "Close")))
+  dialog.replaceChildren(form)
   dialog.showModal()
-  return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }))
+  return new Promise((done) => {
+    form.addEventListener("submit", (event) => done(event.submitter?.value === "yes"))
+    dialog.addEventListener("cancel", () => done(false), { once: true })
+  })
 }
