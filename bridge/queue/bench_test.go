@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -54,10 +55,10 @@ func benchBatches() []queue.Batch {
 	return batches
 }
 
-func fresh(b queue.Batch, rng *rand.Rand) queue.Batch {
+func fresh(b queue.Batch) queue.Batch {
 	b.Items = append([]queue.Item(nil), b.Items...)
 	for i := range b.Items {
-		b.Items[i].ID = queue.Hash{rng.Uint64(), rng.Uint64()}
+		b.Items[i].ID = queue.Hash{rand.Uint64(), rand.Uint64()}
 	}
 	return b
 }
@@ -97,17 +98,7 @@ func BenchmarkAppend(b *testing.B) {
 			batches := benchBatches()
 			s, q := openBench(b, b.TempDir(), queue.Options{})
 			b.SetParallelism((senders + 1) / runtime.GOMAXPROCS(0))
-			var seed atomic.Uint64
-			measure(b, b.N, func() {
-				b.RunParallel(func(pb *testing.PB) {
-					rng := rand.New(rand.NewPCG(7, seed.Add(1)))
-					for pb.Next() {
-						if _, err := q.Append(b.Context(), fresh(batches[rng.IntN(len(batches))], rng)); err != nil {
-							b.Error(err)
-						}
-					}
-				})
-			})
+			measure(b, b.N, func() { appendParallel(b, q, batches) })
 			require.NoError(b, s.Close())
 		})
 	}
@@ -127,16 +118,8 @@ func BenchmarkThrough(b *testing.B) {
 			}
 		}()
 	}
-	var seed atomic.Uint64
 	measure(b, b.N, func() {
-		b.RunParallel(func(pb *testing.PB) {
-			rng := rand.New(rand.NewPCG(8, seed.Add(1)))
-			for pb.Next() {
-				if _, err := q.Append(b.Context(), fresh(batches[rng.IntN(len(batches))], rng)); err != nil {
-					b.Error(err)
-				}
-			}
-		})
+		appendParallel(b, q, batches)
 		for q.Ledger().Pending() > 0 {
 			time.Sleep(time.Millisecond)
 		}
@@ -179,24 +162,38 @@ func BenchmarkBacklog(b *testing.B) {
 	require.NoError(b, s.Close())
 }
 
-// fill appends n batches from many senders.
-func fill(tb testing.TB, q *queue.Queue, batches []queue.Batch, n int) {
+// fill appends n batches from many senders and returns how many events a second
+// that were.
+func fill(tb testing.TB, q *queue.Queue, batches []queue.Batch, n int) float64 {
+	begin := time.Now()
 	var next atomic.Int64
-	errs := make(chan error)
-	const senders = 32
-	for i := range senders {
-		go func() {
-			rng := rand.New(rand.NewPCG(9, uint64(i)))
+	var senders errgroup.Group
+	for range 32 {
+		senders.Go(func() error {
 			for next.Add(1) <= int64(n) {
-				if _, err := q.Append(tb.Context(), fresh(batches[rng.IntN(len(batches))], rng)); err != nil {
-					errs <- err
-					return
+				if err := appendOne(tb, q, batches); err != nil {
+					return err
 				}
 			}
-			errs <- nil
-		}()
+			return nil
+		})
 	}
-	for range senders {
-		require.NoError(tb, <-errs)
-	}
+	require.NoError(tb, senders.Wait())
+	return float64(n*benchEvents) / time.Since(begin).Seconds()
+}
+
+// appendOne appends one of the batches with new ids.
+func appendOne(tb testing.TB, q *queue.Queue, batches []queue.Batch) error {
+	_, err := q.Append(tb.Context(), fresh(batches[rand.IntN(len(batches))]))
+	return err
+}
+
+func appendParallel(b *testing.B, q *queue.Queue, batches []queue.Batch) {
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := appendOne(b, q, batches); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }

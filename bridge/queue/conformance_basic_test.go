@@ -1,8 +1,9 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
+	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -34,40 +35,31 @@ func appendAndFetch(k *kit) {
 	k.nothingToFetch(q)
 }
 
-func emptyBatch(k *kit) {
+func nothingToStore(k *kit) {
 	q := k.open("a")
 	for _, b := range []queue.Batch{{}, {Body: []byte(`{"events":[]}`), ReceivedAt: k.clock}} {
 		got, err := q.Append(k.ctx, b)
 		require.NoError(k, err)
 		require.Zero(k, got)
 	}
-	k.count(q, 0, 0, 0, 0, 0, 0, 0, 0)
-	k.nothingToFetch(q)
-}
-
-func badItem(k *kit) {
-	q := k.open("a")
 	for _, it := range []queue.Item{{Start: -1, End: 1}, {Start: 2, End: 1}, {Start: 0, End: 100}} {
 		_, err := q.Append(k.ctx, queue.Batch{Body: []byte(`{}`), Items: []queue.Item{it}, ReceivedAt: k.clock})
 		require.Error(k, err)
 	}
 	k.count(q, 0, 0, 0, 0, 0, 0, 0, 0)
+	k.nothingToFetch(q)
 }
 
 // A batch may be larger than what the store likes to hold in memory.
 func largeBatch(k *kit) {
 	q := k.open("a")
-	b := queue.Batch{ReceivedAt: k.clock}
-	noise := uint64(1)
+	const size = 400_000
+	b := queue.Batch{ReceivedAt: k.clock, Body: make([]byte, 30*size)}
+	_, _ = rand.Read(b.Body) // never fails
 	for i := range 30 {
-		start := len(b.Body)
-		for range 50_000 {
-			noise = noise*6364136223846793005 + 1442695040888963407
-			b.Body = binary.LittleEndian.AppendUint64(b.Body, noise^noise>>32)
-		}
-		b.Items = append(b.Items, queue.Item{Start: start, End: len(b.Body), ID: queue.HashEvent(nil, fmt.Append(nil, i))})
+		b.Items = append(b.Items, queue.Item{Start: i * size, End: (i + 1) * size, ID: queue.HashEvent(nil, fmt.Append(nil, i))})
 	}
-	want := append([]byte(nil), b.Body...)
+	want := bytes.Clone(b.Body)
 	got, err := q.Append(k.ctx, b)
 	require.NoError(k, err)
 	require.Equal(k, queue.Receipt{Accepted: 30}, got)
@@ -77,7 +69,7 @@ func largeBatch(k *kit) {
 	records := k.fetchAll(q, 30)
 	for i, e := range records[0].Events {
 		require.Equal(k, i, e.Index)
-		require.True(k, string(want[i*400_000:(i+1)*400_000]) == string(e.Raw), "event %d is not what came", i)
+		require.True(k, string(want[i*size:(i+1)*size]) == string(e.Raw), "event %d is not what came", i)
 	}
 	k.deliver(q, records...)
 }
@@ -107,54 +99,29 @@ func fetchLimits(k *kit) {
 func fetchWaits(k *kit) {
 	q := k.open("a")
 	k.nothingToFetch(q)
-	type answer struct {
-		records []*queue.Record
-		err     error
-	}
-	answers := make(chan answer, 2)
-	for range 2 {
-		go func() {
-			ctx, cancel := context.WithTimeout(k.ctx, longTimeout)
-			defer cancel()
-			records, err := q.Claim(ctx, queue.Limit{Events: 1, Bytes: 1 << 20})
-			answers <- answer{records, err}
-		}()
-	}
+	claim := func() ([]*queue.Record, error) { return q.Claim(k.ctx, queue.Limit{Events: 1, Bytes: 1 << 20}) }
+	first, second := later(claim), later(claim)
 	k.add(q, queue.Receipt{Accepted: 1}, "1")
-	a := <-answers
-	require.NoError(k, a.err)
-	require.Equal(k, []string{"1"}, k.idsOf(a.records...))
+	var got result[[]*queue.Record]
 	select {
-	case <-answers:
-		require.Fail(k, "the same record was handed out twice")
-	case <-time.After(shortTimeout):
+	case got = <-first:
+		first = second
+	case got = <-second:
+	case <-time.After(longTimeout):
 	}
-	q.Release(a.records...)
-	a = <-answers
-	require.NoError(k, a.err)
-	require.Equal(k, []string{"1"}, k.idsOf(a.records...))
-	k.deliver(q, a.records...)
+	require.NoError(k, got.err)
+	require.Equal(k, []string{"1"}, k.idsOf(got.value...))
+	underWay(k, first)
+	q.Release(got.value...)
+	got = answer(k, first)
+	require.NoError(k, got.err)
+	require.Equal(k, []string{"1"}, k.idsOf(got.value...))
+	k.deliver(q, got.value...)
 
 	ctx, cancel := context.WithCancel(k.ctx)
 	cancel()
 	_, err := q.Claim(ctx, everything)
 	require.ErrorIs(k, err, context.Canceled)
-}
-
-func fetchEnds(k *kit) {
-	q := k.open("a")
-	errs := make(chan error)
-	go func() {
-		_, err := q.Claim(k.ctx, everything)
-		errs <- err
-	}()
-	select {
-	case err := <-errs:
-		require.Fail(k, "Fetch came back", err)
-	case <-time.After(shortTimeout):
-	}
-	require.NoError(k, k.store.Close())
-	require.ErrorIs(k, <-errs, queue.ErrClosed)
 }
 
 func backfilledLast(k *kit) {
@@ -254,4 +221,81 @@ func oldestPending(k *kit) {
 	k.clock = at(9)
 	k.add(q, queue.Receipt{Accepted: 1}, "9")
 	require.True(k, k.clock.Equal(q.Ledger().OldestPending))
+}
+
+func connectorsListed(k *kit) {
+	k.open("b")
+	listed := func(want ...string) {
+		k.Helper()
+		got, err := k.store.Connectors(k.ctx)
+		require.NoError(k, err)
+		require.Equal(k, want, got)
+	}
+	listed("b")
+	k.add(k.open("a"), queue.Receipt{Accepted: 1}, "1")
+	k.open("a.b")
+	listed("a", "a.b", "b")
+	k.reopen("b")
+	listed("a", "a.b", "b") // whether they were opened since or not
+}
+
+func repeats(k *kit) {
+	q := k.open("a")
+	k.add(q, queue.Receipt{Accepted: 2}, "1", "2")
+	k.add(q, queue.Receipt{Accepted: 1, Duplicates: 2}, "2", "3", "1")
+	k.add(q, queue.Receipt{Duplicates: 3}, "1", "2", "3")
+	k.count(q, 8, 5, 3, 0, 0, 0, 0, 3)
+	r := k.fetchAll(q, 3)
+	require.Equal(k, []string{"1", "2", "3"}, k.idsOf(r...))
+	require.Len(k, r, 2)
+	k.deliver(q, r...)
+	k.add(q, queue.Receipt{Duplicates: 1}, "1") // delivered is no reason to forget
+	k.nothingToFetch(q)
+	// Without an id nothing is a repeat.
+	k.add(q, queue.Receipt{Accepted: 2}, "-", "-")
+	k.add(q, queue.Receipt{Accepted: 1}, "-")
+	k.deliver(q, k.fetchAll(q, 3)...)
+}
+
+func repeatsWithin(k *kit) {
+	q := k.open("a")
+	k.add(q, queue.Receipt{Accepted: 2, Duplicates: 3}, "1", "1", "2", "1", "2")
+	r := k.fetchAll(q, 2)
+	require.Equal(k, []string{"1", "2"}, k.idsOf(r...))
+	require.Equal(k, 1, r[0].Events[1].Index, "the index counts stored events")
+	k.deliver(q, r...)
+
+	// They are caught whatever the window is; a window of none keeps no more.
+	none, err := k.store.Queue(k.ctx, "none", 0)
+	require.NoError(k, err)
+	k.add(none, queue.Receipt{Accepted: 2, Duplicates: 1}, "1", "2", "1")
+	k.add(none, queue.Receipt{Accepted: 1, Duplicates: 1}, "2", "2")
+	var many []string
+	for i := range 3 * window {
+		many = append(many, fmt.Sprint("many", i))
+	}
+	many = append(many, "many0")
+	k.add(q, queue.Receipt{Accepted: 3 * window, Duplicates: 1}, many...)
+	require.Len(k, k.idsOf(k.fetchAll(q, 3*window)...), 3*window)
+}
+
+func repeatsBeyond(k *kit) {
+	q := k.open("a")
+	add := func(from, n int) {
+		var ids []string
+		for i := from; i < from+n; i++ {
+			ids = append(ids, fmt.Sprint(i))
+		}
+		k.add(q, queue.Receipt{Accepted: n}, ids...)
+	}
+	add(0, 100)
+	for i := 100; i < window; i += 100 {
+		add(i, 100)
+	}
+	k.add(q, queue.Receipt{Duplicates: 2}, "0", "999")
+	add(window, 100) // pushes the first hundred out
+	k.add(q, queue.Receipt{Duplicates: 2}, "100", "1099")
+	q = k.reopen("a")
+	k.add(q, queue.Receipt{Duplicates: 2}, "100", "1099")
+	k.add(q, queue.Receipt{Accepted: 1}, "0")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ const (
 // kit is one case's store and what it needs to work with it.
 type kit struct {
 	*testing.T
-	site  Site
+	site  *site
 	store *queue.Store
 	ctx   context.Context
 	clock time.Time
@@ -31,12 +32,16 @@ type kit struct {
 	window int
 }
 
-func newKit(t *testing.T, site Site) *kit {
+func newKit(t *testing.T, site *site) *kit {
 	k := &kit{T: t, site: site, ctx: t.Context(), clock: time.Unix(1_700_000_000, 123_000_000), window: window}
 	t.Cleanup(func() {
-		if k.store != nil {
-			require.NoError(t, k.store.Close())
+		if k.store == nil {
+			return
 		}
+		if damaged := k.store.Usage().Damaged; site.disk != nil && damaged > 0 {
+			t.Errorf("%d places are said to be damaged", damaged)
+		}
+		require.NoError(t, k.store.Close())
 	})
 	return k
 }
@@ -45,7 +50,7 @@ func newKit(t *testing.T, site Site) *kit {
 func (k *kit) open(name string) *queue.Queue {
 	k.Helper()
 	if k.store == nil {
-		store, err := k.site.Open()
+		store, err := k.site.open(k.T)
 		require.NoError(k, err)
 		k.store = store
 	}
@@ -65,8 +70,8 @@ func (k *kit) reopen(name string) *queue.Queue {
 // crash cuts the power and opens the store again.
 func (k *kit) crash(name string, percent int, seed uint64) *queue.Queue {
 	k.Helper()
+	k.site.crash(k.T, k.store, percent, seed)
 	k.store = nil
-	k.site.Crash(percent, seed)
 	return k.open(name)
 }
 
@@ -85,17 +90,14 @@ func (k *kit) batch(ids ...string) queue.Batch {
 			b.Body = append(b.Body, ',')
 		}
 		it := queue.Item{Start: len(b.Body)}
-		var rest []byte
-		var ok bool
-		if rest, ok = bytes.CutPrefix([]byte(id), []byte("filtered:")); ok {
-			it.Fate = queue.Filtered
-		} else if rest, ok = bytes.CutPrefix([]byte(id), []byte("dead:")); ok {
-			it.Fate, it.Reason = queue.Dead, "no_identity"
+		if fate, rest, found := strings.Cut(id, ":"); found {
+			it.Fate = map[string]queue.Fate{"filtered": queue.Filtered, "dead": queue.Dead}[fate]
+			it.Reason, id = "no_identity", rest
 		}
-		if string(rest) != "-" {
-			it.ID = queue.HashEvent(nil, rest)
+		if id != "-" {
+			it.ID = queue.HashEvent(nil, []byte(id))
 		}
-		b.Body = append(b.Body, event(string(rest))...)
+		b.Body = append(b.Body, event(id)...)
 		it.End = len(b.Body)
 		b.Items = append(b.Items, it)
 	}
@@ -155,6 +157,92 @@ func (k *kit) deliver(q *queue.Queue, records ...*queue.Record) {
 	require.NoError(k, q.Settle(k.ctx, delivered(records...)))
 	q.Release(records...)
 	k.balanced(q)
+}
+
+// settle stores outcomes, for each record a letter an event, by its index: d
+// delivered, f filtered, x dead, anything else none.
+func (k *kit) settle(q *queue.Queue, records []*queue.Record, outcomes ...string) {
+	k.Helper()
+	require.NoError(k, q.Settle(k.ctx, settlement(records, outcomes...)))
+}
+
+func settlement(records []*queue.Record, outcomes ...string) (s queue.Settlement) {
+	for i, rest := range outcomes {
+		for at := 0; rest != ""; {
+			outcome, n := rest[0], len(rest)-len(strings.TrimLeft(rest, rest[:1]))
+			switch span := (queue.Span{Seq: records[i].Seq, First: at, Last: at + n - 1}); outcome {
+			case 'd':
+				s.Delivered = append(s.Delivered, span)
+			case 'f':
+				s.Filtered = append(s.Filtered, span)
+			case 'x':
+				for index := range n {
+					s.Dead = append(s.Dead, queue.DeadEvent{Seq: span.Seq, Index: at + index, Reason: "refused"})
+				}
+			}
+			at, rest = at+n, rest[n:]
+		}
+	}
+	return s
+}
+
+// letters lists the dead letters, which must be of events with these ids.
+func (k *kit) letters(q *queue.Queue, ids ...string) []queue.DeadLetter {
+	k.Helper()
+	letters, err := q.Letters(k.ctx, queue.LetterFilter{})
+	require.NoError(k, err)
+	var got []string
+	for _, l := range letters {
+		got = append(got, k.idOf(l.Event))
+	}
+	require.Equal(k, ids, got)
+	return letters
+}
+
+// replayDead moves dead letters back, of which there must be so many.
+func (k *kit) replayDead(q *queue.Queue, want int, numbers ...uint64) {
+	k.Helper()
+	n, err := q.ReplayDead(k.ctx, numbers...)
+	require.NoError(k, err)
+	require.Equal(k, want, n)
+}
+
+// result is what a call in another goroutine came to.
+type result[T any] struct {
+	value T
+	err   error
+}
+
+func later[T any](call func() (T, error)) <-chan result[T] {
+	done := make(chan result[T], 1)
+	go func() {
+		value, err := call()
+		done <- result[T]{value, err}
+	}()
+	return done
+}
+
+// underWay requires that none of the calls comes back.
+func underWay[T any](k *kit, calls ...<-chan result[T]) {
+	k.Helper()
+	for _, c := range calls {
+		select {
+		case got := <-c:
+			require.Fail(k, "the call came back", "%+v", got)
+		case <-time.After(shortTimeout):
+		}
+	}
+}
+
+// answer waits until the call comes back.
+func answer[T any](k *kit, c <-chan result[T]) (got result[T]) {
+	k.Helper()
+	select {
+	case got = <-c:
+	case <-time.After(longTimeout):
+		require.Fail(k, "the call does not come back")
+	}
+	return got
 }
 
 // delivered is the settlement in which all events of the records are delivered.

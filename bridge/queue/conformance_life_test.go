@@ -1,12 +1,15 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -23,21 +26,12 @@ func restart(k *kit) {
 	}
 	// Out of order, and one in part.
 	k.deliver(q, r[3], r[5], r[4], r[19], r[0], r[1])
-	require.NoError(k, q.Settle(k.ctx, queue.Settlement{Delivered: []queue.Span{{Seq: r[7].Seq, First: 0, Last: 0}}}))
+	k.settle(q, r[7:], "d")
 	k.count(q, 40, 0, 40, 0, 13, 0, 0, 27)
+	want := slices.Concat(k.idsOf(r[2], r[6]), []string{"7b"}, k.idsOf(r[8:19]...))
 
 	q = k.reopen("a") // what was handed out is pending again
 	k.count(q, 40, 0, 40, 0, 13, 0, 0, 27)
-	var want []string
-	for i := range 20 {
-		switch i {
-		case 0, 1, 3, 4, 5, 19:
-		case 7:
-			want = append(want, "7b")
-		default:
-			want = append(want, fmt.Sprint(i, "a"), fmt.Sprint(i, "b"))
-		}
-	}
 	r = k.fetchAll(q, 27)
 	require.Equal(k, want, k.idsOf(r...))
 	for _, rec := range r {
@@ -60,8 +54,11 @@ func closed(k *kit) {
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 1}, "1")
 	r := k.fetchAll(q, 1)
+	claim := later(func() ([]*queue.Record, error) { return q.Claim(k.ctx, everything) })
+	underWay(k, claim)
 	require.NoError(k, k.store.Close())
 	require.NoError(k, k.store.Close())
+	require.ErrorIs(k, answer(k, claim).err, queue.ErrClosed)
 	_, err := q.Append(k.ctx, k.batch("2"))
 	require.ErrorIs(k, err, queue.ErrClosed)
 	_, err = q.Claim(k.ctx, everything)
@@ -80,7 +77,7 @@ func closed(k *kit) {
 
 func locked(k *kit) {
 	k.open("a")
-	_, err := k.site.Open()
+	_, err := k.site.open(k.T)
 	require.ErrorIs(k, err, queue.ErrLocked)
 	k.reopen("a")
 }
@@ -89,7 +86,7 @@ func fullDisk(k *kit) {
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 2}, "1", "2")
 	r := k.fetchAll(q, 2)
-	k.site.Fill(true)
+	k.site.fill(true)
 	n := 2
 	k.eventually(func() bool {
 		n++
@@ -105,12 +102,9 @@ func fullDisk(k *kit) {
 	require.ErrorIs(k, err, queue.ErrFull)
 	require.Equal(k, before, q.Ledger())
 	// Delivery goes on.
-	require.NoError(k, q.Settle(k.ctx, queue.Settlement{
-		Delivered: []queue.Span{{Seq: r[0].Seq, First: 0, Last: 0}},
-		Dead:      []queue.DeadEvent{{Seq: r[0].Seq, Index: 1, Reason: "refused"}},
-	}))
+	k.settle(q, r, "dx")
 	q.Release(r...)
-	k.site.Fill(false)
+	k.site.fill(false)
 	k.eventually(func() bool {
 		got, err := q.Append(k.ctx, k.batch(fmt.Sprint(n)))
 		return err == nil && got.Accepted == 1
@@ -119,51 +113,60 @@ func fullDisk(k *kit) {
 	k.count(q, uint64(n), 0, uint64(n), 0, 1, 1, 0, uint64(n-2))
 }
 
-// manyAtOnce lets senders, some of whom repeat each other, and workers loose on
-// one queue. Every event must be handed out to one worker at a time and settled
-// once, and the ledger must balance at every moment.
+// manyAtOnce lets senders, who repeat each other, and workers loose on one queue.
+// Every event must be handed out to one worker at a time and settled once, and the
+// ledger must balance at every moment.
 func manyAtOnce(k *kit) {
-	const senders, workers, batches, size = 6, 4, 60, 10
+	const senders, batches, size = 6, 60, 10
 	k.window = senders * batches * size // so that no sender falls out of it
 	q := k.open("a")
-	ctx, stop := context.WithCancel(k.ctx)
-	var sending, working sync.WaitGroup
-	errs := make(chan error, senders+workers+1)
-	for s := range senders {
-		sending.Go(func() { errs <- k.send(q, s/2, s, batches, size) })
+	send := func(sender int) error {
+		return k.send(q, batches, size, func(b, i int) string { return fmt.Sprintf("%d-%d-%d", sender/2, b, (i+sender)%size) })
 	}
-	seen := &ledgerOfIDs{counts: map[string]int{}, held: map[string]bool{}}
-	for w := range workers {
-		working.Go(func() { errs <- k.work(ctx, q, w, seen) })
-	}
-	working.Go(func() { errs <- watch(ctx, q) })
-	sending.Wait()
+	work := func(n int, _ []byte) byte { return "-xfdddd"[n%7] }
+	counts := k.crowd(q, senders, send, work, func(ctx context.Context) error { return watch(ctx, q) })
 	const distinct = senders / 2 * batches * size
-	k.eventually(func() bool { return q.Ledger().Pending() == 0 || len(errs) > senders }, "everything is settled")
-	stop()
-	working.Wait()
-	close(errs)
-	for err := range errs {
-		require.NoError(k, err)
-	}
 	l := k.balanced(q)
 	require.Equal(k, uint64(2*distinct), l.Received)
 	require.Equal(k, uint64(distinct), l.Duplicates)
-	require.Len(k, seen.counts, distinct)
-	for id, n := range seen.counts {
-		require.Equal(k, 1, n, "event %s was settled %d times", id, n)
-	}
+	require.Len(k, counts, distinct)
 	after := k.reopen("a")
 	require.Equal(k, l, k.balanced(after))
 	k.nothingToFetch(after)
 }
 
-// send appends batches of the given stream; two senders of a stream send the same.
-func (k *kit) send(q *queue.Queue, stream, sender, batches, size int) error {
+// crowd runs senders, and beside them four workers and what else there is, until all
+// that was sent is settled. It returns how often each event was, which must be once.
+func (k *kit) crowd(q *queue.Queue, senders int, send func(int) error, outcome func(int, []byte) byte,
+	beside func(context.Context) error) map[string]int {
+	ctx, stop := context.WithCancel(k.ctx)
+	defer stop()
+	var sending errgroup.Group
+	for s := range senders {
+		sending.Go(func() error { return send(s) })
+	}
+	working, ctx := errgroup.WithContext(ctx)
+	seen := &ledgerOfIDs{counts: map[string]int{}, held: map[string]bool{}}
+	for w := range 4 {
+		working.Go(func() error { return k.work(ctx, q, w, seen, outcome) })
+	}
+	working.Go(func() error { return beside(ctx) })
+	require.NoError(k, sending.Wait())
+	k.eventually(func() bool { return q.Ledger().Pending() == 0 || ctx.Err() != nil }, "everything is settled")
+	stop()
+	require.NoError(k, working.Wait())
+	for id, n := range seen.counts {
+		require.Equal(k, 1, n, "event %s was settled %d times", id, n)
+	}
+	return seen.counts
+}
+
+// send appends batches of events with these ids.
+func (k *kit) send(q *queue.Queue, batches, size int, id func(b, i int) string) error {
 	for b := range batches {
 		ids := make([]string, size)
 		for i := range ids {
-			ids[i] = fmt.Sprintf("%d-%d-%d", stream, b, (i+sender)%size)
+			ids[i] = id(b, i)
 		}
 		got, err := q.Append(k.ctx, k.batch(ids...))
 		if err != nil {
@@ -201,9 +204,10 @@ func (l *ledgerOfIDs) settled(id string) {
 	l.counts[id]++
 }
 
-// work fetches and settles; now and then only a part, and sometimes nothing.
-func (k *kit) work(ctx context.Context, q *queue.Queue, worker int, seen *ledgerOfIDs) error {
-	for turn := worker; ; turn++ {
+// work claims and settles. The outcome of an event is a letter, as settle has them,
+// and depends on how many the worker has had.
+func (k *kit) work(ctx context.Context, q *queue.Queue, n int, seen *ledgerOfIDs, outcome func(int, []byte) byte) error {
+	for {
 		records, err := q.Claim(ctx, queue.Limit{Events: 25, Bytes: 1 << 20})
 		if ctx.Err() != nil {
 			return nil
@@ -215,21 +219,18 @@ func (k *kit) work(ctx context.Context, q *queue.Queue, worker int, seen *ledger
 		if err := seen.hold(ids, true); err != nil {
 			return err
 		}
-		var s queue.Settlement
-		for i, e := range delivered(records...).Delivered {
-			switch (turn + i) % 7 {
-			case 0:
-				continue
-			case 1:
-				s.Dead = append(s.Dead, queue.DeadEvent{Seq: e.Seq, Index: e.First, Reason: "refused"})
-			case 2:
-				s.Filtered = append(s.Filtered, e)
-			default:
-				s.Delivered = append(s.Delivered, e)
+		outcomes := make([]string, len(records))
+		for i, r := range records {
+			row := bytes.Repeat([]byte("-"), r.Events[len(r.Events)-1].Index+1)
+			for _, e := range r.Events {
+				n++
+				if row[e.Index] = outcome(n, e.Raw); row[e.Index] != '-' {
+					seen.settled(k.idOf(e.Raw))
+				}
 			}
-			seen.settled(ids[i])
+			outcomes[i] = string(row)
 		}
-		if err := q.Settle(k.ctx, s); err != nil {
+		if err := q.Settle(k.ctx, settlement(records, outcomes...)); err != nil {
 			return err
 		}
 		if err := seen.hold(ids, false); err != nil {

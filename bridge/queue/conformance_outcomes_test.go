@@ -16,11 +16,7 @@ func settleSeveral(k *kit) {
 	k.add(q, queue.Receipt{Accepted: 3}, "3", "4", "5")
 	k.add(q, queue.Receipt{Accepted: 1}, "6")
 	r := k.fetchAll(q, 6)
-	require.NoError(k, q.Settle(k.ctx, queue.Settlement{
-		Delivered: []queue.Span{{Seq: r[0].Seq, First: 0, Last: 1}, {Seq: r[2].Seq, First: 0, Last: 0}},
-		Filtered:  []queue.Span{{Seq: r[1].Seq, First: 0, Last: 0}, {Seq: r[1].Seq, First: 2, Last: 2}},
-		Dead:      []queue.DeadEvent{{Seq: r[1].Seq, Index: 1, Reason: "refused", Status: 400, Answer: "no", Attempts: 3}},
-	}))
+	k.settle(q, r, "dd", "fxf", "d")
 	q.Release(r...)
 	k.count(q, 6, 0, 6, 2, 3, 1, 0, 0)
 	k.nothingToFetch(q)
@@ -35,7 +31,7 @@ func settleInParts(k *kit) {
 	k.add(q, queue.Receipt{Accepted: 5}, "0", "1", "2", "3", "4")
 	k.add(q, queue.Receipt{Accepted: 1}, "5")
 	r := k.fetchAll(q, 6)
-	require.NoError(k, q.Settle(k.ctx, queue.Settlement{Delivered: []queue.Span{{Seq: r[0].Seq, First: 1, Last: 2}}}))
+	k.settle(q, r, "-dd")
 	k.count(q, 6, 0, 6, 0, 2, 0, 0, 4)
 	k.nothingToFetch(q)
 	q.Release(r...)
@@ -43,17 +39,12 @@ func settleInParts(k *kit) {
 	require.Equal(k, []string{"0", "3", "4", "5"}, k.idsOf(again...))
 	require.Equal(k, 3, again[0].Events[1].Index, "an event keeps its index")
 	require.Equal(k, r[0].Origin, again[0].Origin)
-	require.NoError(k, q.Settle(k.ctx, queue.Settlement{
-		Dead: []queue.DeadEvent{{Seq: again[0].Seq, Index: 4, Reason: "too_large", Status: 413}},
-	}))
+	k.settle(q, again, "----x")
 	k.count(q, 6, 0, 6, 0, 2, 1, 0, 3)
 
 	q = k.reopen("a")
 	k.count(q, 6, 0, 6, 0, 2, 1, 0, 3)
-	letters, err := q.Letters(k.ctx, queue.LetterFilter{After: 0, Limit: 10})
-	require.NoError(k, err)
-	require.Len(k, letters, 1)
-	require.Equal(k, "4", k.idOf(letters[0].Event))
+	k.letters(q, "4")
 	last := k.fetchAll(q, 3)
 	require.Equal(k, []string{"0", "3", "5"}, k.idsOf(last...))
 	k.deliver(q, last...)
@@ -125,27 +116,21 @@ func fatesAtOnce(k *kit) {
 	require.Len(k, r, 2)
 	require.Equal(k, []string{"0", "3", "7"}, k.idsOf(r...))
 	require.Equal(k, 1, r[0].Events[1].Index, "an index counts what is stored to be delivered")
-	require.NoError(k, q.Settle(k.ctx, queue.Settlement{Delivered: []queue.Span{{Seq: r[0].Seq, First: 0, Last: 1}}}))
+	k.settle(q, r, "dd")
 	k.count(q, 11, 3, 8, 3, 2, 2, 0, 1)
 	k.deliver(q, r...)
 
-	letters, err := q.Letters(k.ctx, queue.LetterFilter{After: 0, Limit: 10})
-	require.NoError(k, err)
-	require.Len(k, letters, 2)
-	for i, id := range []string{"4", "6"} {
-		require.Equal(k, id, k.idOf(letters[i].Event))
-		require.Equal(k, "no_identity", letters[i].Reason)
-		require.Zero(k, letters[i].Status)
-		require.True(k, letters[i].ReceivedAt.Equal(k.clock))
-		require.False(k, letters[i].DiedAt.IsZero())
+	for _, l := range k.letters(q, "4", "6") {
+		require.Equal(k, "no_identity", l.Reason)
+		require.Zero(k, l.Status)
+		require.True(k, l.ReceivedAt.Equal(k.clock))
+		require.False(k, l.DiedAt.IsZero())
 	}
 }
 
 func deadLetters(k *kit) {
 	q := k.open("a")
-	letters, err := q.Letters(k.ctx, queue.LetterFilter{After: 0, Limit: 10})
-	require.NoError(k, err)
-	require.Empty(k, letters)
+	k.letters(q)
 	k.add(q, queue.Receipt{Accepted: 3}, "0", "1", "2")
 	r := k.fetchAll(q, 3)
 	before := time.Now().Add(-time.Minute)
@@ -158,12 +143,9 @@ func deadLetters(k *kit) {
 	q.Release(r...)
 	k.count(q, 3, 0, 3, 0, 0, 3, 0, 0)
 	q = k.reopen("a")
-	all, err := q.Letters(k.ctx, queue.LetterFilter{After: 0, Limit: 10})
-	require.NoError(k, err)
-	require.Len(k, all, 3)
+	all := k.letters(q, "2", "1", "0")
 	for i, d := range all {
 		require.Equal(k, uint64(i+1), d.Number)
-		require.Equal(k, fmt.Sprint(2-i), k.idOf(d.Event))
 		require.Equal(k, "refused", d.Reason)
 		require.Equal(k, 400, d.Status)
 		require.Equal(k, i+1, d.Attempts)
@@ -188,27 +170,18 @@ func replayAndPurge(k *kit) {
 	require.NoError(k, err)
 	require.Equal(k, 1, n)
 	k.count(q, 5, 0, 5, 0, 0, 3, 1, 1)
-	n, err = q.ReplayDead(k.ctx, 4, 1, 2, 1)
-	require.NoError(k, err)
-	require.Equal(k, 2, n)
+	k.replayDead(q, 2, 4, 1, 2, 1)
 	k.count(q, 5, 0, 5, 0, 0, 1, 1, 3)
-	letters, err := q.Letters(k.ctx, queue.LetterFilter{After: 0, Limit: 10})
-	require.NoError(k, err)
-	require.Len(k, letters, 1)
-	require.Equal(k, "2", k.idOf(letters[0].Event))
+	k.letters(q, "2")
 	k.add(q, queue.Receipt{Duplicates: 2}, "0", "1")
 
 	q = k.reopen("a")
 	k.count(q, 7, 2, 5, 0, 0, 1, 1, 3)
 	r := k.fetchAll(q, 3)
 	require.ElementsMatch(k, []string{"3", "4", "0"}, k.idsOf(r...))
-	require.NoError(k, q.Settle(k.ctx, queue.Settlement{
-		Dead: []queue.DeadEvent{{Seq: r[1].Seq, Index: 0, Reason: "refused"}},
-	}))
+	k.settle(q, r, "", "x")
 	k.deliver(q, r...)
 	k.count(q, 7, 2, 5, 0, 2, 2, 1, 0)
-	letters, err = q.Letters(k.ctx, queue.LetterFilter{After: 3, Limit: 10})
-	require.NoError(k, err)
-	require.Len(k, letters, 1)
-	require.Equal(k, uint64(5), letters[0].Number, "a number is never used again")
+	letters := k.letters(q, "2", k.idsOf(r[1])[0])
+	require.Equal(k, uint64(5), letters[1].Number, "a number is never used again")
 }

@@ -118,7 +118,7 @@ func replayHistory(k *kit) {
 	}))
 	r := k.newestReplay(q)
 	require.Equal(k, []uint64{1, 1, 3, records[0].Seq + 1}, []uint64{r.Replayed, r.Refused, r.Skipped, r.Next})
-	require.Equal(k, []string{"", "4", "5", "6"}, k.replayRestOf(q))
+	require.Equal(k, []string{"-", "4", "5", "6"}, k.replayRest(q))
 	r = k.newestReplay(q)
 	require.False(k, r.Active())
 	require.False(k, r.EndedAt.IsZero())
@@ -130,17 +130,6 @@ func replayHistory(k *kit) {
 	k.noReplay(q)
 	require.Equal(k, queue.Ledger{Received: 7, Accepted: 7, Delivered: 7}, after, "replays count nowhere else")
 	require.Equal(k, uint64(2), k.startReplay(q, queue.ReplayOrder{}).Number)
-}
-
-// replayRestOf is replayRest with "" for events without an id.
-func (k *kit) replayRestOf(q *queue.Queue) []string {
-	ids := k.replayRest(q)
-	for i, id := range ids {
-		if id == "-" {
-			ids[i] = ""
-		}
-	}
-	return ids
 }
 
 // Records are stored in about the order in which they are received.
@@ -209,11 +198,7 @@ func replayPassesOver(k *kit) {
 	k.add(q, queue.Receipt{Accepted: 1}, "12")
 	r := k.fetchAll(q, 9)
 	// The first is done at once, the second in part, the third out of order.
-	require.NoError(k, q.Settle(k.ctx, queue.Settlement{
-		Delivered: []queue.Span{{Seq: r[0].Seq, First: 0, Last: 0}, {Seq: r[0].Seq, First: 3, Last: 3}, {Seq: r[1].Seq, First: 2, Last: 2}},
-		Filtered:  []queue.Span{{Seq: r[0].Seq, First: 1, Last: 1}},
-		Dead:      []queue.DeadEvent{{Seq: r[0].Seq, Index: 2, Reason: "refused"}, {Seq: r[1].Seq, Index: 0, Reason: "refused"}},
-	}))
+	k.settle(q, r, "dfxd", "x-d")
 	k.deliver(q, r[3])
 	require.Equal(k, []string{"0", "5", "10", "12"}, k.replayAll(q), "what is pending is left out")
 	q.Release(r[0], r[1], r[2])
@@ -228,17 +213,10 @@ func replayPassesOver(k *kit) {
 		q = k.reopen("a")
 	}
 	// A dead letter that is replayed comes from its new record alone.
-	letters, err := q.Letters(k.ctx, queue.LetterFilter{After: 0, Limit: 10})
-	require.NoError(k, err)
-	require.Len(k, letters, 4)
-	n, err := q.ReplayDead(k.ctx, letters[2].Number) // the 3
-	require.NoError(k, err)
-	require.Equal(k, 1, n)
+	k.replayDead(q, 1, k.letters(q, "4", "7", "3", "8")[2].Number)
 	require.Equal(k, []string{"0", "5", "9", "10", "11", "12"}, k.replayAll(q))
-	revived := k.fetchAll(q, 1)
-	id := k.idsOf(revived...)[0]
-	k.deliver(q, revived...)
-	require.Equal(k, []string{"0", "5", "9", "10", "11", "12", id}, k.replayAll(q))
+	k.deliver(q, k.fetchAll(q, 1)...)
+	require.Equal(k, []string{"0", "5", "9", "10", "11", "12", "3"}, k.replayAll(q))
 }
 
 func replayAfterRestart(k *kit) {
@@ -325,39 +303,11 @@ func replayEnds(k *kit) {
 	k.noReplay(q)
 }
 
-// replayed is what a FetchReplay in another goroutine came to.
-type replayed struct {
-	records []*queue.Record
-	err     error
-}
-
-func (k *kit) fetchReplayLater(q *queue.Queue) <-chan replayed {
-	done := make(chan replayed, 1)
-	go func() {
+func (k *kit) fetchReplayLater(q *queue.Queue) <-chan result[[]*queue.Record] {
+	return later(func() ([]*queue.Record, error) {
 		_, records, err := q.FetchReplay(k.ctx, everything)
-		done <- replayed{records, err}
-	}()
-	return done
-}
-
-func (k *kit) waits(c <-chan replayed) {
-	k.Helper()
-	select {
-	case got := <-c:
-		require.Fail(k, "FetchReplay came back", "%+v", got)
-	case <-time.After(shortTimeout):
-	}
-}
-
-func (k *kit) woken(c <-chan replayed) replayed {
-	k.Helper()
-	select {
-	case got := <-c:
-		return got
-	case <-time.After(longTimeout):
-		require.Fail(k, "FetchReplay does not come back")
-		return replayed{}
-	}
+		return records, err
+	})
 }
 
 func replayWaits(k *kit) {
@@ -365,12 +315,12 @@ func replayWaits(k *kit) {
 	k.add(q, queue.Receipt{Accepted: 1}, "1")
 	first, second := k.fetchReplayLater(q), k.fetchReplayLater(q)
 	k.deliver(q, k.fetchAll(q, 1)...)
-	k.waits(first)
+	underWay(k, first)
 	k.startReplay(q, queue.ReplayOrder{})
-	for _, c := range []<-chan replayed{first, second} {
-		got := k.woken(c)
+	for _, c := range []<-chan result[[]*queue.Record]{first, second} {
+		got := answer(k, c)
 		require.NoError(k, got.err)
-		require.Equal(k, []string{"1"}, k.idsOf(got.records...))
+		require.Equal(k, []string{"1"}, k.idsOf(got.value...))
 	}
 	k.replayRest(q)
 	ctx, cancel := context.WithCancel(k.ctx)
@@ -379,9 +329,9 @@ func replayWaits(k *kit) {
 	require.ErrorIs(k, err, context.Canceled)
 
 	last := k.fetchReplayLater(q)
-	k.waits(last)
+	underWay(k, last)
 	require.NoError(k, k.store.Close())
-	require.ErrorIs(k, k.woken(last).err, queue.ErrClosed)
+	require.ErrorIs(k, answer(k, last).err, queue.ErrClosed)
 	_, err = q.StartReplay(k.ctx, queue.ReplayOrder{})
 	require.ErrorIs(k, err, queue.ErrClosed)
 	_, err = q.Replay(k.ctx)
@@ -399,23 +349,15 @@ func replayFails(k *kit) {
 	k.add(q, queue.Receipt{Accepted: 1}, "1")
 	k.deliver(q, k.fetchAll(q, 1)...)
 	waiting := k.fetchReplayLater(q)
-	k.waits(waiting)
+	underWay(k, waiting)
 	release := k.stall()
-	started := make(chan error, 1)
-	go func() {
-		_, err := q.StartReplay(k.ctx, queue.ReplayOrder{})
-		started <- err
-	}()
-	k.waits(waiting)
-	select {
-	case err := <-started:
-		require.Fail(k, "StartReplay came back before the sync", err)
-	default:
-	}
+	started := later(func() (queue.Replay, error) { return q.StartReplay(k.ctx, queue.ReplayOrder{}) })
+	underWay(k, waiting)
+	underWay(k, started)
 	require.False(k, k.newestReplay(q).Active(), "it does not show before it is synced")
 	release(true)
-	require.ErrorIs(k, <-started, queue.ErrFailed)
-	require.ErrorIs(k, k.woken(waiting).err, queue.ErrFailed)
+	require.ErrorIs(k, answer(k, started).err, queue.ErrFailed)
+	require.ErrorIs(k, answer(k, waiting).err, queue.ErrFailed)
 	require.ErrorIs(k, q.SettleReplay(k.ctx, queue.ReplayProgress{Number: 1, Replayed: 1}), queue.ErrFailed)
 	require.Zero(k, q.Ledger().Replayed)
 	q = k.crash("a", 0, 1)

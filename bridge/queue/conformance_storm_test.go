@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -26,15 +27,15 @@ var (
 // work, with none, some or all of what was not synced on disk afterwards. History
 // is pruned all the while.
 func TestPowerCuts(t *testing.T) {
-	k := newKit(t, newSite(t, queue.Options{}.WithUpkeepEvery(time.Millisecond)).site())
-	b, rng, began, total := newBooks(), rand.New(rand.NewPCG(*cutsSeed, 2)), time.Now(), 0
+	k := newKit(t, newSite(t, queue.Options{}.WithUpkeepEvery(time.Millisecond)))
+	b, rng, began, total := books{}, rand.New(rand.NewPCG(*cutsSeed, 2)), time.Now(), 0
 	for cut := range *cuts {
 		percent := [...]int{0, 0, rng.IntN(100), 100}[rng.IntN(4)]
 		newStorm(k, b, fmt.Sprint("storm-", cut/cutsOfOne), rng.Uint64N(1<<40), percent).run()
 		if cut%cutsOfOne == cutsOfOne-1 || cut == *cuts-1 {
-			total += len(b.acked)
-			t.Logf("%d power cuts in %s: %d events acknowledged, none lost", cut+1, time.Since(began).Round(time.Second), total)
-			b = newBooks()
+			total += len(b)
+			t.Logf("%d power cuts in %s: of %d events nothing acknowledged was lost", cut+1, time.Since(began).Round(time.Second), total)
+			b = books{}
 		}
 	}
 }
@@ -53,46 +54,46 @@ type storm struct {
 	q       *queue.Queue
 
 	mu    sync.Mutex
-	books *books
+	books books
 	after int           // acknowledgements until the cut
 	cut   chan struct{} // closed when there were so many
-	end   func()        // closes cut
 }
 
-// books hold ids. What is tried may or may not have happened; what is
-// acknowledged must have. They are kept over all power cuts of a store.
-type books struct {
-	acked   map[string]bool // Append has returned
-	trying  map[string]bool // Settle was called
-	settled map[string]bool // Settle has returned
-	burying map[string]bool // of trying: to the dead letters
-	dead    map[string]bool // of settled: in the dead letters
-	ledger  queue.Ledger    // as it was just before the cut
-}
+// books hold what is known of an event, by its id. What is tried may or may not
+// have happened; what is acknowledged must have. They are kept over all power cuts of
+// a store.
+type books map[string]note
 
-func newBooks() *books {
-	return &books{acked: map[string]bool{}, trying: map[string]bool{}, settled: map[string]bool{},
-		burying: map[string]bool{}, dead: map[string]bool{}}
-}
+type note uint8
 
-func (b *books) clone() *books {
-	return &books{maps.Clone(b.acked), maps.Clone(b.trying), maps.Clone(b.settled),
-		maps.Clone(b.burying), maps.Clone(b.dead), b.ledger}
+const (
+	acked   note = 1 << iota // Append has returned
+	trying                   // Settle was called
+	settled                  // Settle has returned
+	burying                  // of trying: to the dead letters
+	dead                     // of settled: in the dead letters
+)
+
+func (n note) has(what note) bool { return n&what != 0 }
+
+func (b books) add(what note, ids ...string) {
+	for _, id := range ids {
+		b[id] |= what
+	}
 }
 
 // resolve notes what the cut has decided.
-func (b *books) resolve(pending, dead map[string]int) {
+func (b books) resolve(pending, buried map[string]int) {
 	for id := range pending {
-		b.acked[id] = true
-		delete(b.trying, id)
-		delete(b.settled, id)
-		delete(b.burying, id)
+		b[id] = b[id]&dead | acked
 	}
-	for id := range b.trying {
-		b.settled[id] = true
+	for id, n := range b {
+		if n.has(trying) {
+			b[id] |= settled
+		}
 	}
-	for id := range dead {
-		b.dead[id] = true
+	for id := range buried {
+		b[id] |= dead
 	}
 }
 
@@ -102,57 +103,44 @@ const (
 	stormWorkers = 2
 )
 
-func newStorm(k *kit, b *books, name string, seed uint64, percent int) *storm {
-	s := &storm{
+func newStorm(k *kit, b books, name string, seed uint64, percent int) *storm {
+	k.window = stormWindow
+	return &storm{
 		k: k, books: b, name: name, seed: seed, percent: percent, cut: make(chan struct{}),
-		after: 5 + int(seed*7919%120),
+		after: 5 + int(seed*7919%120), q: k.open(name),
 	}
-	s.end = sync.OnceFunc(func() { close(s.cut) })
-	s.open()
-	return s
-}
-
-func (s *storm) open() {
-	if s.k.store == nil {
-		store, err := s.k.site.Open()
-		require.NoError(s.k, err)
-		s.k.store = store
-	}
-	q, err := s.k.store.Queue(s.k.ctx, s.name, stormWindow)
-	require.NoError(s.k, err)
-	s.q = q
 }
 
 func (s *storm) run() {
-	var work sync.WaitGroup
-	errs := make(chan error, stormSenders+stormWorkers)
-	do := func(err error) {
-		if errs <- err; err != nil {
-			s.end() // no goroutine may be left that comes to the cut
+	work, failed := errgroup.WithContext(s.k.ctx)
+	start := func(n int, do func(int) error) {
+		for i := range n {
+			work.Go(func() error {
+				if err := do(i); !over(err) {
+					return err
+				}
+				return nil
+			})
 		}
 	}
-	for i := range stormSenders {
-		work.Go(func() { do(s.send(i)) })
+	start(stormSenders, s.send)
+	start(stormWorkers, s.work)
+	select {
+	case <-s.cut:
+	case <-failed.Done():
 	}
-	for i := range stormWorkers {
-		work.Go(func() { do(s.work(i)) })
-	}
-	<-s.cut
 	s.mu.Lock()
-	s.books.ledger = s.q.Ledger()
-	promised := s.books.clone()
+	ledger, promised := s.q.Ledger(), maps.Clone(s.books)
 	s.mu.Unlock()
+	s.k.site.crash(s.k.T, s.k.store, s.percent, s.seed)
 	s.k.store = nil
-	s.k.site.Crash(s.percent, s.seed)
-	work.Wait()
-	close(errs)
-	for err := range errs {
-		require.NoError(s.k, err)
-	}
+	require.NoError(s.k, work.Wait())
 	// What was acknowledged after the cut was so by a machine that was off.
-	s.books.acked, s.books.settled, s.books.dead = promised.acked, promised.settled, promised.dead
-	s.open()
-	s.check(promised)
+	for id, n := range s.books {
+		s.books[id] = n&(trying|burying) | promised[id]&(acked|settled|dead)
+	}
+	s.q = s.k.open(s.name)
+	s.check(promised, ledger)
 }
 
 // over says whether an error means that the power was cut.
@@ -160,7 +148,7 @@ func over(err error) bool {
 	return errors.Is(err, queue.ErrClosed) || errors.Is(err, queue.ErrFailed)
 }
 
-// send appends batches, some events of which it has sent before.
+// send appends batches until the cut, some events of which it has sent before.
 func (s *storm) send(sender int) error {
 	rng := rand.New(rand.NewPCG(s.seed, uint64(sender)))
 	var mine []string
@@ -174,9 +162,6 @@ func (s *storm) send(sender int) error {
 			ids = append(ids, mine[rng.IntN(len(mine))])
 		}
 		got, err := s.q.Append(s.k.ctx, s.k.batch(ids...))
-		if over(err) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
@@ -185,9 +170,7 @@ func (s *storm) send(sender int) error {
 		}
 		mine = append(mine, ids[:fresh]...)
 		s.mu.Lock()
-		for _, id := range ids {
-			s.books.acked[id] = true
-		}
+		s.books.add(acked, ids...)
 		s.acknowledged()
 		s.mu.Unlock()
 	}
@@ -196,44 +179,34 @@ func (s *storm) send(sender int) error {
 // acknowledged counts, and brings about the cut. mu must be held.
 func (s *storm) acknowledged() {
 	if s.after--; s.after == 0 {
-		s.end()
+		close(s.cut)
 	}
 }
 
-// work settles some of what it fetches.
+// work settles some of what it fetches until the cut.
 func (s *storm) work(worker int) error {
 	rng := rand.New(rand.NewPCG(s.seed, uint64(100+worker)))
 	for {
 		records, err := s.q.Claim(s.k.ctx, queue.Limit{Events: 1 + rng.IntN(40), Bytes: 1 << 20})
-		if over(err) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
-		settlement, settled, dead := s.choose(rng, records)
+		settlement, done, buried := s.choose(rng, records)
 		err = s.q.Settle(s.k.ctx, settlement)
 		s.q.Release(records...)
-		if over(err) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
 		s.mu.Lock()
-		for _, id := range settled {
-			s.books.settled[id] = true
-		}
-		for _, id := range dead {
-			s.books.dead[id] = true
-		}
+		s.books.add(settled, done...)
+		s.books.add(dead, buried...)
 		s.acknowledged()
 		s.mu.Unlock()
 	}
 }
 
 // choose makes a settlement of some of the events and books it as tried.
-func (s *storm) choose(rng *rand.Rand, records []*queue.Record) (out queue.Settlement, settled, dead []string) {
+func (s *storm) choose(rng *rand.Rand, records []*queue.Record) (out queue.Settlement, done, buried []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range records {
@@ -245,30 +218,29 @@ func (s *storm) choose(rng *rand.Rand, records []*queue.Record) (out queue.Settl
 				continue
 			case n == 9:
 				out.Dead = append(out.Dead, queue.DeadEvent{Seq: r.Seq, Index: e.Index, Reason: "refused", Status: 400})
-				s.books.burying[id] = true
-				dead = append(dead, id)
+				s.books[id] |= burying
+				buried = append(buried, id)
 			default:
 				out.Delivered = append(out.Delivered, queue.Span{Seq: r.Seq, First: e.Index, Last: e.Index})
 			}
-			s.books.trying[id] = true
-			settled = append(settled, id)
+			s.books[id] |= trying
+			done = append(done, id)
 		}
 	}
-	return out, settled, dead
+	return out, done, buried
 }
 
 // check compares what is there after the cut with what was promised before it.
-func (s *storm) check(promised *books) {
+func (s *storm) check(promised books, was queue.Ledger) {
 	k, l := s.k, s.k.balanced(s.q)
-	pending, dead := s.drain(int(l.Pending())), s.dead()
-	require.Equal(k, int(l.Dead), len(dead))
-	for id := range promised.acked {
-		require.NoError(k, s.wrong(promised, id, pending[id], dead[id]))
+	pending, buried := s.drain(int(l.Pending())), s.dead()
+	require.Equal(k, int(l.Dead), len(buried))
+	for id := range promised {
+		require.NoError(k, s.wrong(promised, id, pending[id], buried[id]))
 	}
-	for id := range dead {
-		require.NoError(k, s.wrong(promised, id, pending[id], dead[id]))
+	for id := range buried {
+		require.NoError(k, s.wrong(promised, id, pending[id], buried[id]))
 	}
-	was := promised.ledger
 	for name, pair := range map[string][2]uint64{
 		"received": {was.Received, l.Received}, "duplicates": {was.Duplicates, l.Duplicates},
 		"accepted": {was.Accepted, l.Accepted}, "delivered": {was.Delivered, l.Delivered}, "dead": {was.Dead, l.Dead},
@@ -276,28 +248,28 @@ func (s *storm) check(promised *books) {
 		require.LessOrEqual(k, pair[0], pair[1], "%s went back", name)
 	}
 	s.repeatAll(promised)
-	s.books.resolve(pending, dead)
+	s.books.resolve(pending, buried)
 }
 
 // wrong says what is wrong with an event of which there are so many pending
 // and so many dead.
-func (s *storm) wrong(promised *books, id string, pending, dead int) error {
+func (s *storm) wrong(promised books, id string, pending, buried int) error {
 	var fault string
-	switch {
-	case pending+dead > 1:
+	switch was, now := promised[id], s.books[id]; {
+	case pending+buried > 1:
 		fault = "is there more than once"
-	case promised.settled[id] && pending > 0:
+	case was.has(settled) && pending > 0:
 		fault = "was settled and is pending again"
-	case promised.acked[id] && !s.books.trying[id] && !promised.settled[id] && pending == 0:
+	case was.has(acked) && !now.has(trying) && !was.has(settled) && pending == 0:
 		fault = "was acknowledged and is lost"
-	case promised.dead[id] && dead == 0:
+	case was.has(dead) && buried == 0:
 		fault = "was in the dead letters and is lost"
-	case dead > 0 && !promised.dead[id] && !s.books.burying[id]:
+	case buried > 0 && !was.has(dead) && !now.has(burying):
 		fault = "is in the dead letters without a settlement"
 	default:
 		return nil
 	}
-	return fmt.Errorf("event %s %s (%d pending, %d dead)", id, fault, pending, dead)
+	return fmt.Errorf("event %s %s (%d pending, %d dead)", id, fault, pending, buried)
 }
 
 // drain fetches all that is pending, counts it by id and gives it back.
@@ -334,8 +306,9 @@ func (s *storm) dead() map[string]int {
 }
 
 // repeatAll sends everything that was acknowledged once more.
-func (s *storm) repeatAll(promised *books) {
-	ids := slices.Sorted(maps.Keys(promised.acked))
+func (s *storm) repeatAll(promised books) {
+	ids := slices.Sorted(maps.Keys(promised))
+	ids = slices.DeleteFunc(ids, func(id string) bool { return !promised[id].has(acked) })
 	if len(ids) == 0 {
 		return
 	}

@@ -3,18 +3,14 @@ package queue_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 
-	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
-	"github.com/stretchr/testify/require"
 )
 
 // crashDisk is a file system for SQLite over a real directory. It knows what was
@@ -26,11 +22,8 @@ type crashDisk struct {
 
 	mu      sync.Mutex
 	files   map[string]*synced
-	dead    bool
 	stalled chan struct{} // closed when syncs may go on; nil: they may
 	fail    bool
-	lazy    bool // sync returns and has done nothing
-	syncs   atomic.Int64
 }
 
 // synced is what a file holds for certain, and the writes since.
@@ -57,16 +50,10 @@ func (f *synced) apply(w unsynced) {
 
 var diskNumber atomic.Int64
 
-func newCrashDisk(t *testing.T) *crashDisk {
+func newCrashDisk() *crashDisk {
 	d := &crashDisk{VFS: vfs.Find(""), name: fmt.Sprintf("crash%d", diskNumber.Add(1)), files: map[string]*synced{}}
 	vfs.Register(d.name, d)
 	return d
-}
-
-var errDead = errors.New("injected: the power is off")
-
-func (d *crashDisk) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
-	return nil, 0, sqlite3.CANTOPEN
 }
 
 func (d *crashDisk) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
@@ -90,9 +77,6 @@ func (d *crashDisk) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.Fi
 func (d *crashDisk) Delete(name string, syncDir bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.dead {
-		return errDead
-	}
 	delete(d.files, filepath.Base(name))
 	return d.VFS.Delete(name, syncDir)
 }
@@ -102,7 +86,6 @@ func (d *crashDisk) Delete(name string, syncDir bool) error {
 func (d *crashDisk) crash(to string, percent int, seed uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.dead = true
 	rng := rand.New(rand.NewPCG(seed, 7))
 	for name, f := range d.files {
 		if strings.HasSuffix(name, "-shm") {
@@ -145,49 +128,26 @@ func (f *crashFile) SharedMemory() vfs.SharedMemory {
 	return f.File.(vfs.FileSharedMemory).SharedMemory()
 }
 
-func (f *crashFile) note(w unsynced) error {
+func (f *crashFile) note(w unsynced) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	if f.disk.dead {
-		return errDead
-	}
 	if s := f.disk.files[f.key]; s != nil {
 		s.writes = append(s.writes, w)
 	}
-	return nil
 }
 
 func (f *crashFile) WriteAt(p []byte, at int64) (int, error) {
-	if err := f.note(unsynced{at, append([]byte{}, p...)}); err != nil {
-		return 0, err
-	}
+	f.note(unsynced{at, append([]byte{}, p...)})
 	return f.File.WriteAt(p, at)
 }
 
 func (f *crashFile) Truncate(size int64) error {
-	if err := f.note(unsynced{at: size}); err != nil {
-		return err
-	}
+	f.note(unsynced{at: size})
 	return f.File.Truncate(size)
-}
-
-func (f *crashFile) ReadAt(p []byte, at int64) (int, error) {
-	f.disk.mu.Lock()
-	dead := f.disk.dead
-	f.disk.mu.Unlock()
-	if dead {
-		return 0, errDead
-	}
-	n, err := f.File.ReadAt(p, at)
-	if n < len(p) && err == nil {
-		err = io.EOF
-	}
-	return n, err
 }
 
 func (f *crashFile) Sync(flags vfs.SyncFlag) error {
 	d := f.disk
-	d.syncs.Add(1)
 	d.mu.Lock()
 	gate := d.stalled
 	d.mu.Unlock()
@@ -196,13 +156,8 @@ func (f *crashFile) Sync(flags vfs.SyncFlag) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.dead:
-		return errDead
-	case d.fail:
+	if d.fail {
 		return errors.New("injected: sync failed")
-	case d.lazy:
-		return nil
 	}
 	if s := d.files[f.key]; s != nil {
 		for _, w := range s.writes {
@@ -211,24 +166,4 @@ func (f *crashFile) Sync(flags vfs.SyncFlag) error {
 		s.writes = nil
 	}
 	return nil
-}
-
-// The disk itself: what was not synced is gone, what was is there.
-func TestCrashDisk(t *testing.T) {
-	d := newCrashDisk(t)
-	dir, after := t.TempDir(), t.TempDir()
-	c, err := sqlite3.Open("file:" + filepath.Join(dir, "x.db") + "?vfs=" + d.name)
-	require.NoError(t, err)
-	require.NoError(t, c.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (n); INSERT INTO t VALUES (1)`))
-	require.NoError(t, c.Exec(`PRAGMA synchronous = OFF; INSERT INTO t VALUES (2)`))
-	require.NoError(t, d.crash(after, 0, 1))
-	c.Close()
-	c, err = sqlite3.Open("file:" + filepath.Join(after, "x.db"))
-	require.NoError(t, err)
-	defer c.Close()
-	s, _, err := c.Prepare(`SELECT group_concat(n) FROM t`)
-	require.NoError(t, err)
-	require.True(t, s.Step())
-	require.Equal(t, "1", s.ColumnText(0))
-	require.NoError(t, s.Close())
 }

@@ -1,10 +1,10 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -19,42 +19,29 @@ import (
 // damageAt changes one place of a file.
 type damageAt struct {
 	name string
-	do   func(t *testing.T, file string, at int64)
+	do   func(data []byte, at int) []byte
 }
 
-var damages = []damageAt{
-	{"one bit flipped", func(t *testing.T, file string, at int64) {
-		f, err := os.OpenFile(file, os.O_RDWR, 0)
-		require.NoError(t, err)
-		defer f.Close()
-		b := make([]byte, 1)
-		_, err = f.ReadAt(b, at)
-		require.NoError(t, err)
-		b[0] ^= 1 << (at % 8)
-		_, err = f.WriteAt(b, at)
-		require.NoError(t, err)
-	}},
-	{"a page zeroed", func(t *testing.T, file string, at int64) {
-		f, err := os.OpenFile(file, os.O_RDWR, 0)
-		require.NoError(t, err)
-		defer f.Close()
-		info, err := f.Stat()
-		require.NoError(t, err)
-		begin := at &^ 8191
-		_, err = f.WriteAt(make([]byte, min(8192, info.Size()-begin)), begin)
-		require.NoError(t, err)
-	}},
-	{"cut short", func(t *testing.T, file string, at int64) { require.NoError(t, os.Truncate(file, at)) }},
+func damages() []damageAt {
+	return []damageAt{
+		{"one bit flipped", func(data []byte, at int) []byte {
+			data[at] ^= 1 << (at % 8)
+			return data
+		}},
+		{"a page zeroed", func(data []byte, at int) []byte {
+			begin := at &^ 8191
+			clear(data[begin:min(begin+8192, len(data))])
+			return data
+		}},
+		{"cut short", func(data []byte, at int) []byte { return data[:at] }},
+	}
 }
 
 // damagedStore is a store with a bit of everything: delivered, pending in part and
 // whole, filtered, dead. killed leaves its log; else it was stopped.
-func damagedStore(t *testing.T, killed bool) (dir string, ledger queue.Ledger) {
-	k := newKit(t, Site{})
+func damagedStore(t *testing.T, killed bool) (files map[string][]byte, ledger queue.Ledger) {
 	from := t.TempDir()
-	store, err := queue.Open(k.ctx, testOptions(t, queue.Options{Dir: from, RetainAge: time.Hour}))
-	require.NoError(t, err)
-	k.store = store
+	k := onDisk(t, queue.Options{Dir: from, RetainAge: time.Hour})
 	q := k.open("a")
 	for i := range 60 {
 		ids := []string{fmt.Sprint("filtered:f", i), fmt.Sprint("dead:d", i)}
@@ -76,30 +63,17 @@ func damagedStore(t *testing.T, killed bool) (dir string, ledger queue.Ledger) {
 	q.Release(records...)
 	ledger = k.balanced(q)
 	if !killed {
-		require.NoError(t, store.Close())
-		k.store = nil
+		require.NoError(t, k.store.Close())
 	}
-	dir = t.TempDir()
+	files = map[string][]byte{}
 	for _, name := range []string{"queue.db", "queue.db-wal"} {
-		copyFile(t, filepath.Join(from, name), filepath.Join(dir, name))
+		if data, err := os.ReadFile(filepath.Join(from, name)); err == nil {
+			files[name] = data
+		}
 	}
-	_, err = os.Stat(filepath.Join(dir, "queue.db-wal"))
-	require.Equal(t, killed, err == nil, "an orderly stop leaves no log, a kill leaves one")
-	return dir, ledger
-}
-
-func copyFile(t *testing.T, from, to string) {
-	in, err := os.Open(from)
-	if errors.Is(err, os.ErrNotExist) {
-		return
-	}
-	require.NoError(t, err)
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	require.NoError(t, err)
-	defer out.Close()
-	_, err = io.Copy(out, in)
-	require.NoError(t, err)
+	require.NotEmpty(t, files["queue.db"])
+	require.Equal(t, killed, len(files["queue.db-wal"]) > 0, "an orderly stop leaves no log, a kill leaves one")
+	return files, ledger
 }
 
 // One place of a store is damaged, which was stopped or killed. It is opened, or
@@ -107,8 +81,8 @@ func copyFile(t *testing.T, from, to string) {
 // and everything else goes on.
 func TestDamage(t *testing.T) {
 	for _, killed := range []bool{false, true} {
-		dir, ledger := damagedStore(t, killed)
-		for _, damage := range damages {
+		files, ledger := damagedStore(t, killed)
+		for _, damage := range damages() {
 			t.Run(fmt.Sprintf("%s, killed %t", damage.name, killed), func(t *testing.T) {
 				places := 30
 				if *long {
@@ -117,7 +91,7 @@ func TestDamage(t *testing.T) {
 				rng := rand.New(rand.NewPCG(5, 6))
 				refused := 0
 				for range places {
-					if !damageOnce(t, dir, damage, ledger, rng) {
+					if !damageOnce(t, files, damage, ledger, rng) {
 						refused++
 					}
 				}
@@ -131,13 +105,13 @@ func TestDamage(t *testing.T) {
 // A file of which nothing can be read is refused, again and again, and left as it
 // is: an empty store would hide that everything is lost.
 func TestNothingLeftOfTheFile(t *testing.T) {
-	dir, _ := damagedStore(t, false)
+	files, _ := damagedStore(t, false)
+	dir := t.TempDir()
 	file := filepath.Join(dir, "queue.db")
-	damages[1].do(t, file, 0) // the first page has the tables
-	damaged, err := os.ReadFile(file)
-	require.NoError(t, err)
+	damaged := damages()[1].do(files["queue.db"], 0) // the first page has the tables
+	require.NoError(t, os.WriteFile(file, damaged, 0o600))
 	for range 2 {
-		_, err := queue.Open(t.Context(), testOptions(t, queue.Options{Dir: dir}))
+		_, err := (&site{opts: queue.Options{Dir: dir}}).open(t)
 		require.ErrorIs(t, err, queue.ErrDamaged)
 		require.ErrorContains(t, err, "move the file away")
 	}
@@ -146,23 +120,24 @@ func TestNothingLeftOfTheFile(t *testing.T) {
 	require.Equal(t, damaged, left)
 }
 
-func damageOnce(t *testing.T, from string, damage damageAt, before queue.Ledger, rng *rand.Rand) (opened bool) {
+func damageOnce(t *testing.T, files map[string][]byte, damage damageAt, before queue.Ledger, rng *rand.Rand) (opened bool) {
 	dir := t.TempDir()
-	copyFile(t, filepath.Join(from, "queue.db"), filepath.Join(dir, "queue.db"))
-	copyFile(t, filepath.Join(from, "queue.db-wal"), filepath.Join(dir, "queue.db-wal"))
-	file := filepath.Join(dir, "queue.db")
-	if info, err := os.Stat(file + "-wal"); err == nil && info.Size() > 0 && rng.IntN(2) == 0 {
-		file += "-wal"
+	damaged := "queue.db"
+	if len(files["queue.db-wal"]) > 0 && rng.IntN(2) == 0 {
+		damaged = "queue.db-wal"
 	}
-	info, err := os.Stat(file)
-	require.NoError(t, err)
-	at := rng.Int64N(info.Size())
-	damage.do(t, file, at)
-	where := fmt.Sprintf("%s at %d of %s", damage.name, at, filepath.Base(file))
+	at := rng.IntN(len(files[damaged]))
+	for name, data := range files {
+		if name == damaged {
+			data = damage.do(bytes.Clone(data), at)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+	}
+	where := fmt.Sprintf("%s at %d of %s", damage.name, at, damaged)
 
 	for try := 0; ; try++ {
 		require.Less(t, try, 4, "%s: it fails again and again", where)
-		store, err := queue.Open(t.Context(), testOptions(t, queue.Options{Dir: dir, RetainAge: time.Hour}))
+		store, err := (&site{opts: queue.Options{Dir: dir, RetainAge: time.Hour}}).open(t)
 		if err != nil {
 			require.ErrorIs(t, err, queue.ErrDamaged, where)
 			require.ErrorContains(t, err, "queue.db", where)
@@ -228,13 +203,6 @@ func workThrough(t *testing.T, store *queue.Store, before queue.Ledger, where st
 	}
 	// The last transaction of a log may be what a crash leaves, and a ledger that
 	// cannot be read starts from zero with what the tables hold, and the log says so.
-	require.Positive(t, store.Usage().Damaged+boolInt(l.Accepted < before.Accepted), where)
+	require.True(t, store.Usage().Damaged > 0 || l.Accepted < before.Accepted, where)
 	return nil
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

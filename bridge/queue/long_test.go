@@ -2,7 +2,6 @@ package queue_test
 
 import (
 	"context"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"strconv"
@@ -11,11 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
-	"github.com/currentsbridge/currentsbridge/internal/pgtest"
 )
 
 // resident is the memory that the process has in RAM, in bytes.
@@ -26,26 +23,6 @@ func resident(t *testing.T) int64 {
 	pages, err := strconv.ParseInt(strings.Fields(string(status))[1], 10, 64)
 	require.NoError(t, err)
 	return pages * int64(os.Getpagesize())
-}
-
-// appendMany appends n batches of 100 events from 16 senders and returns how many
-// events a second that were.
-func appendMany(t *testing.T, q *queue.Queue, batches []queue.Batch, n int) float64 {
-	begin := time.Now()
-	var all sync.WaitGroup
-	for sender := range 16 {
-		all.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(sender), rand.Uint64()))
-			for range n / 16 {
-				if _, err := q.Append(t.Context(), fresh(batches[rng.IntN(len(batches))], rng)); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	return float64(n/16*16*benchEvents) / time.Since(begin).Seconds()
 }
 
 // A backlog costs neither time at the start nor memory nor speed of intake: ten
@@ -62,8 +39,8 @@ func TestBacklogCostsNothing(t *testing.T) {
 		return s, q, time.Since(begin)
 	}
 	s, q, _ := open()
-	empty := appendMany(t, q, batches, probe)
-	appendMany(t, q, batches, backlog)
+	empty := fill(t, q, batches, probe)
+	fill(t, q, batches, backlog)
 	require.NoError(t, s.Close())
 	runtime.GC()
 	s, q, took := open()
@@ -72,7 +49,7 @@ func TestBacklogCostsNothing(t *testing.T) {
 	records, err := q.Claim(t.Context(), queue.Limit{Events: 1000, Bytes: 4 << 20})
 	require.NoError(t, err)
 	q.Release(records...)
-	full := appendMany(t, q, batches, probe)
+	full := fill(t, q, batches, probe)
 	used := s.Usage().Bytes
 	t.Logf("%d events pending, %d MB: opened in %s, %d MB resident, %.0f events/s appended (%.2f of the empty store's)",
 		pending, used>>20, took.Round(time.Millisecond), resident(t)>>20, full, full/empty)
@@ -92,9 +69,7 @@ func TestBacklogCostsNothing(t *testing.T) {
 // -long, over as many batches of one event as come in ten minutes at a thousand a
 // second.
 func TestOpenTransactionDoesNotSlowClaims(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	_, q := openPG(t, url, "a")
-	k := newKit(t, Site{})
+	k, q, db := oneBridge(t)
 	rate := func(n int) float64 { // claims a second, of one record each
 		for range n {
 			_, err := q.Append(k.ctx, k.batch("-"))
@@ -118,11 +93,7 @@ func TestOpenTransactionDoesNotSlowClaims(t *testing.T) {
 	}
 	comeAndGo(t, k, q, held) // the table has grown as much before
 	before := rate(rounds)
-	holder, err := pgx.Connect(k.ctx, url)
-	require.NoError(t, err)
-	defer holder.Close(context.Background())
-	_, err = holder.Exec(k.ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM record`)
-	require.NoError(t, err)
+	db(`BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM record`)
 	begin := time.Now()
 	comeAndGo(t, k, q, held)
 	took := time.Since(begin)

@@ -113,10 +113,7 @@ func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error
 	if err != nil {
 		return nil, err
 	}
-	name := opts.Bridge
-	if name == "" {
-		name, _ = os.Hostname()
-	}
+	name, _ := os.Hostname()
 	p := &postgres{
 		store: s, pool: pool, name: name, log: opts.Logger.Warn, await: opts.AckWait, spans: map[int64]bool{},
 		known: map[int64]time.Time{}, stop: make(chan struct{}), every: min(opts.AckWait/4, 5*time.Second),
@@ -661,37 +658,4 @@ func (p *postgres) close(ctx context.Context) error {
 	}
 	p.pool.Close()
 	return nil
-}
-
-// Inspect connects to the database of the options, changes nothing, and returns
-// what is allowed there and should be meant.
-func Inspect(ctx context.Context, opts Options) (warnings []string, err error) {
-	config, err := poolConfig(opts)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close(ctx)
-	var version, fsync, commit string
-	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num'), current_setting('fsync'), current_setting('synchronous_commit')`).Scan(&version, &fsync, &commit)
-	if err != nil {
-		return nil, err
-	}
-	if n, err := strconv.Atoi(version); err == nil && n < 140000 {
-		warnings = append(warnings, fmt.Sprintf("the server is PostgreSQL %d; the bridge is tried with 14 and newer", n/10000))
-	}
-	if fsync == "off" {
-		warnings = append(warnings, "fsync is off: a power cut can lose acknowledged events, and the whole database")
-	}
-	if commit == "off" {
-		warnings = append(warnings, "synchronous_commit is off: a crash of the server can lose acknowledged events")
-	}
-	var standbys int
-	if err := conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_replication`).Scan(&standbys); err == nil && standbys == 0 {
-		warnings = append(warnings, "the server has no standby: what is pending is lost with its disk")
-	}
-	return warnings, nil
 }

@@ -10,45 +10,44 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/pgtest"
 )
 
-func TestConformanceOnPostgres(t *testing.T) {
-	server := pgtest.Start(t, "fsync=off")
-	runConformance(t, func(t *testing.T) Site {
-		url := server.Database(t)
-		return Site{
-			Open: func() (*queue.Store, error) {
-				return queue.Open(context.Background(), testOptions(t, queue.Options{URL: url, RetainAge: time.Hour}))
-			},
-			History: true,
-			Shared:  true,
-		}
-	})
+// openPG opens a store and its queue "a" as a bridge.
+func openPG(t *testing.T, url string) (*kit, *queue.Queue) {
+	t.Helper()
+	k := newKit(t, &site{opts: queue.Options{URL: url, RetainAge: time.Hour, AckWait: 2 * time.Second, AppendTimeout: 5 * time.Second}})
+	return k, k.open("a")
 }
 
-func openPG(t *testing.T, url, bridge string) (*queue.Store, *queue.Queue) {
-	t.Helper()
-	opts := testOptions(t, queue.Options{URL: url, RetainAge: time.Hour, Bridge: bridge, AckWait: 2 * time.Second})
-	opts.AppendTimeout = 5 * time.Second
-	store, err := queue.Open(t.Context(), opts)
+// twoBridges opens a store as two bridges.
+func twoBridges(t *testing.T) (ka, kb *kit, a, b *queue.Queue) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	ka, a = openPG(t, url)
+	kb, b = openPG(t, url)
+	return ka, kb, a, b
+}
+
+// oneBridge opens a store of its own, and what changes its tables behind its back.
+func oneBridge(t *testing.T) (k *kit, q *queue.Queue, db func(sql string)) {
+	url := pgtest.Start(t, "fsync=off").Database(t)
+	k, q = openPG(t, url)
+	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = store.Close() })
-	q, err := store.Queue(t.Context(), "a", window)
-	require.NoError(t, err)
-	return store, q
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return k, q, func(sql string) {
+		t.Helper()
+		_, err := conn.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
 }
 
 // Two bridges: what one stores the other knows as a duplicate, by batch and event
 // by event, and each record is claimed by one of them.
 func TestBridgesShareAStore(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	k := newKit(t, Site{})
-	_, a := openPG(t, url, "a")
-	_, b := openPG(t, url, "b")
+	k, _, a, b := twoBridges(t)
 	k.add(a, queue.Receipt{Accepted: 3}, "1", "2", "3")
 	k.add(b, queue.Receipt{Duplicates: 3}, "1", "2", "3")
 	time.Sleep(60 * time.Millisecond) // ids of others are read at most so often
@@ -63,14 +62,10 @@ func TestBridgesShareAStore(t *testing.T) {
 
 // A bridge that is gone keeps its claims for AckWait and no longer.
 func TestClaimsOfADeadBridgeAreFreed(t *testing.T) {
-	server := pgtest.Start(t, "fsync=off")
-	url := server.Database(t)
-	k := newKit(t, Site{})
-	dead, a := openPG(t, url, "a")
-	_, b := openPG(t, url, "b")
+	k, _, a, b := twoBridges(t)
 	k.add(a, queue.Receipt{Accepted: 2}, "1", "2")
 	r := k.fetchAll(a, 2)
-	dead.Abandon()
+	k.store.Abandon()
 	again := k.fetchAll(b, 2)
 	require.Equal(t, []string{"1", "2"}, k.idsOf(again...))
 	require.NoError(t, a.Settle(k.ctx, delivered(r...)), "another bridge has them: nothing is counted")
@@ -81,9 +76,7 @@ func TestClaimsOfADeadBridgeAreFreed(t *testing.T) {
 // A claim is cut off at any instant, and the server may have made it all the same:
 // its records are handed out again.
 func TestClaimThatIsCutOff(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	k := newKit(t, Site{})
-	_, a := openPG(t, url, "a")
+	k, a, _ := oneBridge(t)
 	const records = 300
 	for i := range records {
 		k.add(a, queue.Receipt{Accepted: 1}, strconv.Itoa(i))
@@ -104,16 +97,10 @@ func TestClaimThatIsCutOff(t *testing.T) {
 // A bridge whose row was removed claims with a new one at once, and then learns
 // that its claims are void: nothing is left behind.
 func TestClaimsBesideANewRow(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	k := newKit(t, Site{})
-	store, a := openPG(t, url, "a")
+	k, a, db := oneBridge(t)
 	k.add(a, queue.Receipt{Accepted: 2}, "1", "2")
-	db, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer db.Close(context.Background())
-	_, err = db.Exec(t.Context(), `DELETE FROM bridge`)
-	require.NoError(t, err)
-	require.NoError(t, store.Renew(t.Context()))
+	db(`DELETE FROM bridge`)
+	require.NoError(t, k.store.Renew(t.Context()))
 	require.Equal(t, []string{"1", "2"}, k.idsOf(k.fetchAll(a, 2)...))
 	k.add(a, queue.Receipt{Accepted: 1}, "3")
 	k.deliver(a, k.fetchAll(a, 3)...)
@@ -123,16 +110,10 @@ func TestClaimsBesideANewRow(t *testing.T) {
 // A record that another bridge has by now is left to it: settling it counts
 // nothing, and once released it is not handed out, and delivered, again.
 func TestRecordOfAnotherBridgeIsLeft(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	k := newKit(t, Site{})
-	_, a := openPG(t, url, "a")
+	k, a, db := oneBridge(t)
 	k.add(a, queue.Receipt{Accepted: 2}, "1", "2")
 	r := k.fetchAll(a, 2)
-	db, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer db.Close(context.Background())
-	_, err = db.Exec(t.Context(), `INSERT INTO bridge VALUES (999, 'other', 'infinity'); UPDATE record SET owner = 999`)
-	require.NoError(t, err)
+	db(`INSERT INTO bridge VALUES (999, 'other', 'infinity'); UPDATE record SET owner = 999`)
 	require.NoError(t, a.Settle(k.ctx, delivered(r...)))
 	a.Release(r...)
 	k.nothingToFetch(a)
@@ -142,16 +123,10 @@ func TestRecordOfAnotherBridgeIsLeft(t *testing.T) {
 // A transaction that has to run again, here because a table of bodies was dropped,
 // finds the duplicates of a batch as the first time.
 func TestTransactionRunsAgain(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	k := newKit(t, Site{})
-	_, a := openPG(t, url, "a")
+	k, a, db := oneBridge(t)
 	k.add(a, queue.Receipt{Accepted: 1}, "1")
 	k.deliver(a, k.fetchAll(a, 1)...)
-	db, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer db.Close(context.Background())
-	_, err = db.Exec(t.Context(), `DO $$ DECLARE name text; BEGIN FOR name IN SELECT 'body_' || span FROM body_table LOOP EXECUTE 'DROP TABLE ' || name; END LOOP; END $$`)
-	require.NoError(t, err)
+	db(`DO $$ DECLARE name text; BEGIN FOR name IN SELECT 'body_' || span FROM body_table LOOP EXECUTE 'DROP TABLE ' || name; END LOOP; END $$`)
 	k.add(a, queue.Receipt{Accepted: 2, Duplicates: 1}, "1", "2", "3")
 	require.Equal(t, []string{"2", "3"}, k.idsOf(k.fetchAll(a, 2)...))
 }
@@ -159,23 +134,15 @@ func TestTransactionRunsAgain(t *testing.T) {
 // The answer to a commit is lost with the connection, and the settlement is stored
 // once more: nothing is counted twice.
 func TestSettlementWhoseAnswerWasLost(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	k := newKit(t, Site{})
-	_, a := openPG(t, url, "a")
+	k, a, db := oneBridge(t)
 	k.add(a, queue.Receipt{Accepted: 3}, "1", "2", "3")
 	r := k.fetchAll(a, 3)
-	db, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer db.Close(context.Background())
-	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 1, outcome = '\x010100'; UPDATE ledger SET delivered = 2`) // as the lost commit did
-	require.NoError(t, err)
-	first := queue.Settlement{Delivered: []queue.Span{{Seq: r[0].Seq, First: 0, Last: 1}}}
-	require.NoError(t, a.Settle(k.ctx, first))
+	db(`UPDATE record SET pending = 1, outcome = '\x010100'; UPDATE ledger SET delivered = 2`) // as the lost commit did
+	k.settle(a, r, "dd")
 	k.count(a, 3, 0, 3, 0, 2, 0, 0, 1)
 	require.NoError(t, a.Settle(k.ctx, delivered(r...)))
 	k.count(a, 3, 0, 3, 0, 3, 0, 0, 0)
-	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 0, outcome = NULL`)
-	require.NoError(t, err)
+	db(`UPDATE record SET pending = 0, outcome = NULL`)
 	require.NoError(t, a.Settle(k.ctx, delivered(r...)))
 	k.count(a, 3, 0, 3, 0, 3, 0, 0, 0)
 }
@@ -184,20 +151,19 @@ func TestSettlementWhoseAnswerWasLost(t *testing.T) {
 // itself.
 func TestDatabaseAway(t *testing.T) {
 	server := pgtest.Start(t)
-	k := newKit(t, Site{})
-	store, q := openPG(t, server.Database(t), "a")
+	k, q := openPG(t, server.Database(t))
 	k.add(q, queue.Receipt{Accepted: 1}, "1")
 	server.Stop(syscall.SIGKILL)
 	_, err := q.Append(k.ctx, k.batch("2"))
 	require.ErrorIs(t, err, queue.ErrAway)
-	require.ErrorIs(t, store.Usage().Away, queue.ErrAway)
-	require.NoError(t, store.Usage().Err)
+	require.ErrorIs(t, k.store.Usage().Away, queue.ErrAway)
+	require.NoError(t, k.store.Usage().Err)
 	server.Run(t)
 	k.eventually(func() bool {
 		_, err := q.Append(k.ctx, k.batch("3"))
 		return err == nil
 	}, "batches are taken again")
-	require.NoError(t, store.Usage().Away)
+	require.NoError(t, k.store.Usage().Away)
 	k.eventually(func() bool { return q.Ledger().Pending() == 2 }, "both are there")
 	k.deliver(q, k.fetchAll(q, 2)...)
 }
@@ -205,12 +171,9 @@ func TestDatabaseAway(t *testing.T) {
 // While a bridge opens a queue, another one stores, and the first one reads what it
 // has stored for its other queues: each of these ids is a duplicate afterwards.
 func TestIDsStoredWhileAQueueIsOpened(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	k := newKit(t, Site{})
-	storeA, busyA := openPG(t, url, "a")
-	storeB, _ := openPG(t, url, "b")
-	b, err := storeB.Queue(t.Context(), "late", 1_000_000)
-	require.NoError(t, err)
+	k, kb, busyA, _ := twoBridges(t)
+	k.window, kb.window = 1_000_000, 1_000_000
+	b := kb.open("late")
 	for i := range 100 { // so that it takes a while to read them
 		ids := make([]string, 2000)
 		for j := range ids {
@@ -219,35 +182,32 @@ func TestIDsStoredWhileAQueueIsOpened(t *testing.T) {
 		k.add(b, queue.Receipt{Accepted: len(ids)}, ids...)
 	}
 	opened := make(chan struct{})
-	var senders errgroup.Group
-	send := func(q *queue.Queue, name string) (sent *[]string) {
-		sent = new([]string)
-		senders.Go(func() error {
-			for n := 0; ; n++ {
-				id := name + strconv.Itoa(n)
-				if _, err := q.Append(t.Context(), k.batch(id)); err != nil {
-					return err
-				}
-				*sent = append(*sent, id)
-				select {
-				case <-opened:
-					return nil
-				default:
-				}
+	sending := later(func() (sent []string, err error) {
+		for {
+			select {
+			case <-opened:
+				return sent, nil
+			default:
 			}
-		})
-		return sent
-	}
-	send(busyA, "busy-")
-	sent := send(b, "late-")
+			id := "late-" + strconv.Itoa(len(sent))
+			if _, err = busyA.Append(t.Context(), k.batch("busy-"+id)); err == nil {
+				_, err = b.Append(t.Context(), k.batch(id))
+			}
+			if err != nil {
+				return sent, err
+			}
+			sent = append(sent, id)
+		}
+	})
 	time.Sleep(100 * time.Millisecond)
-	a, err := storeA.Queue(t.Context(), "late", 1_000_000)
+	a, err := k.store.Queue(t.Context(), "late", 1_000_000)
 	close(opened)
 	require.NoError(t, err)
-	require.NoError(t, senders.Wait())
+	sent := answer(k, sending)
+	require.NoError(t, sent.err)
 	time.Sleep(60 * time.Millisecond) // ids of others are read at most so often
 	k.add(a, queue.Receipt{Accepted: 1}, "new")
-	for _, id := range *sent { // beside a new one, so that the batch is not known by its hash
+	for _, id := range sent.value { // beside a new one, so that the batch is not known by its hash
 		k.add(a, queue.Receipt{Accepted: 1, Duplicates: 1}, id, "beside-"+id)
 	}
 }
@@ -255,23 +215,16 @@ func TestIDsStoredWhileAQueueIsOpened(t *testing.T) {
 // Records of another bridge become visible in another order than their numbers':
 // one that comes late, below what was settled already, is claimed all the same.
 func TestRecordThatBecomesVisibleLate(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	k := newKit(t, Site{})
-	_, a := openPG(t, url, "a")
+	k, a, db := oneBridge(t)
 	k.add(a, queue.Receipt{Accepted: 1}, "late")
-	db, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer db.Close(context.Background())
-	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 0`)
-	require.NoError(t, err)
+	db(`UPDATE record SET pending = 0`)
 	k.add(a, queue.Receipt{Accepted: 1}, "early")
 	early := k.fetchAll(a, 1)
 	for range 3 { // looks at everything about once a second
 		time.Sleep(600 * time.Millisecond)
 		k.nothingToFetch(a)
 	}
-	_, err = db.Exec(t.Context(), `UPDATE record SET pending = 1 WHERE pending = 0`)
-	require.NoError(t, err)
+	db(`UPDATE record SET pending = 1 WHERE pending = 0`)
 	late := k.fetchAll(a, 1)
 	require.Equal(t, []string{"late"}, k.idsOf(late...))
 	k.deliver(a, append(early, late...)...)
@@ -279,33 +232,28 @@ func TestRecordThatBecomesVisibleLate(t *testing.T) {
 
 // A claim that was made for a bridge whose row was gone already is freed too.
 func TestClaimWithoutABridge(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	k := newKit(t, Site{})
-	_, a := openPG(t, url, "a")
+	k, a, db := oneBridge(t)
 	k.add(a, queue.Receipt{Accepted: 1}, "1")
-	db, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer db.Close(context.Background())
-	_, err = db.Exec(t.Context(), `UPDATE record SET owner = 1000000`)
-	require.NoError(t, err)
+	db(`UPDATE record SET owner = 1000000`)
 	require.Equal(t, []string{"1"}, k.idsOf(k.fetchAll(a, 1)...))
+}
+
+// A newer format is refused here too.
+func TestNewerFormatOnPostgres(t *testing.T) {
+	k, _, db := oneBridge(t)
+	db(`UPDATE meta SET value = '2' WHERE name = 'format'`)
+	_, err := k.site.open(t)
+	require.ErrorIs(t, err, queue.ErrNewerFormat)
 }
 
 // What a transaction held open pins of the ledger's rows stays short: they take turns.
 func TestRowsOfTheLedgerTakeTurns(t *testing.T) {
-	url := pgtest.Start(t, "fsync=off").Database(t)
-	_, q := openPG(t, url, "a")
-	k := newKit(t, Site{})
+	k, q, db := oneBridge(t)
 	const batches = 250
 	for range batches {
 		_, err := q.Append(k.ctx, k.batch("-"))
 		require.NoError(t, err)
 	}
 	require.EqualValues(t, batches, q.Ledger().Received)
-	conn, err := pgx.Connect(k.ctx, url)
-	require.NoError(t, err)
-	defer conn.Close(context.Background())
-	var most int
-	require.NoError(t, conn.QueryRow(k.ctx, `SELECT max(received) FROM ledger`).Scan(&most))
-	require.LessOrEqual(t, most, 100)
+	db(`DO $$ BEGIN ASSERT (SELECT max(received) FROM ledger) <= 100; END $$`)
 }

@@ -1,8 +1,6 @@
 package queue_test
 
 import (
-	"context"
-	"crypto/rand"
 	"path/filepath"
 	"testing"
 	"time"
@@ -17,22 +15,13 @@ import (
 // themselves.
 func TestHistoryMakesRoom(t *testing.T) {
 	disk := smalldisk.Mount(t, 128<<20)
-	every := time.Hour
-	k := newKit(t, Site{Open: func() (*queue.Store, error) {
-		opts := testOptions(t, queue.Options{Dir: filepath.Join(disk, "data"), RetainAge: time.Hour}).WithUpkeepEvery(every)
-		return queue.Open(context.Background(), opts)
-	}})
+	k := onDisk(t, queue.Options{Dir: filepath.Join(disk, "data"), RetainAge: time.Hour}.WithUpkeepEvery(time.Hour))
 	q := k.open("a")
-	noise := make([]byte, 1<<20)
-	for range 60 {
-		_, _ = rand.Read(noise) // never fails
-		_, err := q.Append(t.Context(), queue.Batch{Body: noise, Items: []queue.Item{{End: len(noise)}}})
-		require.NoError(t, err)
-	}
+	k.addNoise(q, 60)
 	k.deliver(q, k.fetchAll(q, 60)...)
 	require.NoError(t, k.store.Close()) // which removes the log
 	smalldisk.Fill(t, filepath.Join(disk, "other"), 6<<20)
-	every = 20 * time.Millisecond
+	k.site.opts = k.site.opts.WithUpkeepEvery(20 * time.Millisecond)
 	k.reopen("a")
 	k.eventually(func() bool { return smalldisk.Free(t, disk) > 27<<20 && !k.store.Usage().Full }, "history makes room")
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"os"
@@ -20,12 +19,15 @@ import (
 
 var long = flag.Bool("long", false, "run the long forms: more places, more events")
 
+// onDisk is a kit with a store on a real disk, with these options.
+func onDisk(t *testing.T, opts queue.Options) *kit {
+	return newKit(t, &site{opts: opts})
+}
+
 // The files are for their owner alone, and sqlite3 can read them beside the store.
 func TestFilesOfTheStore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	k := newKit(t, Site{Open: func() (*queue.Store, error) {
-		return queue.Open(context.Background(), testOptions(t, queue.Options{Dir: dir}))
-	}})
+	k := onDisk(t, queue.Options{Dir: dir})
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 1}, "1")
 	for _, name := range []string{"queue.db", "queue.db-wal", "queue.db-shm", "LOCK"} {
@@ -49,15 +51,14 @@ func TestFilesOfTheStore(t *testing.T) {
 // A newer format is refused.
 func TestNewerFormat(t *testing.T) {
 	dir := t.TempDir()
-	open := func() (*queue.Store, error) { return queue.Open(t.Context(), testOptions(t, queue.Options{Dir: dir})) }
-	store, err := open()
-	require.NoError(t, err)
-	require.NoError(t, store.Close())
+	k := onDisk(t, queue.Options{Dir: dir})
+	k.open("a")
+	require.NoError(t, k.store.Close())
 	c, err := sqlite3.Open("file:" + filepath.Join(dir, "queue.db") + "?vfs=queue-disk")
 	require.NoError(t, err)
 	require.NoError(t, c.Exec(`UPDATE meta SET value = '2' WHERE name = 'format'`))
 	require.NoError(t, c.Close())
-	_, err = open()
+	_, err = k.site.open(t)
 	require.ErrorIs(t, err, queue.ErrNewerFormat)
 	require.ErrorContains(t, err, "format 2")
 }
@@ -65,9 +66,7 @@ func TestNewerFormat(t *testing.T) {
 // A commit that does not come is an error within the timeout, the store says so,
 // and the ledger can be read meanwhile. What comes in the end counts.
 func TestHungDisk(t *testing.T) {
-	s := newSite(t, queue.Options{RetainAge: time.Hour})
-	s.opts.AppendTimeout = 200 * time.Millisecond
-	k := newKit(t, s.site())
+	k := newKit(t, newSite(t, queue.Options{RetainAge: time.Hour, AppendTimeout: 200 * time.Millisecond}))
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 1}, "0")
 	release := k.stall()
@@ -79,7 +78,6 @@ func TestHungDisk(t *testing.T) {
 	require.ErrorIs(t, err, queue.ErrAway, "its transaction has not begun: it is withdrawn")
 	release(false)
 	k.eventually(func() bool { return k.store.Usage().Away == nil }, "it answers again")
-	s.opts.AppendTimeout = time.Minute
 	k.eventually(func() bool { return q.Ledger().Accepted == 2 }, "the first one was stored after all")
 	got, err := q.Append(k.ctx, k.batch("1", "2"))
 	require.NoError(t, err)
@@ -90,9 +88,7 @@ func TestHungDisk(t *testing.T) {
 // history nor a dead letter nor pruned.
 func TestErasedBytesAreGone(t *testing.T) {
 	dir := t.TempDir()
-	k := newKit(t, Site{Open: func() (*queue.Store, error) {
-		return queue.Open(context.Background(), testOptions(t, queue.Options{Dir: dir, RetainAge: time.Hour}))
-	}})
+	k := onDisk(t, queue.Options{Dir: dir, RetainAge: time.Hour})
 	q := k.open("a")
 	const secret = "my-unmistakable-words"
 	for i := range 50 {
@@ -120,60 +116,42 @@ func inFiles(t *testing.T, dir, text string) bool {
 // A backup is made while the store is in use, and is a store.
 func TestBackup(t *testing.T) {
 	dir, to := t.TempDir(), t.TempDir()
-	k := newKit(t, Site{Open: func() (*queue.Store, error) {
-		return queue.Open(context.Background(), testOptions(t, queue.Options{Dir: dir}))
-	}})
+	k := onDisk(t, queue.Options{Dir: dir})
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 2}, "1", "2")
 	file := filepath.Join(to, "queue.db")
 	require.NoError(t, k.store.Backup(k.ctx, file))
 	require.Error(t, k.store.Backup(k.ctx, file), "it overwrites nothing")
 	k.add(q, queue.Receipt{Accepted: 1}, "3")
-	store, err := queue.Open(k.ctx, testOptions(t, queue.Options{Dir: to}))
-	require.NoError(t, err)
-	defer store.Close()
-	copied, err := store.Queue(k.ctx, "a", window)
-	require.NoError(t, err)
+	copied := onDisk(t, queue.Options{Dir: to}).open("a")
 	k.count(copied, 2, 0, 2, 0, 0, 0, 0, 2)
 	k.deliver(copied, k.fetchAll(copied, 2)...)
 }
 
 // A backup comes to its end though commits go on: they do not restart it.
 func TestBackupOfABusyStore(t *testing.T) {
-	store, err := queue.Open(t.Context(), testOptions(t, queue.Options{Dir: t.TempDir()}))
-	require.NoError(t, err)
-	defer store.Close()
-	q, err := store.Queue(t.Context(), "a", 0)
-	require.NoError(t, err)
-	noise := make([]byte, 1<<20)
-	_, _ = rand.Read(noise) // never fails
-	add := func(n int) error {
-		_, err := q.Append(t.Context(), queue.Batch{Body: noise, Items: []queue.Item{{End: n}}})
-		return err
-	}
-	for range 40 {
-		require.NoError(t, add(len(noise)))
-	}
+	k := onDisk(t, queue.Options{Dir: t.TempDir()})
+	q := k.open("a")
+	k.addNoise(q, 40)
+	noise := make([]byte, 100)
 	ctx, stop := context.WithTimeout(t.Context(), longTimeout)
 	defer stop()
 	sent := make(chan error)
 	go func() {
 		err := error(nil)
 		for ctx.Err() == nil && err == nil {
-			err = add(100)
+			_, err = q.Append(t.Context(), queue.Batch{Body: noise, Items: []queue.Item{{End: len(noise)}}})
 		}
 		sent <- err
 	}()
-	require.NoError(t, store.Backup(ctx, filepath.Join(t.TempDir(), "queue.db")))
+	require.NoError(t, k.store.Backup(ctx, filepath.Join(t.TempDir(), "queue.db")))
 	stop()
 	require.NoError(t, <-sent)
 }
 
 // A run of elements that are no events is one letter with a count.
 func TestRunsOfWorthlessElements(t *testing.T) {
-	k := newKit(t, Site{Open: func() (*queue.Store, error) {
-		return queue.Open(context.Background(), testOptions(t, queue.Options{Dir: t.TempDir()}))
-	}})
+	k := onDisk(t, queue.Options{Dir: t.TempDir()})
 	q := k.open("a")
 	got, err := q.Append(k.ctx, queue.Batch{Body: []byte(`7`), Items: []queue.Item{{End: 1, Fate: queue.Dead, Reason: "not_an_object", Count: 250_000}}})
 	require.NoError(t, err)
@@ -182,10 +160,8 @@ func TestRunsOfWorthlessElements(t *testing.T) {
 	letters, err := q.Letters(k.ctx, queue.LetterFilter{})
 	require.NoError(t, err)
 	require.Len(t, letters, 1)
-	n, err := q.ReplayDead(k.ctx, letters[0].Number)
-	require.NoError(t, err)
-	require.Zero(t, n)
-	n, err = q.PurgeDead(k.ctx, letters[0].Number)
+	k.replayDead(q, 0, letters[0].Number)
+	n, err := q.PurgeDead(k.ctx, letters[0].Number)
 	require.NoError(t, err)
 	require.Equal(t, 250_000, n)
 	k.count(q, 250_000, 0, 250_000, 0, 0, 0, 250_000, 0)
@@ -193,9 +169,7 @@ func TestRunsOfWorthlessElements(t *testing.T) {
 
 // History goes after its age, ids of the window stay, and the disk is given back.
 func TestRetention(t *testing.T) {
-	dir := t.TempDir()
-	opts := testOptions(t, queue.Options{Dir: dir}).WithUpkeepEvery(5 * time.Millisecond)
-	k := newKit(t, Site{Open: func() (*queue.Store, error) { return queue.Open(context.Background(), opts) }})
+	k := onDisk(t, queue.Options{Dir: t.TempDir()}.WithUpkeepEvery(5*time.Millisecond))
 	k.window = 10_000
 	q := k.open("a")
 	for i := range 200 {
@@ -215,36 +189,19 @@ func TestRetention(t *testing.T) {
 	k.add(q, queue.Receipt{Duplicates: 1}, fmt.Sprintf("%d-%d-%0500d", 3, 5, 15))
 }
 
-// frames makes a log of transactions of one frame each.
-func frames(salt uint32, n int) []byte {
-	const page = 512
-	order := binary.BigEndian
-	sum := func(s [2]uint32, data []byte) [2]uint32 {
-		for ; len(data) >= 8; data = data[8:] {
-			s[0] += binary.LittleEndian.Uint32(data) + s[1]
-			s[1] += binary.LittleEndian.Uint32(data[4:]) + s[0]
-		}
-		return s
+// aLog is the log of a database with pages of 512 bytes, of which each transaction
+// but the first wrote one.
+func aLog(t *testing.T) []byte {
+	file := filepath.Join(t.TempDir(), "x.db")
+	c, err := sqlite3.Open("file:" + file)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Exec(`PRAGMA page_size = 512; PRAGMA journal_mode = WAL; CREATE TABLE t (n)`))
+	for range 4 {
+		require.NoError(t, c.Exec(`INSERT INTO t VALUES (1)`))
 	}
-	log := make([]byte, 32)
-	order.PutUint32(log, 0x377f0682)
-	order.PutUint32(log[4:], 3007000)
-	order.PutUint32(log[8:], page)
-	order.PutUint32(log[16:], salt)
-	s := sum([2]uint32{}, log[:24])
-	order.PutUint32(log[24:], s[0])
-	order.PutUint32(log[28:], s[1])
-	for i := range n {
-		frame := make([]byte, 24+page)
-		order.PutUint32(frame, uint32(i+1))
-		order.PutUint32(frame[4:], uint32(n))
-		order.PutUint32(frame[8:], salt)
-		frame[24] = byte(i)
-		s = sum(sum(s, frame[:8]), frame[24:])
-		order.PutUint32(frame[16:], s[0])
-		order.PutUint32(frame[20:], s[1])
-		log = append(log, frame...)
-	}
+	log, err := os.ReadFile(file + "-wal")
+	require.NoError(t, err)
 	return log
 }
 
@@ -252,14 +209,15 @@ func frames(salt uint32, n int) []byte {
 // transaction; its last transaction may be what a crash leaves.
 func TestLogIsChecked(t *testing.T) {
 	const frame = 24 + 512
-	whole := frames(7, 5)
+	whole := aLog(t)
+	require.Len(t, whole, 32+6*frame)
 	require.NoError(t, queue.ScanLog(bytes.NewReader(whole)))
 	require.NoError(t, queue.ScanLog(bytes.NewReader(nil)))
 	for at := 32; at < len(whole); at += 13 {
 		log := bytes.Clone(whole)
 		log[at] ^= 4
 		err := queue.ScanLog(bytes.NewReader(log))
-		last := (at-32)/frame == 4
+		last := (at-32)/frame == 5
 		// The size in a commit frame of the last but one says where it ends.
 		if in := (at - 32) % frame; last {
 			require.NoError(t, err, "at %d", at)
@@ -270,40 +228,35 @@ func TestLogIsChecked(t *testing.T) {
 	for cut := 0; cut < len(whole); cut += 101 {
 		require.NoError(t, queue.ScanLog(bytes.NewReader(whole[:cut])), "cut at %d", cut)
 	}
-	older := append(bytes.Clone(whole[:32+2*frame]), frames(3, 5)[32+2*frame:]...)
+	older := append(bytes.Clone(whole[:32+3*frame]), aLog(t)[32+3*frame:]...)
 	require.NoError(t, queue.ScanLog(bytes.NewReader(older)), "what follows is of an older generation")
 	header := bytes.Clone(whole)
 	header[17] ^= 1
 	require.Error(t, queue.ScanLog(bytes.NewReader(header)))
 }
 
-// The log is copied into the file while batches come in, and is then written from its start. Nobody
-// else may read any of the files.
-func TestLogStaysSmall(t *testing.T) {
-	dir := t.TempDir()
-	store, err := queue.Open(t.Context(), testOptions(t, queue.Options{Dir: dir}))
-	require.NoError(t, err)
-	defer store.Close()
-	q, err := store.Queue(t.Context(), "a", 0)
-	require.NoError(t, err)
+// addNoise appends batches of 1 MiB that cannot be compressed.
+func (k *kit) addNoise(q *queue.Queue, batches int) {
+	k.Helper()
 	noise := make([]byte, 1<<20)
-	const batches = 100
 	for range batches {
 		_, _ = rand.Read(noise) // never fails
-		_, err := q.Append(t.Context(), queue.Batch{Body: noise, Items: []queue.Item{{End: len(noise)}}})
-		require.NoError(t, err)
+		_, err := q.Append(k.ctx, queue.Batch{Body: noise, Items: []queue.Item{{End: len(noise)}}})
+		require.NoError(k, err)
 	}
-	require.Eventually(t, func() bool {
-		file, err := os.Stat(filepath.Join(dir, "queue.db"))
+}
+
+// The log is copied into the file while batches come in, and is then written from its start.
+func TestLogStaysSmall(t *testing.T) {
+	dir := t.TempDir()
+	k := onDisk(t, queue.Options{Dir: dir})
+	const batches = 100
+	k.addNoise(k.open("a"), batches)
+	size := func(name string) int64 {
+		info, err := os.Stat(filepath.Join(dir, name))
 		require.NoError(t, err)
-		return file.Size() > batches<<20*9/10 // but for what the last checkpoint has left
-	}, longTimeout, shortTimeout)
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		file, err := os.Stat(filepath.Join(dir, "queue.db"+suffix))
-		require.NoError(t, err)
-		require.Equal(t, os.FileMode(0o600), file.Mode(), suffix)
+		return info.Size()
 	}
-	log, err := os.Stat(filepath.Join(dir, "queue.db-wal"))
-	require.NoError(t, err)
-	require.Less(t, log.Size(), int64(batches/2)<<20)
+	k.eventually(func() bool { return size("queue.db") > batches<<20*9/10 }, "all but what the last checkpoint has left is in the file")
+	require.Less(t, size("queue.db-wal"), int64(batches/2)<<20)
 }

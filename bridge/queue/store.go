@@ -23,9 +23,6 @@ type Options struct {
 	// URL, postgres://…, is a PostgreSQL database in the place of Dir; its
 	// parameters are those of libpq. Password is used where the URL has none.
 	URL, Password string
-	// Bridge names this bridge among those that share a database. Default: the
-	// host's name.
-	Bridge string
 
 	// RetainAge is how long a record stays as history once all of its events
 	// have an outcome; 0: not at all.

@@ -11,8 +11,9 @@ import (
 )
 
 // openIdle opens a store whose writer has nothing to do but what a test commits.
-func openIdle(t *testing.T) (*Store, *Queue) {
-	s, err := Open(t.Context(), Options{Dir: t.TempDir(), maintainEvery: time.Hour})
+func openIdle(t *testing.T, opts Options) (*Store, *Queue) {
+	opts.maintainEvery = time.Hour
+	s, err := Open(t.Context(), opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	q, err := s.Queue(t.Context(), "a", 100)
@@ -33,7 +34,7 @@ func batchOf(id int) Batch {
 
 // Small batches of one commit are one record, and each event is what it was.
 func TestSmallBatchesShareARecord(t *testing.T) {
-	s, q := openIdle(t)
+	s, q := openIdle(t, Options{Dir: t.TempDir()})
 	var group []*op
 	for i := range 5 {
 		a, err := q.prepareAppend(batchOf(i))
@@ -57,7 +58,7 @@ func TestSmallBatchesShareARecord(t *testing.T) {
 // What a transaction that fails has changed in memory is taken back, also of the
 // operation that it failed in, and of a claim that was released meanwhile.
 func TestFailedTransactionIsTakenBack(t *testing.T) {
-	s, q := openIdle(t)
+	s, q := openIdle(t, Options{Dir: t.TempDir()})
 	_, err := q.Append(t.Context(), batchOf(1))
 	require.NoError(t, err)
 	records, err := q.Claim(t.Context(), Limit{Events: 100, Bytes: 1 << 20})
@@ -108,7 +109,7 @@ func TestBodyInParts(t *testing.T) {
 // Callers that give up while the writer waits for more operations leave it with
 // none, and it goes on.
 func TestWithdrawnOperations(t *testing.T) {
-	s, q := openIdle(t)
+	s, q := openIdle(t, Options{Dir: t.TempDir()})
 	waiting := func() int {
 		s.writer.mu.Lock()
 		defer s.writer.mu.Unlock()
