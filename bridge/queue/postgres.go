@@ -195,11 +195,11 @@ func (p *postgres) body(seq int64) string { return "body_" + strconv.FormatInt(s
 
 func (p *postgres) in(param string) string { return " = ANY(" + param + ")" }
 
-// A bridge has ledgerRows rows of a ledger and adds to one of them for ledgerTurn
-// commits: a transaction held open elsewhere keeps the versions of a row that are out of date
-// from being removed, and each commit walks over all of them. Bridges whose
-// numbers differ by ledgerBridges share theirs, so that a bridge that is gone leaves no
-// rows for ever.
+// A bridge adds to one of its ledgerRows rows of a ledger for ledgerTurn commits, then
+// to the next: while a transaction elsewhere is held open, PostgreSQL keeps every old
+// version of a row, and each update walks over all of them. Bridges whose ids are equal
+// modulo ledgerBridges share their rows, so that there are never more, however many
+// bridges have come and gone.
 const (
 	ledgerRows    = 16
 	ledgerTurn    = 100

@@ -104,8 +104,8 @@ func HashType(eventType []byte) TypeHash { return xxh3.Hash128(eventType).Bytes(
 
 // Event hashes an event's type and id together, the id as text with JSON escapes
 // undone: Braze's samples and tests repeat one id across types. It is XXH3, which is
-// fast and made for chance, not for malice: who may post has the connector's token,
-// and could send an id twice as well.
+// fast and not cryptographic: a sender that could make two events collide has the
+// connector's token, and could just as well send the same id twice.
 func (t TypeHash) Event(id []byte) Hash {
 	var stack [256]byte
 	sum := xxh3.Hash128(append(append(stack[:0], t[:]...), id...))

@@ -12,9 +12,9 @@ CREATE TABLE IF NOT EXISTS connector (
   name TEXT NOT NULL UNIQUE
 );
 
-CREATE TABLE IF NOT EXISTS ledger ( -- events, over the lifetime of the store; the sum of its rows: one, or some for each bridge that shares the store
+CREATE TABLE IF NOT EXISTS ledger ( -- events, over the lifetime of the store: the sums of a connector's rows
   connector  INTEGER NOT NULL,
-  bridge     TEXT NOT NULL,
+  bridge     TEXT NOT NULL,               -- which row: empty in SQLite; in PostgreSQL each bridge has several
   received   INTEGER NOT NULL DEFAULT 0,  -- = duplicates + accepted
   duplicates INTEGER NOT NULL DEFAULT 0,
   accepted   INTEGER NOT NULL DEFAULT 0,  -- = filtered + delivered + dead + purged + pending
