@@ -29,7 +29,7 @@ func (b *Bridge) Reload(ctx context.Context, cfg config.Config) error {
 // each mistake, and counted, whether it is load that finds it or Reload. The
 // bridge can be stopped while load runs.
 func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (config.Config, error)) error {
-	select { // what was read last is to be in force in the end
+	select { // one reload at a time, so that a file that was read earlier never comes into force later
 	case b.reloading <- struct{}{}:
 		defer func() { <-b.reloading }()
 	case <-ctx.Done():

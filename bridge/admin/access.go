@@ -90,8 +90,8 @@ const (
 	sessionAge    = 12 * time.Hour
 )
 
-// sessions are those that are open: when each ends, by the hash of what is in the
-// cookie. What is in memory opens nothing.
+// sessions are those that are open: when each ends, by the hash of what is in its
+// cookie, so that a copy of the memory opens none.
 type sessions struct{ ends sync.Map }
 
 // begin opens a session and returns what is in its cookie.

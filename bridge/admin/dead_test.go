@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -120,6 +121,30 @@ func TestMovesOverAllConnectors(t *testing.T) {
 	require.Empty(t, f.gone.dead)
 	f.call(t, 200, "POST /api/dead/purge?connector=a&all=true&last=4", "")
 	require.Equal(t, []uint64{6}, numbers(f.a.dead))
+}
+
+// broken is a queue whose dead letters can be read up to a number.
+type broken struct {
+	*books
+	last uint64
+}
+
+func (b broken) Letters(ctx context.Context, f queue.LetterFilter) ([]queue.DeadLetter, error) {
+	if f.After >= b.last {
+		return nil, errors.New("disk on fire")
+	}
+	return b.books.Letters(ctx, f)
+}
+
+// What was moved before an error is moved, and the error says how many these are.
+func TestMovesThatFailHalfWay(t *testing.T) {
+	f := newFixture(t)
+	f.a.dead, f.b.dead = letters()[:3], letters()
+	f.Show([]Connector{{Name: "a", Queue: f.a}, {Name: "b", Queue: broken{f.b, 2}}})
+	require.Equal(t, `{"error":"connector b: purge, after 5: disk on fire"}`, f.call(t, 500, "POST /api/dead/purge?all=true", ""))
+	require.Empty(t, f.a.dead)
+	require.Equal(t, []uint64{3, 4, 5, 6}, numbers(f.b.dead))
+	require.Equal(t, `{"error":"connector b: disk on fire"}`, f.call(t, 500, "GET /api/dead", ""))
 }
 
 // A brief list shows no personal data.

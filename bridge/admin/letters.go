@@ -52,7 +52,7 @@ func textOf(event []byte) json.RawMessage {
 	if json.Valid(event) {
 		return event
 	}
-	text, _ := json.Marshal(string(event)) // a string always can be
+	text, _ := json.Marshal(string(event)) // fails for no string
 	return text
 }
 
@@ -77,9 +77,9 @@ func (a *Admin) dead(r *request) (any, error) {
 	patient(r.Context) // what is chosen may be far between
 	answer := Letters{Dead: []Letter{}}
 	for _, connector := range connectors {
-		for letters, err := range pages(r.ctx, connector, f) {
+		for letters, err := range pages(r.ctx, connector.Queue, f) {
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("connector %s: %w", connector.Name, err)
 			}
 			for _, letter := range letters {
 				if len(answer.Dead) == limit || bytes > maxLetterBytes {
@@ -182,12 +182,12 @@ func fit(l queue.DeadLetter) bool {
 }
 
 // pages reads the chosen letters of a queue, the oldest first.
-func pages(ctx context.Context, c Connector, f queue.LetterFilter) iter.Seq2[[]queue.DeadLetter, error] {
+func pages(ctx context.Context, q Queue, f queue.LetterFilter) iter.Seq2[[]queue.DeadLetter, error] {
 	return func(yield func([]queue.DeadLetter, error) bool) {
 		for {
-			letters, err := c.Queue.Letters(ctx, f)
+			letters, err := q.Letters(ctx, f)
 			if err != nil {
-				yield(nil, fmt.Errorf("connector %s: %w", c.Name, err))
+				yield(nil, err)
 				return
 			}
 			if len(letters) == 0 || !yield(letters, nil) {
@@ -227,18 +227,17 @@ func (a *Admin) move(m mover) func(*request) (any, error) {
 			return nil, r.err
 		}
 		patient(r.Context)
-		list, err := each(r.connectors, func(c Connector) (Moved, error) {
+		var answer Moved
+		var err error
+		answer.Connectors, err = each(r.connectors, func(c Connector) (Moved, error) {
 			moved, err := a.moveOf(r.ctx, c, f, m)
+			answer.Moved += moved.Moved
+			answer.Unfit += moved.Unfit
 			if err != nil {
-				err = fmt.Errorf("%s, after %d: %w", m.verb, moved.Moved, err)
+				err = fmt.Errorf("%s, after %d: %w", m.verb, answer.Moved, err)
 			}
 			return moved, err
 		})
-		answer := Moved{Connectors: list}
-		for _, moved := range list {
-			answer.Moved += moved.Moved
-			answer.Unfit += moved.Unfit
-		}
 		return answer, err
 	}
 }
@@ -258,7 +257,7 @@ func (a *Admin) moveOf(ctx context.Context, c Connector, f queue.LetterFilter, m
 			a.cfg.Log.Info("dead letters were moved", "connector", c.Name, "how", m.verb, "letters", moved.Moved)
 		}
 	}()
-	for letters, err := range pages(ctx, c, f) {
+	for letters, err := range pages(ctx, c.Queue, f) {
 		if err != nil {
 			return moved, err
 		}

@@ -12,9 +12,10 @@ import (
 // above that from variables and flags. A key that is absent leaves the default.
 type decoder struct {
 	*mistakes
-	file string
-	env  func(string) (string, bool)
-	over entries // what variables and flags say, by path
+	file   string
+	env    func(string) (string, bool)
+	over   entries // what variables and flags say, by path
+	merges int     // maps that were merged into others
 }
 
 // get returns what was written for a key, if anything.

@@ -173,11 +173,9 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// A file cannot say that, but who makes a Config can.
-func TestNoNumberIsRefused(t *testing.T) {
-	cfg, c := Default(), DefaultConnector()
-	c.Tokens, c.RudderURL, c.WriteKey = []string{"secret"}, "http://r", "k"
-	c.RequestsPerSecond = math.NaN()
-	cfg.Connectors = []Connector{c}
+// A file cannot have NaN, but a Config that a program makes can.
+func TestNaNIsRefused(t *testing.T) {
+	cfg := valid()
+	cfg.Connectors[0].RequestsPerSecond = math.NaN()
 	require.ErrorContains(t, cfg.Check(), "connectors[0].requests_per_second: must be between 0.01 and 100000, or 0, which is no limit, not NaN")
 }

@@ -25,7 +25,7 @@ type leaf struct {
 	reflect.StructTag
 
 	path   string // queue.url
-	short  string // the path of the struct around it, where a single value there is this one: queue
+	short  string // the path of the struct around it, where a single value written there sets this one: queue for queue.url
 	effect Effect
 	value  reflect.Value
 }

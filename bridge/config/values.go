@@ -68,8 +68,8 @@ func write(v reflect.Value) string {
 	return text
 }
 
-// kinds says of the types of settings, but text, what stands for a value in --help, and
-// what a value must be.
+// kinds says for each type of a setting, except text, what stands for its value in
+// --help, and what a mistake says that it must be.
 var kinds = map[reflect.Type]struct{ placeholder, expected string }{
 	reflect.TypeFor[time.Duration](): {"DURATION", "a duration such as 30s"},
 	reflect.TypeFor[Size]():          {"SIZE", "a size such as 16MiB"},

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxFile   = 4 << 20 // bytes of a file
-	maxMerges = 8       // how deep maps are merged in each other
+	maxMerges = 10_000  // maps that are merged into others
 )
 
 // readFile parses a configuration file. Where it is empty, or wrong as a whole
@@ -110,10 +110,6 @@ func (d *decoder) entries(n *yaml.Node, path string) (all entries, ok bool) {
 		d.add(path, "must be a map of keys, not %s", what(n))
 		return nil, false
 	}
-	if strings.Count(path, "<<") > maxMerges { // the library ends at the first mistake, and may not have come here
-		d.add(path, "merges itself, or too many maps in each other")
-		return nil, false
-	}
 	all = entries{}
 	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -131,8 +127,16 @@ func (d *decoder) entries(n *yaml.Node, path string) (all entries, ok bool) {
 			all[key.Value] = entry{value, at}
 		}
 	}
+	if !strings.HasSuffix(path, "<<") {
+		path = join(path, "<<")
+	}
 	for _, source := range merged {
-		more, _ := d.entries(source, join(path, "<<"))
+		// The library looks for endless aliases up to its first mistake only.
+		if d.merges++; d.merges > maxMerges {
+			d.add("config", "merges more than %d maps, or one of them into itself", maxMerges)
+			return all, false
+		}
+		more, _ := d.entries(source, path)
 		for key, value := range more {
 			if _, there := all[key]; !there {
 				all[key] = value

@@ -52,7 +52,7 @@ which are named on standard error; 1 it did not come to its end, run it again.`,
 	client(cmd)
 	var cfg backfill.Config
 	var glossary, settings string
-	formats := []string{time.RFC3339, time.DateOnly} // how long ago would be another time in the next run
+	formats := []string{time.RFC3339, time.DateOnly} // not how long ago, such as 2h: the next run would take it for another time
 	fs := cmd.Flags()
 	fs.StringVar(&cfg.Connector, "connector", "", "`NAME` of the connector whose events these are")
 	fs.TimeVar(&cfg.From, "from", time.Time{}, formats, "only events since this `TIME`: 2026-01-02T15:04:05Z, or 2026-01-02 for its begin in UTC")

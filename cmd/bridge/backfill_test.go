@@ -21,6 +21,12 @@ func TestBackfillExitCodes(t *testing.T) {
 	out, _ := runBridge(t, nil, 0, append(args, "a", export)...)
 	require.Contains(t, out, "         1           0         0     0           0 users.messages.email.Open\n")
 
+	for _, times := range [][]string{{"--from", "2023-11-15"}, {"--to", "2023-11-14T22:13:20Z"}} { // when the event happened
+		dated := append([]string{"backfill", "--config", settings, "--progress", filepath.Join(dir, "dated"), "--connector", "a", export}, times...)
+		out, _ = runBridge(t, nil, 0, dated...)
+		require.Contains(t, out, "         0           0         0     0           1 users.messages.email.Open\n")
+	}
+
 	require.NoError(t, os.WriteFile(export, []byte(good+"broken\n"), 0o600)) // another file by now
 	out, stderr := runBridge(t, nil, 2, append(args, "a", export)...)
 	require.Contains(t, stderr, "part.json: record 2: no JSON object")

@@ -88,7 +88,7 @@ func TestARepeatedSignalIsOne(t *testing.T) {
 	})
 }
 
-// Each request begins before the stop and takes a second.
+// The request begins before the stop and takes two seconds.
 func TestServeGivesRequestsAGracePeriod(t *testing.T) {
 	for grace, want := range map[time.Duration]int{time.Minute: http.StatusNoContent, time.Millisecond: 0} {
 		synctest.Test(t, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 )
 
 // Prepare gives a program what all have: the command version and the flag
-// --version, an error for an unknown command, with suggestions, and errors that only Main prints. Main
-// calls it; tests that run a root command themselves do too.
+// --version, an error for an unknown command, with suggestions, and errors that only
+// Main prints. Main calls it; tests that run a root command themselves do too.
 func Prepare(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	addVersion(root)

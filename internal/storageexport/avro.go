@@ -38,6 +38,7 @@ type container struct {
 	codec  string
 	schema *avro.RecordSchema
 	marker [16]byte
+	zstd   *zstd.Decoder // made with the first block that needs it
 }
 
 // errBlock is for a block that is corrupt, after which others may be read.
@@ -46,6 +47,11 @@ var errBlock = errors.New("a block of the file is broken")
 // readAvro visits the records of a container. A block that is corrupt is skipped.
 func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) error) error {
 	c := &container{in: in}
+	defer func() {
+		if c.zstd != nil {
+			c.zstd.Close()
+		}
+	}()
 	if err := c.header(); err != nil {
 		return fmt.Errorf("the header of the file: %w", cutOff(err))
 	}
@@ -175,12 +181,14 @@ func (c *container) uncompress(data []byte) ([]byte, error) {
 		}
 		return new(ocf.SnappyCodec).Decode(data)
 	case "zstandard":
-		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock))
-		if err != nil {
-			return nil, err
+		if c.zstd == nil {
+			decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock))
+			if err != nil {
+				return nil, err
+			}
+			c.zstd = decoder
 		}
-		defer decoder.Close()
-		return decoder.DecodeAll(data, nil)
+		return c.zstd.DecodeAll(data, nil)
 	}
 	return data, nil
 }
