@@ -141,12 +141,11 @@ func (m Mode) writeKey() string {
 	return httpKey
 }
 
-// bridgeFile is the bridge's configuration file for this run. Text is quoted
-// as JSON does it, which YAML reads too.
-func (c Config) bridgeFile(listen, admin, data, rudder string) string {
+// bridgeSettings are the bridge's settings for this run. Text is quoted as JSON does
+// it, which YAML reads too.
+func (c Config) bridgeSettings(rudder string) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "listen: %q\nadmin: %q\ndata_dir: %q\ngrace: 5s\n", listen, admin, data)
-	fmt.Fprintf(&out, "queue: {url: %q, ack_wait: %q}\n", c.Queue, ackWait)
+	fmt.Fprintf(&out, "grace: 5s\nqueue: {url: %q, ack_wait: %q}\n", c.Queue, ackWait)
 	fmt.Fprintf(&out, "connectors:\n  - name: %q\n    token: %q\n    mode: %q\n    rudder_url: %q\n    write_key: %q\n",
 		connector, brazeToken, c.Mode, rudder, c.Mode.writeKey())
 	fmt.Fprintf(&out, "    missing_external_user_id: %q\n    concurrency: %d\n    batch_events: %d\n    timeout: %q\n",

@@ -7,8 +7,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/harness"
-	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
@@ -21,8 +22,8 @@ func (t *exampleT) Cleanup(f func())                  { t.cleanups = append(t.cl
 func (t *exampleT) Errorf(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 func (t *exampleT) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 
-// A bridge, a Braze and a RudderStack that the harness did not start, here on this
-// machine: the verdict comes from what RudderStack recorded, what Braze
+// A bridge, a Braze and a RudderStack that the harness did not start, here in this
+// process: the verdict comes from what RudderStack recorded, what Braze
 // sent and what the bridge says of itself.
 func ExampleJudge() {
 	t := &exampleT{}
@@ -31,20 +32,16 @@ func ExampleJudge() {
 	var sent, received bytes.Buffer
 	rudder := mockrudder.Start(t, mockrudder.WithRecording(&received))
 	braze := mockbraze.Start(t, mockbraze.WithSeed(7))
-	bridge, err := startBridge(ctx, rudder.URL)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer bridge.Kill()
+	at, stop := startBridge(rudder.URL)
+	defer stop()
 
-	current := braze.Launch(mockbraze.Current{URL: bridge.Intake + "/currents", Token: "t"})
+	current := braze.Launch(mockbraze.Current{URL: at.Intake + "/currents", Token: "t"})
 	if err := current.Send(ctx, 1020); err != nil {
 		fmt.Println(err)
 		return
 	}
 	for {
-		ledger, err := harness.ReadLedger(ctx, bridge.Admin, "default")
+		ledger, err := harness.ReadLedger(ctx, at.Admin, "default")
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -59,7 +56,7 @@ func ExampleJudge() {
 		return
 	}
 	report, err := harness.Judge(ctx, harness.Outside{
-		Sent: &sent, Counts: current.Report().Counts, Received: &received, Admin: bridge.Admin,
+		Sent: &sent, Counts: current.Report().Counts, Received: &received, Admin: at.Admin,
 		Losses: []harness.Loss{}, // nothing was killed, and no answer was lost
 	})
 	if err != nil {
@@ -70,16 +67,32 @@ func ExampleJudge() {
 	// Output: pass acknowledged 1020 lost 0 duplicates 0
 }
 
-// startBridge runs a bridge and waits until it is ready.
-func startBridge(ctx context.Context, rudderURL string) (*bridgeproc.Process, error) {
-	program, err := harness.BuildBridge()
+// startBridge runs a bridge until it is stopped.
+func startBridge(rudderURL string) (at bridge.Addresses, stop func()) {
+	dir, err := os.MkdirTemp("", "currentsbridge-example-")
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
-	bridge, err := bridgeproc.Start(program, os.DevNull, nil, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-		"--data-dir", program+"-data", "--braze-token", "t", "--rudder-url", rudderURL, "--write-key", "wkHTTP")
+	connector := config.DefaultConnector()
+	connector.Name, connector.Tokens, connector.RudderURL, connector.WriteKey = "default", []string{"t"}, rudderURL, "wkHTTP"
+	cfg := config.Default()
+	cfg.Listen, cfg.Admin, cfg.DataDir = "127.0.0.1:0", "127.0.0.1:0", dir
+	cfg.Connectors = []config.Connector{connector}
+	ready, ended := make(chan bridge.Addresses, 1), make(chan error, 1)
+	b, err := bridge.New(cfg, bridge.Options{Ready: func(a bridge.Addresses) { ready <- a }})
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
-	return bridge, bridge.AwaitReady(ctx)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { ended <- b.Run(ctx) }()
+	select {
+	case at = <-ready:
+	case err := <-ended:
+		panic(err)
+	}
+	return at, func() {
+		cancel()
+		<-ended
+		_ = os.RemoveAll(dir)
+	}
 }

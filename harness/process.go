@@ -59,11 +59,12 @@ func newProcess(program, dir string) (*process, error) {
 	return &process{program: program, dir: dir, listen: ports[0], admin: ports[1]}, nil
 }
 
-// start runs the bridge, which delivers to the URL rudder, and waits until it is ready.
-func (p *process) start(ctx context.Context, c Config, rudder string) error {
+// start runs the bridge with these settings beside its addresses and its directory, and
+// waits until it is ready.
+func (p *process) start(ctx context.Context, settings string) error {
 	file := filepath.Join(p.dir, "bridge.yaml")
-	settings := c.bridgeFile(p.listen, p.admin, filepath.Join(p.dir, "data"), rudder)
-	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+	text := fmt.Appendf(nil, "listen: %q\nadmin: %q\ndata_dir: %q\n%s", p.listen, p.admin, filepath.Join(p.dir, "data"), settings)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return fmt.Errorf("write the bridge's configuration: %w", err)
 	}
 	running, err := bridgeproc.Start(p.program, p.logPath(), nil, "serve", "--config", file)

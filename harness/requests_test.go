@@ -87,7 +87,7 @@ func startTogether(t *testing.T, mode Mode, opts ...mockrudder.Option) together 
 	require.NoError(t, err)
 	p, err := newProcess(bridgeProgram(t), t.TempDir())
 	require.NoError(t, err)
-	require.NoError(t, p.start(t.Context(), c, rudder.URL))
+	require.NoError(t, p.start(t.Context(), c.bridgeSettings(rudder.URL)))
 	t.Cleanup(func() { require.NoError(t, p.stop()) })
 	return together{p, rudder}
 }

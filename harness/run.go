@@ -103,7 +103,7 @@ func (r *run) startBridge(ctx context.Context) error {
 		return fmt.Errorf("listen for RudderStack: %w", err)
 	}
 	r.stopRudder = stop
-	return r.process.start(ctx, r.config, "http://"+address)
+	return r.process.start(ctx, r.config.bridgeSettings("http://"+address))
 }
 
 // serve serves on an address until stop is called. at is the address in use.

@@ -26,12 +26,16 @@ type UpConfig struct {
 	Out io.Writer // where it says what is where; nil: nowhere
 }
 
+// upToken is the token of the connector that Up sets up. It guards nothing.
+const upToken = "try-me"
+
 // Up runs all three until ctx ends, with a Current that is ready to send.
 func Up(ctx context.Context, c UpConfig) error {
 	c.Braze = cmp.Or(c.Braze, "127.0.0.1:8091")
 	c.Rudder = cmp.Or(c.Rudder, "127.0.0.1:8090")
 	c.Listen = cmp.Or(c.Listen, "127.0.0.1:8080")
 	c.Admin = cmp.Or(c.Admin, "127.0.0.1:9090")
+	c.Mode = cmp.Or(c.Mode, ModeEvents)
 	if c.Out == nil {
 		c.Out = io.Discard
 	}
@@ -68,13 +72,10 @@ func Up(ctx context.Context, c UpConfig) error {
 		return err
 	}
 	defer remove()
-	config, err := Config{Mode: c.Mode}.withDefaults()
-	if err != nil {
-		return err
-	}
 	bridge := &process{program: program, dir: dir, listen: c.Listen, admin: c.Admin}
 	defer bridge.stop() //nolint:errcheck // without effect after the stop below
-	if err := bridge.start(ctx, config, "http://"+c.Rudder); err != nil {
+	settings := fmt.Sprintf("braze_token: %q\nmode: %q\nrudder_url: %q\nwrite_key: %q\n", upToken, c.Mode, "http://"+c.Rudder, c.Mode.writeKey())
+	if err := bridge.start(ctx, settings); err != nil {
 		return err
 	}
 	if err := c.launch(ctx, braze); err != nil {
@@ -92,7 +93,7 @@ func Up(ctx context.Context, c UpConfig) error {
 // launch makes the Current that "what to try" sends through.
 func (c UpConfig) launch(ctx context.Context, braze *mockbraze.Server) error {
 	current, err := braze.Create(mockbraze.Current{
-		Name: "try me", URL: "http://" + c.Listen + "/currents", Token: brazeToken, Events: mockbraze.All,
+		Name: "try me", URL: "http://" + c.Listen + "/currents", Token: upToken, Events: mockbraze.All,
 	})
 	if err != nil {
 		return err
@@ -119,5 +120,5 @@ Try:
   curl 'http://%[3]s/status'
   curl 'http://%[4]s/_mock/stats'
   curl 'http://%[4]s/_mock/events?event=users.messages.email.Open&limit=1'
-`, c.Braze, c.Listen, c.Admin, c.Rudder, brazeToken, bridge.logPath(), events)
+`, c.Braze, c.Listen, c.Admin, c.Rudder, upToken, bridge.logPath(), events)
 }

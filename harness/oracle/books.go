@@ -12,8 +12,8 @@ import (
 // samples is how many examples of each kind the books keep for the report.
 const samples = 5
 
-// Archive keeps what was sent, such as an empty file, so that a mismatch can be
-// explained afterwards.
+// Archive keeps what was sent, so that a mismatch can be explained afterwards. An
+// *os.File that is empty is one.
 type Archive interface {
 	io.ReaderAt
 	io.WriterAt

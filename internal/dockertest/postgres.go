@@ -128,5 +128,6 @@ func librariesOf(ctx context.Context, files []string) ([]string, error) {
 	for _, match := range library.FindAllStringSubmatch(string(said), -1) {
 		found = append(found, match[1])
 	}
-	return found, nil
+	slices.Sort(found) // most files are linked with the same ones
+	return slices.Compact(found), nil
 }

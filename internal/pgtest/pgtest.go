@@ -138,15 +138,6 @@ func (s *Server) Stop(signal syscall.Signal) {
 	}
 }
 
-// Pause stops and resumes all of the server's processes, as a machine that hangs.
-func (s *Server) Pause(on bool) {
-	signal := syscall.SIGCONT
-	if on {
-		signal = syscall.SIGSTOP
-	}
-	kill(append(s.children(), strconv.Itoa(s.process.Process.Pid)), signal)
-}
-
 // children returns the ids of the server's processes but the first.
 func (s *Server) children() []string {
 	out, _ := exec.Command("ps", "-o", "pid=", "--ppid", strconv.Itoa(s.process.Process.Pid)).Output()
