@@ -153,6 +153,7 @@ func TestServe(t *testing.T) {
 	require.Equal(t, 404, status(t, "POST", url+"/v1/webhook?writeKey=c", body))
 	answer, err := http.Get(url + "/_mock/events?event=T")
 	require.NoError(t, err)
+	defer answer.Body.Close()
 	var page struct{ Total int }
 	require.NoError(t, json.NewDecoder(answer.Body).Decode(&page))
 	require.Equal(t, 1, page.Total)

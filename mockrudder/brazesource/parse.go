@@ -80,13 +80,15 @@ func parseString(quoted string) string {
 // escapes finds the escapes of a string, those of a surrogate pair together.
 var escapes = regexp.MustCompile(`\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)`)
 
+// unescape undoes the escapes of a string. Half a surrogate pair becomes the three bytes
+// that halfPair reads.
 func unescape(s string) string {
 	text, from := make([]byte, 0, len(s)), 0
 	for _, at := range escapes.FindAllStringIndex(s, -1) {
 		if at[1]-at[0] != len(`\ud800`) {
 			continue
 		}
-		half, _ := strconv.ParseUint(s[at[0]+len(`\u`):at[1]], 16, 16) // of a pair: three bytes
+		half, _ := strconv.ParseUint(s[at[0]+len(`\u`):at[1]], 16, 16)
 		text = append(text, jsonlex.Text(`"`+s[from:at[0]]+`"`)...)
 		text = append(text, 0xE0|byte(half>>12), 0x80|byte(half>>6)&0xBF, 0x80|byte(half)&0x3F)
 		from = at[1]

@@ -77,7 +77,7 @@ func Read(path string) (*Plan, error) {
 
 func readDirectory(path string, events map[string]json.RawMessage) error {
 	dir := os.DirFS(path)
-	files, err := fs.Glob(dir, "*"+suffix)
+	files, err := fs.Glob(dir, "?*"+suffix)
 	if err == nil && len(files) == 0 {
 		err = fmt.Errorf("no file is called NAME%s", suffix)
 	}

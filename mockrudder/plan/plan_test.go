@@ -77,6 +77,7 @@ func TestRead(t *testing.T) {
 	}
 	write("plans/Order Placed.schema.json", orderSchema)
 	write("plans/README.md", "")
+	write("plans/.schema.json", "of no event")
 	for _, path := range []string{write("plan.json", `{"Order Placed":`+orderSchema+`}`), filepath.Join(dir, "plans")} {
 		p, err := plan.Read(path)
 		require.NoError(t, err)

@@ -5,7 +5,6 @@ import (
 	"crypto/md5"
 	"encoding/json"
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -100,22 +99,36 @@ func scalar(text string) (v any) {
 	return v
 }
 
-// halves finds the escapes of a string, those of half a surrogate pair together with a
-// \u escape behind it.
-var halves = regexp.MustCompile(`\\(?:u[dD][89a-fA-F]..(?:\\u....)?|.)`)
-
 // unescape reads a valid JSON string with its quotes as the gateway does: half a
 // surrogate pair and a \u escape behind it become one U+FFFD together.
 func unescape(quoted string) string {
-	if strings.Contains(quoted, `\u`) {
-		quoted = halves.ReplaceAllStringFunc(quoted, func(escape string) string {
-			if len(escape) == len(`\ud83d\ude00`) && utf16.DecodeRune(codeUnit(escape[2:]), codeUnit(escape[8:])) == utf8.RuneError {
-				return `\ufffd`
-			}
-			return escape
-		})
+	if !strings.Contains(quoted, `\u`) {
+		return jsonlex.Text(quoted)
 	}
-	return jsonlex.Text(quoted)
+	s, text := quoted[1:len(quoted)-1], make([]byte, 0, len(quoted))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' {
+			text = append(text, s[i])
+			continue
+		}
+		i++
+		if at := strings.IndexByte(`bfnrt`, s[i]); at >= 0 {
+			text = append(text, "\b\f\n\r\t"[at])
+			continue
+		}
+		if s[i] != 'u' {
+			text = append(text, s[i])
+			continue
+		}
+		r := codeUnit(s[i+1:])
+		i += 4
+		if utf16.IsSurrogate(r) && strings.HasPrefix(s[i+1:], `\u`) {
+			r = utf16.DecodeRune(r, codeUnit(s[i+3:]))
+			i += 6
+		}
+		text = utf8.AppendRune(text, r)
+	}
+	return string(text)
 }
 
 func codeUnit(hex string) rune {

@@ -1,6 +1,6 @@
 // Package bytecheck holds JSON text against a JSON Schema (draft 7) without
-// decoding it: a Checker, compiled from a schema, goes over the text. A valid document
-// costs next to no allocation. A library that decodes first took six times as long for
+// decoding it: a Checker, compiled from a schema, goes over the text. A valid event
+// costs some five allocations. A library that decodes first took six times as long for
 // an event, 42 instead of 7 µs, and a fake RudderStack checks every message of a load.
 //
 // A Checker knows the keywords that the schemas of this project use; Compile
