@@ -114,7 +114,8 @@ func (p *pool) get(alone bool) http.RoundTripper {
 	defer p.mu.Unlock()
 	if now := time.Now(); p.current == nil || now.Sub(p.since) >= p.maxAge {
 		if p.current != nil {
-			p.current.CloseIdleConnections() // those in use now end when they are idle for too long
+			// Those in use now end after their response, or, over HTTP/2, with the idle timeout.
+			p.current.CloseIdleConnections()
 		}
 		p.current, p.since = p.template.Clone(), now
 	}

@@ -162,6 +162,7 @@ func TestRunEndsWithTheQueue(t *testing.T) {
 			require.LessOrEqual(t, len(r.all()), 4, "nothing more is sent when no outcome can be stored")
 			require.Empty(t, q.broken)
 
+			q.fail(0, nil)
 			q.claims = []error{fatal}
 			b.run(t)
 			require.ErrorIs(t, <-b.ended, fatal)

@@ -19,7 +19,7 @@ import (
 // One test for each way in which a destination fails, in fake time, through the
 // whole sender.
 
-// trial of a destination that refuses some events.
+// contentRefusal is how a destination refuses some events.
 type contentRefusal struct {
 	name       string
 	answer     reply
@@ -310,6 +310,25 @@ func TestParkedEventsCanBeSeenAndSetAside(t *testing.T) {
 		require.Equal(t, 1, strings.Count(b.log.String(), "type=t id=e-3 "), b.log)
 		require.Equal(t, 1, strings.Count(b.log.String(), "type=t id=e-60 "))
 		require.NotContains(t, b.log.String(), "user_id")
+	})
+}
+
+// An event that is just being tried is not set aside where it is accepted.
+func TestSettingAsideWaitsForTheOutcome(t *testing.T) {
+	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
+		r.set(with(reply{status: 403}, "e-3"))
+		q.put(events("e", 10)...)
+		b := start(t, q, r, nil)
+		b.trickle(60, time.Second)
+		require.Equal(t, 1, b.State().Parked)
+		r.set(always(reply{after: 20 * time.Second}))
+		b.Resume()
+		pass(time.Second)
+		asked := time.Now()
+		require.ErrorIs(t, b.DeadLetter(t.Context(), 1, 3), ErrNotParked)
+		require.Equal(t, 19*time.Second, time.Since(asked))
+		require.Empty(t, q.dead)
+		require.Zero(t, q.count(queue.Pending))
 	})
 }
 

@@ -317,7 +317,7 @@ func (b *testBench) trickle(n int, every time.Duration) {
 	synctest.Wait()
 }
 
-// pass lets time go by, and ends what goes on at its end.
+// pass lets time go by, and then waits until nothing runs any more.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

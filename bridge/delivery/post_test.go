@@ -114,7 +114,7 @@ func raw(text string, then func(net.Conn)) func(net.Conn) {
 	}
 }
 
-// endless writes text again and again for as long as that is read, so often.
+// endless writes text every so often, for as long as that is read.
 func endless(text string, every time.Duration) func(net.Conn) {
 	return func(c net.Conn) {
 		defer c.Close()
@@ -147,16 +147,17 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 	}
 }
 
-// What is no whole OK is tried again, and of a response that is gigabytes long no
-// more is read than is kept, and a bit to let the connection be used again.
-func TestOnlyAWholeOKIsAccepted(t *testing.T) {
+// served is how a request is served, and the state of a sender whose requests all are.
+type served struct {
+	serve func(net.Conn)
+	state string // StateOK: accepted
+}
+
+func wholeAndOtherResponses() map[string]served {
 	const head, ok = "HTTP/1.1 200 OK\r\n", "Content-Length: 2\r\n\r\nok"
 	const long = "Content-Length: 4000000000\r\n\r\n"
 	flood := endless(strings.Repeat("x", 1000), 0)
-	for name, test := range map[string]struct {
-		serve func(net.Conn)
-		state string // StateOK: accepted
-	}{
+	return map[string]served{
 		"closing":                {raw(head+"Connection: close\r\n"+ok, hangUp), StateOK},
 		"HTTP/1.0":               {raw("HTTP/1.0 200 OK\r\n\r\nok", hangUp), StateOK},
 		"after informational":    {raw("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"+head+ok, silent), StateOK},
@@ -190,7 +191,13 @@ func TestOnlyAWholeOKIsAccepted(t *testing.T) {
 			time.Sleep(time.Second) // nothing more of the request is read meanwhile
 			silent(c)
 		}, StateBackingOff},
-	} {
+	}
+}
+
+// What is no whole OK is tried again, and of a response that is gigabytes long no
+// more is read than is kept, and a bit to let the connection be used again.
+func TestOnlyAWholeOKIsAccepted(t *testing.T) {
+	for name, test := range wholeAndOtherResponses() {
 		bubble(t, name, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 3)...)
 			var good atomic.Bool
@@ -249,6 +256,9 @@ func TestConnectionsAreRenewed(t *testing.T) {
 		ask(false)
 		require.EqualValues(t, 4, network.dials.Load())
 		c.close()
+		closed := time.Now()
+		network.open.Wait()
+		require.Zero(t, time.Since(closed), "no connection is left to its idle timeout")
 	})
 }
 

@@ -33,7 +33,7 @@ func (s *Sender) replays(ctx, hard context.Context) error {
 	for {
 		var current queue.Replay
 		var records []*queue.Record
-		err := s.retry(ctx, "read the queue", func() (err error) {
+		err := s.read(ctx, func() (err error) {
 			current, records, err = s.config.Replays.FetchReplay(ctx, limit)
 			return err
 		})

@@ -129,7 +129,7 @@ func (s *Sender) claim(ctx context.Context) error {
 	limit := s.config.claim()
 	for s.wantsMore(ctx) {
 		var records []*queue.Record
-		err := s.retry(ctx, "read the queue", func() (err error) {
+		err := s.read(ctx, func() (err error) {
 			records, err = s.config.Queue.Claim(ctx, limit)
 			return err
 		})
@@ -164,6 +164,15 @@ func (s *Sender) wantsMore(ctx context.Context) bool {
 		s.changed.Wait()
 	}
 	return false
+}
+
+// read reads the queue. At a stop it does not matter whether the queue is closed first.
+func (s *Sender) read(ctx context.Context, from func() error) error {
+	err := s.retry(ctx, "read the queue", from)
+	if err != nil && ctx.Err() != nil {
+		return errStopping
+	}
+	return err
 }
 
 // retry uses the queue until that works, with backoff between failures. It logs an

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"hash/maphash"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -116,17 +115,19 @@ func (w *Watch) Begin(event []byte) bool {
 func (w *Watch) Count(eventType, field []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	now := time.Now()
 	i := w.items[names{string(eventType), string(field)}]
 	if i == nil { // it is new, or its names are not clean
-		i = w.find(names{clean(eventType), clean(field)})
+		i = w.find(names{clean(eventType), clean(field)}, now)
 	}
 	i.Count++
-	i.LastSeen = time.Now()
+	i.LastSeen = now
 	i.metric.Inc()
 }
 
-// find returns the item of two names, made where there is none and room is left.
-func (w *Watch) find(n names) *item {
+// find returns the item of two names, made where there is none: that of Other where no
+// room is left.
+func (w *Watch) find(n names, now time.Time) *item {
 	if w.items[n] == nil && len(w.items) >= MaxItems {
 		n = names{Other, Other}
 	}
@@ -143,7 +144,7 @@ func (w *Watch) find(n names) *item {
 		w.log.Info("Braze sends a field that the glossary does not have; it is delivered", "event_type", n.eventType, "field", n.field)
 	}
 	i = &item{
-		Item:   Item{EventType: n.eventType, Field: n.field, FirstSeen: time.Now()},
+		Item:   Item{EventType: n.eventType, Field: n.field, FirstSeen: now},
 		metric: w.total.WithLabelValues(n.eventType, n.field),
 	}
 	w.items[n] = i
@@ -187,7 +188,7 @@ func (w *Watch) List() []Item {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	list := make([]Item, 0, len(w.items))
-	for i := range maps.Values(w.items) {
+	for _, i := range w.items {
 		list = append(list, i.Item)
 	}
 	slices.SortFunc(list, func(a, b Item) int {

@@ -248,6 +248,7 @@ func TestTooManyRequests(t *testing.T) {
 	q.hang()
 	first := b.raw(t, post("", oneEvent))
 	q.waits(t, 1)
+	b.Reload([]Connector{queued(q, "a", "secret")}) // requests in flight still count
 	for _, rest := range []string{"Content-Length: 1000\r\n\r\n{", "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"} {
 		response := answerOn(t, b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"+rest))
 		require.Equal(t, 503, response.StatusCode)

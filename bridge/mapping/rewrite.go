@@ -30,7 +30,7 @@ type rewriter struct {
 	typed      bool // typ is known
 	used       bool // a rule that may hang on the type was asked for
 	late       bool // … before the type, or a second one, was met
-	again      bool // it was, so that the type is known from the beginning
+	again      bool // the second pass, after a late type: it is known from the beginning
 	drifts     bool
 	key        [64]byte
 }

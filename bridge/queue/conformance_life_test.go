@@ -136,7 +136,8 @@ func manyAtOnce(k *kit) {
 }
 
 // crowd runs senders, and beside them four workers and what else there is, until all
-// that was sent is settled. It returns how often each event was, which must be once.
+// that was sent is settled. It returns how often each event was settled, which must be
+// once.
 func (k *kit) crowd(q *queue.Queue, senders int, send func(int) error, outcome func(int, []byte) byte,
 	beside func(context.Context) error) map[string]int {
 	ctx, stop := context.WithCancel(k.ctx)
