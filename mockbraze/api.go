@@ -44,7 +44,8 @@ func (s *Server) Handler() http.Handler {
 }
 
 // operation does what a request asks for of a Current, or of none where its path has
-// no id, and returns what is answered. An error that is no problem is that of a form.
+// no id, and returns what is answered. An error that is no problem is answered 400 with
+// formTodo.
 type operation func(w http.ResponseWriter, r *http.Request, current *Connector) (any, error)
 
 // route is one operation of the control API; params are the query parameters
@@ -357,7 +358,7 @@ func (a api) send(_ http.ResponseWriter, r *http.Request, current *Connector) (a
 	}
 	select {
 	case <-r.Context().Done():
-		return nil, r.Context().Err() // to nobody
+		return nil, r.Context().Err() // the client has gone
 	case err = <-done:
 	}
 	switch {

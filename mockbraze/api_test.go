@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 )
 
@@ -38,18 +38,6 @@ func control(t *testing.T, h http.Handler, status int, method, path, body string
 		require.NotEmpty(t, answer["what_to_do"])
 	}
 	return answer
-}
-
-// rows are the lines of a file of testdata, in columns between tabs.
-func rows(t *testing.T, file string) (all [][]string) {
-	t.Helper()
-	text, err := os.ReadFile("testdata/" + file)
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
-		all = append(all, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
-	}
-	require.NotEmpty(t, all)
-	return all
 }
 
 func TestControlAPIChangesCredentials(t *testing.T) {
@@ -98,7 +86,7 @@ func TestASendGoesOnWithoutItsClient(t *testing.T) {
 func TestControlAPIRejectsMistakes(t *testing.T) {
 	h := (&endpoint{}).open(t).Handler()
 	control(t, h, 201, "POST", "/api/currents", `{"url":"http://x.example"}`)
-	for _, f := range rows(t, "mistakes.txt") { // status, method, path, body, what the error says
+	for _, f := range casefile.Read(t, "testdata/mistakes.txt", 5) { // status, method, path, body, what the error says
 		status, err := strconv.Atoi(f[0])
 		require.NoError(t, err)
 		require.Contains(t, control(t, h, status, f[1], f[2], f[3])["error"], f[4])
@@ -148,7 +136,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 		return answer
 	}
 	var calls []openapitest.Call
-	for _, f := range rows(t, "calls.txt") {
+	for _, f := range casefile.Read(t, "testdata/calls.txt", 5) {
 		calls = append(calls, openapitest.NewCall(f[0], f[1], f[2], f[3], f[4]))
 	}
 	openapitest.Read(t, openAPI).RequireAnswers(t, send, "", calls)

@@ -282,8 +282,9 @@ func (c *Connector) step() time.Duration {
 	return wait
 }
 
-// cut batches what has waited for age, and returns how long nothing else will have. The
-// lock is held, here and in all below that say nothing else.
+// cut makes batches of queues whose oldest event has waited for age, and returns how
+// long it is until another one has. It needs the lock, as do all unexported methods
+// below that do not say that they take it.
 func (c *Connector) cut(age time.Duration, now time.Time) time.Duration {
 	wait := age
 	for _, t := range c.types {

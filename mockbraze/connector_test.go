@@ -232,6 +232,22 @@ func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 	}
 }
 
+// Events that are in no batch yet expire like those that are.
+func TestWhatIsInNoBatchExpires(t *testing.T) {
+	inBubble(t, always(503), Current{Connections: 1, Backoff: Backoff{Max: 6 * time.Hour}}, func(t *testing.T, _ *endpoint, c *Connector) {
+		c.Queue(opens(100)...)
+		pass(5*day - time.Minute)
+		c.Queue(opens(3)...)
+		pass(2 * time.Minute)
+		require.Equal(t, Stopped, c.State())
+		require.EqualValues(t, 103, c.Report().Counts.Queued)
+		pass(7 * day)
+		r := c.Report()
+		require.Equal(t, map[Reason]int64{Expired: 103}, r.Dropped)
+		consistent(t, r)
+	})
+}
+
 func TestLaunchAgainWithinSevenDaysSendsWhatWasKept(t *testing.T) {
 	inBubble(t, always(500), Current{Backoff: Backoff{Max: 6 * time.Hour}}, func(t *testing.T, e *endpoint, c *Connector) {
 		c.Queue(opens(130)...)

@@ -2,7 +2,6 @@ package mockbraze
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -107,7 +106,7 @@ func (e *Emission) source() (source, error) {
 }
 
 // batchAge is how long the oldest event of a batch waits for others, where
-// events have a clock; see Current.FlushAge.
+// events have a clock; see Current.FlushAfter.
 const batchAge = 5 * time.Minute
 
 // batchWriter writes a batch when it is full, when its oldest event has waited
@@ -122,8 +121,9 @@ type batchWriter struct {
 
 // openBatch is a batch of one type that is not full yet.
 type openBatch struct {
-	events []Event
-	from   time.Time // of the oldest
+	body   []byte // without its end
+	events int
+	from   time.Time // of the oldest event
 }
 
 func (w *batchWriter) add(event []byte, name string, at time.Time) error {
@@ -139,11 +139,13 @@ func (w *batchWriter) add(event []byte, name string, at time.Time) error {
 		w.byType[name] = b
 		w.open = append(w.open, b)
 	}
-	if len(b.events) == 0 {
-		b.from = at
+	if b.events == 0 {
+		b.body, b.from = append(b.body[:0], bodyOpen...), at
+	} else {
+		b.body = append(b.body, ',')
 	}
-	b.events = append(b.events, Event{Raw: bytes.Clone(event)})
-	if len(b.events) == MaxBatch {
+	b.body = append(b.body, event...)
+	if b.events++; b.events == MaxBatch {
 		return w.write(b)
 	}
 	return nil
@@ -152,7 +154,7 @@ func (w *batchWriter) add(event []byte, name string, at time.Time) error {
 // flush writes the batches whose oldest event is not younger than limit.
 func (w *batchWriter) flush(limit time.Time) (err error) {
 	for _, b := range w.open {
-		if len(b.events) > 0 && !b.from.After(limit) {
+		if b.events > 0 && !b.from.After(limit) {
 			err = w.write(b) // an error stays for all later ones
 		}
 	}
@@ -160,7 +162,7 @@ func (w *batchWriter) flush(limit time.Time) (err error) {
 }
 
 func (w *batchWriter) write(b *openBatch) error {
-	_, err := w.out.Write(append(bodyOf(b.events), '\n'))
-	b.events = b.events[:0]
+	b.events = 0
+	_, err := w.out.Write(append(b.body, bodyClose+"\n"...))
 	return err
 }

@@ -71,6 +71,9 @@ func (b Backoff) wait(attempt int, random *rand.Rand) time.Duration {
 }
 
 const (
+	bodyOpen  = `{"events":[`
+	bodyClose = `]}`
+
 	snippet = 200       // how much of a response's body is kept for the report
 	drain   = 256 << 10 // how much more of it is read, so that the connection is reused
 )
@@ -148,5 +151,5 @@ func bodyOf(events []Event) []byte {
 	for i := range events {
 		texts[i] = events[i].Raw
 	}
-	return slices.Concat([]byte(`{"events":[`), bytes.Join(texts, []byte{','}), []byte(`]}`))
+	return slices.Concat([]byte(bodyOpen), bytes.Join(texts, []byte{','}), []byte(bodyClose))
 }

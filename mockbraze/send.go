@@ -215,12 +215,11 @@ func (c *Connector) enqueue(events []Event, t *Outcome) {
 		e = c.transformed(e)
 		typ := c.typeOf(e.Type)
 		typ.Events++
-		lost := batch{typ: e.Type, notes: []note{n}}
 		switch q := &typ.queue; {
 		case len(e.Raw) > MaxEventBytes:
-			c.dropAll(&lost, Oversized)
+			c.dropAll(&batch{typ: e.Type, notes: []note{n}}, Oversized)
 		case c.state == Stopped:
-			c.dropAll(&lost, Disabled)
+			c.dropAll(&batch{typ: e.Type, notes: []note{n}}, Disabled)
 		default:
 			q.events, q.notes = append(q.events, e), append(q.notes, n)
 			if len(q.events) >= c.spec.Batch {
@@ -259,7 +258,8 @@ type Outcome struct {
 	Pending  int            `json:"pending"` // queued or in flight; the Current still sends them
 }
 
-// SendError says what became of the events of one call of Send. It wraps why.
+// SendError says what became of the events of one call of Send. It wraps the reason:
+// ErrDropped, ErrHeld, ErrDisabled, ErrQuota, ErrClosed, or another error.
 type SendError struct {
 	Outcome
 	// Last is the Current's last answer.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -82,12 +83,9 @@ func TestEmitFromTheEnvironment(t *testing.T) {
 // TestMistakesAreNamed before anything begins.
 func TestMistakesAreNamed(t *testing.T) {
 	url, good := taking(t, "")
-	text, err := os.ReadFile("testdata/mistakes.txt")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
-		want, args, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		_, err := run(t, strings.Fields(strings.ReplaceAll(args, "URL", url))...)
-		require.ErrorContains(t, err, want)
+	for _, row := range casefile.Read(t, "testdata/mistakes.txt", 2) { // what the error says, the arguments
+		_, err := run(t, strings.Fields(strings.ReplaceAll(row[1], "URL", url))...)
+		require.ErrorContains(t, err, row[0])
 		require.Equal(t, 1, exitCode(err))
 	}
 	require.Zero(t, good.Load())

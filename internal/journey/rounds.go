@@ -130,9 +130,12 @@ func (r *Rounds) momentDraw(t *eventType, k uint64) population.Draw {
 func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte, at int64) []byte {
 	m, _ := r.moments.Get().(*moment)
 	d := r.momentDraw(t, k)
+	if at == 0 {
+		at = r.timeOf(d, k)
+	}
 	*m = moment{
 		typ: t, id: id, pop: r.pop, show: much, turn: int(k % fullEvery), scratch: m.scratch,
-		StoryEvent: StoryEvent{Draw: d, Root: d, Time: cmp.Or(at, r.timeOf(d, k))},
+		StoryEvent: StoryEvent{Draw: d, Root: d, Time: at},
 	}
 	if r.drift > 0 {
 		m.news = driftOf(t, r.drift, m.Draw)

@@ -18,7 +18,7 @@ import (
 func valueFuncs() map[string]valueFunc {
 	all := simpleValues()
 	for _, part := range []map[string]valueFunc{
-		userValues(), tokenValues(), sourceValues(), messageValues(), phoneValues(), behaviorValues(), agentValues(), surveyValues(),
+		userValues(), tokenValues(), sourceValues(), messageValues(), phoneValues(), behaviorValues(), agentValues(), otherValues(),
 	} {
 		maps.Copy(all, part)
 	}
@@ -42,7 +42,7 @@ var valuesText []byte
 func simpleValues() map[string]valueFunc {
 	type described struct {
 		OneOf       []string `json:"one_of"`
-		With        string   // fields that go together, such as a code and its text, name one field
+		With        string   // the field whose draw they share, for fields that go together, such as a code and its text
 		Percent     int
 		Range       []int
 		Prefix      string

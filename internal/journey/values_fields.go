@@ -244,12 +244,14 @@ func price(dst []byte, m *moment, _ population.Draw) []byte {
 // agentValues are the fields of the agent console: calls of models and tools.
 func agentValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"agent_id":       text(func(m *moment, _ population.Draw) string { return agent(m).ID }),
-		"agent_name":     text(func(m *moment, _ population.Draw) string { return agent(m).Name }),
-		"model_provider": text(func(m *moment, _ population.Draw) string { return agent(m).Provider }),
-		"model_name":     text(func(m *moment, _ population.Draw) string { return agent(m).Model }),
-		"total_tokens":   integer(totalTokens),
-		"is_error":       flipped("is_error", 5),
+		"agent_id":          text(func(m *moment, _ population.Draw) string { return agent(m).ID }),
+		"agent_name":        text(func(m *moment, _ population.Draw) string { return agent(m).Name }),
+		"model_provider":    text(func(m *moment, _ population.Draw) string { return agent(m).Provider }),
+		"model_name":        text(func(m *moment, _ population.Draw) string { return agent(m).Model }),
+		"prompt_tokens":     whole(promptLow, promptHigh),
+		"completion_tokens": whole(completionLow, completionHigh),
+		"total_tokens":      integer(totalTokens),
+		"is_error":          flipped("is_error", 5),
 		"input": text(func(m *moment, d population.Draw) string {
 			return "Write for " + m.User.First + ": " + population.Pick(d, m.pop.Sentences)
 		}),

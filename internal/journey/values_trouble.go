@@ -79,10 +79,10 @@ func tagRan(m *moment) bool {
 	return false
 }
 
-// surveyValues say why a message was not sent, or not yet (type and log agree), and are
-// the fields of surveys, landing pages, Content Optimizer, and of
-// Canvas steps that send people to another vendor.
-func surveyValues() map[string]valueFunc {
+// otherValues say why a message was not sent, or not yet (type and log agree). The rest
+// are the fields of surveys, landing pages, Content Optimizer, and of Canvas steps that
+// send people to another vendor.
+func otherValues() map[string]valueFunc {
 	landing := func(m *moment) *population.Named {
 		return pick(m.Root.With(population.Key("landing_page_api_id")), m.pop.LandingPages) // id and name go together
 	}

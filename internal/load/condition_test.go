@@ -1,12 +1,13 @@
 package load
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // measured is a hundred batches of 100 events, from 1 to 100 ms of service and
@@ -26,20 +27,8 @@ func measured() *Report {
 	}
 }
 
-// rows are the lines of a file of testdata, in columns between tabs.
-func rows(t *testing.T, file string) (all [][]string) {
-	t.Helper()
-	text, err := os.ReadFile("testdata/" + file)
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
-		all = append(all, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
-	}
-	require.NotEmpty(t, all)
-	return all
-}
-
 func TestConditions(t *testing.T) {
-	for _, row := range rows(t, "conditions.txt") { // condition, whether it holds, the actual value
+	for _, row := range casefile.Read(t, "testdata/conditions.txt", 3) { // condition, whether it holds, the actual value
 		c := conditions(t, row[0])
 		require.Len(t, c, 1)
 		want := ThresholdResult{Expression: strings.ReplaceAll(row[0], " ", ""), Actual: row[2], OK: row[1] == "true"}
@@ -57,7 +46,7 @@ func TestConditionsWithoutAMeasurementFail(t *testing.T) {
 }
 
 func TestMistakesInConditionsAreNamed(t *testing.T) {
-	for _, row := range rows(t, "mistakes.txt") {
+	for _, row := range casefile.Read(t, "testdata/mistakes.txt", 2) {
 		_, err := ParseConditions(row[0])
 		require.ErrorContains(t, err, row[1])
 	}

@@ -59,7 +59,7 @@ type follower struct {
 	cursor  string
 	start   time.Time
 	first   uint64 // the far end's total at the start
-	total   uint64 // the same, when last seen
+	total   uint64 // the far end's total when last seen
 	read    uint64 // events that were read since
 	short   uint64 // how many fewer were read than came, when last seen
 	lastErr error

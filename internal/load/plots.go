@@ -22,7 +22,7 @@ type figure struct {
 	Kinds             []bar // the legend of the bars
 }
 
-// curve is a line. A point whose y is not above 0 breaks it.
+// curve is a line. On a logarithmic axis a point at 0 breaks it.
 type curve struct {
 	Name, Class, Path string
 	points            [][2]float64
@@ -42,7 +42,7 @@ type mark struct {
 	Text string
 }
 
-// The area of a plot, in the units of its SVG.
+// The area of a plot, in the units of its SVG; report.html.tmpl has the same numbers.
 const left, right, top, bottom = 56.0, 586.0, 8.0, 196.0
 
 // axis has a scale, its range and the values of its ticks.
@@ -139,7 +139,7 @@ type bin struct {
 // bins merges seconds: sums of counts, and the largest of the latencies, so that
 // no peak is averaged away.
 func bins(series []Second) (all []bin) {
-	for part := range slices.Chunk(series, 1+len(series)/(maxPoints+1)) {
+	for part := range slices.Chunk(series, 1+max(0, len(series)-1)/maxPoints) {
 		b := bin{Second{At: part[0].At, Statuses: map[string]uint64{}}, float64(len(part))}
 		for _, s := range part {
 			b.Sent += s.Sent

@@ -218,8 +218,8 @@ func (r *recorder) book(b *batch, t tally) {
 	}
 }
 
-// finish closes the last second, and sorts the refusals, those of the most events first. Nothing is counted afterwards, so that the counts
-// may be read without a lock.
+// finish closes the last second, and sorts the refusals, those of the most events
+// first. Nothing is counted afterwards, so that the counts may be read without a lock.
 func (r *recorder) finish(at time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -325,7 +325,9 @@ func (r *Report) WriteText(w io.Writer) error {
 
 // WriteHTML writes the report as one page that loads nothing from elsewhere.
 func (r *Report) WriteHTML(w io.Writer) error {
-	return reportfile.Page(w, pageReport, functions(), r.view())
+	view := r.view()
+	view["Plots"] = r.plots()
+	return reportfile.Page(w, pageReport, functions(), view)
 }
 
 // functions are those of the templates.
@@ -341,12 +343,12 @@ func functions() template.FuncMap {
 	}
 }
 
-// view is what the templates show.
+// view is what both templates show.
 func (r *Report) view() map[string]any {
 	answers, far := r.latencies()
 	return map[string]any{
 		"R": r, "Started": r.Started.Format(time.DateTime) + " UTC", "Facts": r.facts(), "Latencies": answers, "Far": far,
-		"Status": r.answers(), "Plots": r.plots(),
+		"Status":  r.answers(),
 		"Refused": r.Refused[:min(len(r.Refused), maxRefused)], "More": max(0, len(r.Refused)-maxRefused),
 	}
 }

@@ -57,7 +57,16 @@ func TestTextAndJSONReport(t *testing.T) {
 func TestHTMLReport(t *testing.T) {
 	r := sample(t)
 	r.Target, r.Interrupted, r.Process = `<b>"now"</b>`, true, Process{CPUSeconds: 1.25, CPUShare: 0.0625}
-	page := golden(t, "report.html", r.WriteHTML)
+	var out strings.Builder
+	require.NoError(t, r.WriteHTML(&out))
+	page := out.String()
+	style, err := os.ReadFile("../reportfile/style.css")
+	require.NoError(t, err)
+	golden(t, "report.html", func(w io.Writer) error { // which names the style that all reports share
+		_, err := strings.NewReplacer(string(style), "(style.css)\n").WriteString(w, page)
+		return err
+	})
+	require.Contains(t, page, "prefers-color-scheme: dark")
 	require.NotRegexp(t, `(?i)(src|href)\s*=|url\(|@import|<script|<link|http-equiv`, page)
 	require.NotContains(t, page, "<b>\"now\"")
 }
@@ -88,7 +97,9 @@ func TestLongRunsAreBinned(t *testing.T) {
 	}
 	series[777].P99 = 5000
 	all := bins(series)
-	require.LessOrEqual(t, len(all), maxPoints)
+	for n := range len(series) + 1 {
+		require.LessOrEqual(t, len(bins(series[:n])), maxPoints)
+	}
 	sent, worst, answers := uint64(0), 0.0, uint64(0)
 	for _, b := range all {
 		sent += b.Sent
@@ -102,15 +113,31 @@ func TestLongRunsAreBinned(t *testing.T) {
 	require.Equal(t, map[string]uint64{"200": 1}, series[0].Statuses, "the series itself stays")
 }
 
+// 2XX is at the bottom of a stack, and what got no answer on top.
+func TestAnswersAreStacked(t *testing.T) {
+	second := Second{Statuses: map[string]uint64{"0": 1, "429": 2, "503": 1, "200": 1}}
+	f := answersPlot(bins([]Second{second}), linear(1, 1), 0)
+	var names []string
+	below := bottom
+	for _, b := range f.Bars {
+		names = append(names, b.Name)
+		require.InDelta(t, below, b.Y+b.Height, 1e-9)
+		below = b.Y
+	}
+	require.Equal(t, []string{"200", "429", "503", "no answer"}, names)
+	require.Len(t, f.Kinds, 4)
+}
+
 // Where nothing was answered or arrived there is no latency, not one of 0 ms.
 func TestReportsWithoutMeasurements(t *testing.T) {
 	r := sample(t)
-	r.Latency, r.Verify = LatencyPair{}, &Verification{}
+	r.Latency, r.Verify, r.Refused = LatencyPair{}, &Verification{}, make([]Refusal, maxRefused+3)
 	var text, page, machine bytes.Buffer
 	require.NoError(t, r.WriteText(&text))
 	for _, name := range []string{"intended", "service", "answer to far end", "intended to far end"} {
 		require.Regexp(t, `(?m)^`+name+` +none$`, text.String())
 	}
+	require.Regexp(t, `(?m)^refused +and 3 more; all are in`, text.String())
 	require.NoError(t, r.WriteHTML(&page))
 	for _, name := range []string{"intended", "service", "answer to far end", "intended to far end"} {
 		require.Contains(t, page.String(), `<tr><td>`+name+`</td><td class="n" colspan="6">none</td></tr>`)

@@ -83,7 +83,7 @@ func TestStartsNeitherDriftNorBunch(t *testing.T) {
 		for i := range cap(arrivals) {
 			require.InDelta(t, float64(i)*float64(time.Second)/3, float64(<-arrivals), 10)
 		}
-		require.EqualValues(t, 0, r.Batches.Late)
+		require.Equal(t, BatchCounts{Intended: 180, Started: 180}, r.Batches)
 		require.InDelta(t, 1, r.Latency.Intended.P99, 0.01)
 		require.EqualValues(t, 1800, r.Events.Acked)
 	})

@@ -161,7 +161,7 @@ func (t *target) post(ctx context.Context, body []byte, b *batch) error {
 	}
 	if b.status = res.StatusCode; b.status < 200 || b.status > 299 {
 		b.says = t.firstWords(text)
-	} else if said := (struct{ Dead int }{}); json.Unmarshal(text, &said) == nil { // as a bridge says; others have none
+	} else if said := (struct{ Dead int }{}); json.Unmarshal(text, &said) == nil { // as a bridge says it; other answers have none
 		b.dead = min(max(said.Dead, 0), b.events)
 	}
 	return nil

@@ -18,14 +18,14 @@ import (
 type Meter struct {
 	*Live
 
-	what   string
-	unit   Unit
-	total  int64
-	done   atomic.Int64
-	began  time.Time
-	before int64 // done at the line before, which was shown at previous
+	what  string
+	unit  Unit
+	total int64
+	done  atomic.Int64
+	began time.Time
 
-	previous time.Time
+	previous time.Time // of the line before
+	before   int64     // done at that time
 }
 
 // Unit formats a count.

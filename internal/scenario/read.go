@@ -41,9 +41,11 @@ func Parse(file string, text []byte) (*Scenario, error) {
 	if file != Default+".yaml" {
 		name := Default
 		if n := find(&root, "base"); n != nil {
-			name = n.Value
+			if err = n.Decode(&name); err != nil {
+				return nil, mistakesIn(file, err)
+			}
 		}
-		if base, err = Builtin(name); err != nil {
+		if base, err = Builtin(cmp.Or(name, Default)); err != nil {
 			return nil, fmt.Errorf("%s: base: %w", file, err)
 		}
 	}

@@ -43,9 +43,11 @@ func TestAFileNamesOnlyWhatItChanges(t *testing.T) {
 	got, err = Parse("mine.yaml", []byte("base: flash-sale"))
 	require.NoError(t, err)
 	require.Equal(t, sale.Campaigns, got.Campaigns)
-	empty, err := Parse("steady", nil)
-	require.NoError(t, err)
-	require.Equal(t, steady, empty)
+	for _, text := range []string{"", "base:", `base: ""`} {
+		empty, err := Parse("steady", []byte(text))
+		require.NoError(t, err)
+		require.Equal(t, steady, empty)
+	}
 }
 
 // TestEveryMistakeIsNamedWithItsLine has one mistake a line.
@@ -65,6 +67,7 @@ func TestOtherMistakes(t *testing.T) {
 		"users: 50\nusers: 60":             "x.yaml:2: mapping key",
 		"users: 3":                         "x.yaml:1: users: 3 people",
 		"base: nowhere":                    `x.yaml: base: there is no scenario "nowhere"`,
+		"base: [quiet]":                    "x.yaml:1: cannot unmarshal",
 		"share_without_external_id: 0.5%":  "x.yaml:1: share_without_external_id:",
 		"field_transformations: {a: mask}": `x.yaml:1: field_transformations: a: "mask"`,
 		"users: 50\n---\nusers: 60":        "one YAML document",

@@ -46,6 +46,7 @@ func causes(t *testing.T) (all []cause) {
 		from, by, _ := strings.Cut(line, ": ")
 		all = append(all, cause{effect, strings.Split(from, ", "), strings.Fields(by)})
 	}
+	require.NotEmpty(t, all)
 	return all
 }
 
