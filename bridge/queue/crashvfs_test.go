@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"github.com/ncruces/go-sqlite3/vfs"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
 // crashDisk is a file system for SQLite over a real directory. It knows what was
@@ -52,7 +54,7 @@ var diskNumber atomic.Int64
 
 func newCrashDisk() *crashDisk {
 	d := &crashDisk{VFS: vfs.Find(""), name: fmt.Sprintf("crash%d", diskNumber.Add(1)), files: map[string]*synced{}}
-	vfs.Register(d.name, d)
+	vfs.Register(d.name, queue.OnDisk(d))
 	return d
 }
 

@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"time"
+
+	"github.com/ncruces/go-sqlite3/vfs"
 )
 
 // WithVFS has the embedded store use a file system of a test's own.
@@ -35,3 +37,6 @@ func (s *Store) Abandon() {
 func (s *Store) Renew(ctx context.Context) error { return s.db.(*postgres).renew(ctx, true) }
 
 var ScanLog = scanLog
+
+// OnDisk is a file system as the store uses it, over another one.
+func OnDisk(v vfs.VFS) vfs.VFS { return diskVFS{v} }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"os"
 	"sync"
 
@@ -30,14 +31,60 @@ func (d diskVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File,
 		}
 	}
 	f, out, err := d.VFS.(vfs.VFSFilename).OpenFilename(name, flags)
+	if err == nil && flags&vfs.OPEN_WAL != 0 {
+		return &logFile{File: f}, out, nil
+	}
 	return diskFile{f}, out, err
 }
 
-// diskFile has what SQLite makes use of beside reading and writing.
+// diskFile has what SQLite needs beside reading and writing.
 type diskFile struct{ vfs.File }
 
 func (f diskFile) SharedMemory() vfs.SharedMemory {
 	return f.File.(vfs.FileSharedMemory).SharedMemory()
 }
 
-func (f diskFile) SizeHint(n int64) error { return f.File.(vfs.FileSizeHint).SizeHint(n) }
+// logFile is the log. SQLite writes it in small pieces, two for each page; they are
+// joined, up to joinedWrite bytes, and written before the file is read, cut or synced.
+// Other connections are told of a transaction's pages only after its sync.
+type logFile struct {
+	vfs.File
+	joined []byte
+	at     int64 // where joined begins
+}
+
+const joinedWrite = 256 << 10
+
+func (f *logFile) WriteAt(p []byte, at int64) (int, error) {
+	if at != f.at+int64(len(f.joined)) || len(f.joined)+len(p) > joinedWrite {
+		if err := f.write(); err != nil {
+			return 0, err
+		}
+		f.at = at
+	}
+	f.joined = append(f.joined, p...)
+	return len(p), nil
+}
+
+// write writes what was joined. Where that fails it is dropped: the error ends the
+// transaction, and SQLite writes in the same place again.
+func (f *logFile) write() error {
+	p := f.joined
+	f.joined = p[:0]
+	if len(p) == 0 {
+		return nil
+	}
+	_, err := f.File.WriteAt(p, f.at)
+	return err
+}
+
+func (f *logFile) ReadAt(p []byte, at int64) (int, error) {
+	if err := f.write(); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(p, at)
+}
+
+func (f *logFile) Sync(flags vfs.SyncFlag) error { return cmp.Or(f.write(), f.File.Sync(flags)) }
+
+func (f *logFile) Truncate(size int64) error { return cmp.Or(f.write(), f.File.Truncate(size)) }

@@ -1,0 +1,43 @@
+package queue_test
+
+import (
+	"testing"
+
+	"github.com/ncruces/go-sqlite3/vfs"
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
+)
+
+// What SQLite has written to the log is there for it, though nothing is written yet.
+func TestJoinedWritesOfTheLog(t *testing.T) {
+	const flags = vfs.OPEN_WAL | vfs.OPEN_READWRITE | vfs.OPEN_CREATE | vfs.OPEN_DELETEONCLOSE
+	f, _, err := queue.OnDisk(vfs.Find("")).(vfs.VFSFilename).OpenFilename(nil, flags)
+	require.NoError(t, err)
+	defer f.Close()
+	write := func(text string, at int64) {
+		_, err := f.WriteAt([]byte(text), at)
+		require.NoError(t, err)
+	}
+	holds := func(want string) {
+		got := make([]byte, len(want))
+		_, err := f.ReadAt(got, 0)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+	}
+	write("one,", 0)
+	write("two,", 4)
+	size, err := f.Size()
+	require.NoError(t, err)
+	require.Zero(t, size, "nothing is written yet")
+	holds("one,two,")
+	write("three", 8)
+	write("ONE", 0)
+	holds("ONE,two,three")
+	write("four", 13)
+	require.NoError(t, f.Truncate(3))
+	require.NoError(t, f.Sync(0))
+	size, err = f.Size()
+	require.NoError(t, err)
+	require.EqualValues(t, 3, size)
+}
