@@ -73,8 +73,8 @@ walkthroughs: build ## what docs/walkthroughs has for each kind of user, and the
 test: go ## every test that needs no container, with the race detector where a C compiler is
 	@test -n "$(RACE)" || echo "no C compiler here: the tests run without the race detector"
 	@test -n "$(CHROMIUM)" || echo "no Chromium here: the pages are not tested; install the package chromium"
-	$(GO) test $(RACE) $(TEST_BUILD) -timeout 10m ./... ./examples/...
-	CGO_ENABLED=0 $(GO) test $(TEST_BUILD) -timeout 10m $(patsubst %,./%/...,$(filter-out examples,$(NESTED)))
+	$(GO) test $(RACE) $(TEST_BUILD) -timeout 20m ./... ./examples/...
+	CGO_ENABLED=0 $(GO) test $(TEST_BUILD) -timeout 20m $(patsubst %,./%/...,$(filter-out examples,$(NESTED)))
 
 # The packages with a long form declare the flag -soak.
 soak: go ## the long forms of tests: thousands of seeds, storms, minutes of load
