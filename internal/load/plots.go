@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -18,22 +17,12 @@ type figure struct {
 	X, Y              []mark
 	WarmUp            float64 // where the warm-up ends, 0 for none
 	Curves            []curve
-	Bars              []bar
-	Kinds             []bar // the legend of the bars
 }
 
 // curve is a line. On a logarithmic axis a point at 0 breaks it.
 type curve struct {
 	Name, Class, Path string
 	points            [][2]float64
-}
-
-// bar is a number of batches with one answer in one bin.
-type bar struct {
-	Name, Class         string
-	X, Y, Width, Height float64
-	At                  int // second
-	Batches             uint64
 }
 
 // mark is a place on an axis.
@@ -85,16 +74,8 @@ func linear(high float64, n int) axis {
 	return a
 }
 
-// logarithmic is an axis of powers of ten of milliseconds that holds all curves.
-func logarithmic(curves []curve) axis {
-	low, high := math.Inf(1), 0.0
-	for _, c := range curves {
-		for _, p := range c.points {
-			if p[1] > 0 {
-				low, high = min(low, p[1]), max(high, p[1])
-			}
-		}
-	}
+// logarithmic is an axis of powers of ten of milliseconds.
+func logarithmic(low, high float64) axis {
 	if high == 0 {
 		low, high = 1, 10
 	}
@@ -107,9 +88,22 @@ func logarithmic(curves []curve) axis {
 	return a
 }
 
-// draw draws the curves. One begins with a line of no length, so that a single point
-// between gaps is a dot.
-func (f figure) draw(x, y axis, curves ...curve) figure {
+// fromZero is an axis with some room above.
+func fromZero(_, high float64) axis { return linear(high*1.05, 5) }
+
+// draw draws curves; vertical makes the axis for their lowest value above 0 and their
+// highest. A curve begins with a line of no length, so that a single point between gaps
+// is a dot.
+func (f figure) draw(x axis, vertical func(low, high float64) axis, curves ...curve) figure {
+	low, high := math.Inf(1), 0.0
+	for _, c := range curves {
+		for _, p := range c.points {
+			if p[1] > 0 {
+				low, high = min(low, p[1]), max(high, p[1])
+			}
+		}
+	}
+	y := vertical(low, high)
 	f.X, f.Y = x.place(x.x), y.place(y.y)
 	for _, c := range curves {
 		next := "M%.1f %.1fh0"
@@ -172,26 +166,17 @@ func (r *Report) plots() []figure {
 	if r.WarmUp > 0 {
 		warm = x.x(r.WarmUp)
 	}
-	latencies := []curve{
-		// Where no batch was answered, the oldest wait is shown: a stall is a line that
-		// rises.
-		overTime("intended p99", "intended", all, func(b bin) float64 { return cmp.Or(b.P99, b.Waiting) }),
-		overTime("intended p50", "intended dashed", all, func(b bin) float64 { return b.P50 }),
-		overTime("service p99", "service", all, func(b bin) float64 { return b.ServiceP99 }),
-		overTime("service p50", "service dashed", all, func(b bin) float64 { return b.ServiceP50 }),
-	}
 	over := figure{Title: "Latency over time", Unit: "seconds", WarmUp: warm,
 		Note: "Of the batches that were answered in each second. Intended: from the instant at which the batch was due; " +
 			"service: from its start. In a second without answers the first line is how long the oldest batch had waited."}
-
+	by := figure{Title: "Latency by percentile", Unit: "percentile",
+		Note: "Of the whole run without the warm-up. Where the curves part, batches waited before they started."}
 	intended, service := curve{Name: "intended", Class: "intended"}, curve{Name: "service", Class: "service"}
 	for _, p := range r.Percentiles {
 		intended.points = append(intended.points, [2]float64{p.Percentile, p.Intended})
 		service.points = append(service.points, [2]float64{p.Percentile, p.Service})
 	}
-	by := figure{Title: "Latency by percentile", Unit: "percentile",
-		Note: "Of the whole run without the warm-up. Where the curves part, batches waited before they started."}
-
+	events := figure{Title: "Events a second", Note: "What was wanted, sent and acknowledged.", Unit: "seconds", WarmUp: warm}
 	whole := all[:max(min(1, len(all)), len(all)-1)] // the last second is never complete
 	rates := []curve{
 		overTime("sent", "sent", whole, func(b bin) float64 { return float64(b.Sent) / b.seconds }),
@@ -200,19 +185,37 @@ func (r *Report) plots() []figure {
 	if r.Model == "open" {
 		rates = append(rates, overTime("wanted", "wanted dashed", whole, func(b bin) float64 { return b.Wanted }))
 	}
-	highest := 0.0
-	for _, c := range rates {
-		for _, p := range c.points {
-			highest = max(highest, p[1])
+	answers := figure{Title: "Answers a second", Note: "Batches by the status of their answer.", Unit: "seconds", WarmUp: warm}
+	return []figure{
+		over.draw(x, logarithmic,
+			// Where no batch was answered, the oldest wait is shown: a stall is a line that
+			// rises.
+			overTime("intended p99", "intended", all, func(b bin) float64 { return cmp.Or(b.P99, b.Waiting) }),
+			overTime("intended p50", "intended dashed", all, func(b bin) float64 { return b.P50 }),
+			overTime("service p99", "service", all, func(b bin) float64 { return b.ServiceP99 }),
+			overTime("service p50", "service dashed", all, func(b bin) float64 { return b.ServiceP50 })),
+		by.draw(percentiles(), logarithmic, intended, service),
+		events.draw(x, fromZero, rates...),
+		answers.draw(x, fromZero, answersOver(all)...),
+	}
+}
+
+// answersOver are curves of the answers by status, missing ones first.
+func answersOver(all []bin) (curves []curve) {
+	statuses := map[string]bool{}
+	for _, b := range all {
+		for status := range b.Statuses {
+			statuses[status] = true
 		}
 	}
-	events := figure{Title: "Events a second", Note: "What was wanted, sent and acknowledged.", Unit: "seconds", WarmUp: warm}
-	return []figure{
-		over.draw(x, logarithmic(latencies), latencies...),
-		by.draw(percentiles(), logarithmic([]curve{intended, service}), intended, service),
-		events.draw(x, linear(highest*1.05, 5), rates...),
-		answersPlot(all, x, warm),
+	for _, status := range slices.Sorted(maps.Keys(statuses)) {
+		c := overTime(status, "s"+status[:1], all, func(b bin) float64 { return float64(b.Statuses[status]) / b.seconds })
+		if status == "0" {
+			c.Name = "no answer"
+		}
+		curves = append(curves, c)
 	}
+	return curves
 }
 
 // percentiles is an axis on which 90, 99 and 99.9 are equally far apart.
@@ -227,43 +230,4 @@ func percentiles() axis {
 			return fmt.Sprint(p)
 		},
 	}
-}
-
-// answersPlot stacks the answers of each second: 2XX at the bottom, missing ones on
-// top.
-func answersPlot(all []bin, x axis, warm float64) figure {
-	f := figure{Title: "Answers a second", Note: "Batches by the status of their answer.", Unit: "seconds", WarmUp: warm}
-	kinds, high := map[string]bool{}, 0.0
-	for _, b := range all {
-		sum := 0.0
-		for status, n := range b.Statuses {
-			kinds[status] = true
-			sum += float64(n) / b.seconds
-		}
-		high = max(high, sum)
-	}
-	y := linear(high*1.05, 5)
-	f = f.draw(x, y)
-	rank := func(status string) int { return strings.IndexByte("213450", status[0]) }
-	order := slices.SortedFunc(maps.Keys(kinds), func(a, b string) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a, b)) })
-	below := make([]float64, len(all))
-	for _, status := range order {
-		kind := bar{Name: status, Class: "s" + status[:1]}
-		if status == "0" {
-			kind.Name = "no answer"
-		}
-		f.Kinds = append(f.Kinds, kind)
-		for i, b := range all {
-			if kind.Batches = b.Statuses[status]; kind.Batches == 0 {
-				continue
-			}
-			n := float64(kind.Batches) / b.seconds
-			kind.At, kind.X, kind.Y = b.At, x.x(float64(b.At)), y.y(below[i]+n)
-			kind.Height = y.y(below[i]) - kind.Y
-			kind.Width = 0.8 * (x.x(float64(b.At)+b.seconds) - kind.X)
-			below[i] += n
-			f.Bars = append(f.Bars, kind)
-		}
-	}
-	return f
 }

@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -113,19 +114,12 @@ func TestLongRunsAreBinned(t *testing.T) {
 	require.Equal(t, map[string]uint64{"200": 1}, series[0].Statuses, "the series itself stays")
 }
 
-// 2XX is at the bottom of a stack, and what got no answer on top.
-func TestAnswersAreStacked(t *testing.T) {
-	second := Second{Statuses: map[string]uint64{"0": 1, "429": 2, "503": 1, "200": 1}}
-	f := answersPlot(bins([]Second{second}), linear(1, 1), 0)
-	var names []string
-	below := bottom
-	for _, b := range f.Bars {
-		names = append(names, b.Name)
-		require.InDelta(t, below, b.Y+b.Height, 1e-9)
-		below = b.Y
+func TestAnswersOverTime(t *testing.T) {
+	names := map[string]string{}
+	for _, c := range answersOver(bins([]Second{{Statuses: map[string]uint64{"0": 1, "429": 2}}, {Statuses: map[string]uint64{"200": 3}}})) {
+		names[c.Name] = fmt.Sprint(c.Class, c.points)
 	}
-	require.Equal(t, []string{"200", "429", "503", "no answer"}, names)
-	require.Len(t, f.Kinds, 4)
+	require.Equal(t, map[string]string{"no answer": "s0[[0.5 1] [0.5 0]]", "429": "s4[[0.5 2] [0.5 0]]", "200": "s2[[0.5 0] [0.5 3]]"}, names)
 }
 
 // Where nothing was answered or arrived there is no latency, not one of 0 ms.

@@ -2,11 +2,6 @@ JSON.stringify((() => {
 	const text = (e) => e.textContent.trim().replace(/\s+/g, " ")
 	const all = (of, what) => [...of.querySelectorAll(what)]
 	const heads = all(document, "section").map((section) => [text(section.querySelector("h2")), section])
-	const batches = {}
-	for (const title of all(document, "rect > title")) {
-		const [, status, n] = /^second \d+: (.*), (\d+) batches$/.exec(title.textContent)
-		if (title.parentElement.getBoundingClientRect().height > 0) batches[status] = (batches[status] ?? 0) + Number(n)
-	}
 	return {
 		Verdict: text(document.querySelector(".verdict")),
 		Plots: heads.filter(([, section]) => section.querySelector("svg")).map(([head, section]) => {
@@ -18,7 +13,6 @@ JSON.stringify((() => {
 				Lines: lines.map((line) => line.getTotalLength()), Points: lines.map((line) => line.getAttribute("d").match(/[ML]/g).length),
 			}
 		}),
-		Batches: batches,
 		SideWidth: Math.max(0, document.documentElement.scrollWidth - innerWidth),
 	}
 })())
