@@ -54,7 +54,8 @@ func parseCondition(text string) (Condition, error) {
 		return Condition{}, errors.New("a condition is NAME, one of < <= > >= == !=, and a value")
 	}
 	c, value := Condition{text: strings.ReplaceAll(text, " ", ""), name: parts[1], op: parts[2]}, parts[3]
-	switch _, _, counts := (&Report{}).counted(c.name); {
+	_, isCount := (&Report{}).counted(c.name)
+	switch {
 	case c.isLatency():
 		d, err := time.ParseDuration(value)
 		if err != nil || d < 0 {
@@ -62,7 +63,7 @@ func parseCondition(text string) (Condition, error) {
 		}
 		c.value = float64(d) / 1e6
 		return c, nil
-	case counts:
+	case isCount:
 		value, c.percent = strings.CutSuffix(value, "%")
 		value = strings.TrimSpace(value)
 	case c.name != "rate":
@@ -127,32 +128,25 @@ func (c Condition) result(r *Report) ThresholdResult {
 }
 
 // counted is a number that a condition may be about, and what a share of it is of.
-func (r *Report) counted(name string) (count, of uint64, known bool) {
-	verify := r.Verify
-	if verify == nil {
-		verify = &Verification{}
+func (r *Report) counted(name string) (counts [2]uint64, known bool) {
+	e, b, v := r.Events, r.Batches, Verification{}
+	if r.Verify != nil {
+		v = *r.Verify
 	}
-	switch name {
-	case "errors":
-		return r.Events.Refused + r.Events.Failed, r.Events.Sent, true
-	case "acked":
-		return r.Events.Acked, r.Events.Sent, true
-	case "late":
-		return r.Batches.Late, r.Batches.Intended, true
-	case "dropped":
-		return r.Batches.Dropped, r.Batches.Intended, true
-	case "lost":
-		return verify.Lost, verify.Acked, true
-	case "duplicated":
-		return verify.Duplicated, verify.Acked, true
-	}
-	return 0, 0, false
+	counts, known = map[string][2]uint64{
+		"errors": {e.Refused + e.Failed, e.Sent}, "acked": {e.Acked, e.Sent},
+		"late": {b.Late, b.Intended}, "dropped": {b.Dropped, b.Intended},
+		"lost": {v.Lost, v.Acked}, "duplicated": {v.Duplicated, v.Acked},
+	}[name]
+	return counts, known
 }
 
 // value is the figure that a condition is about: milliseconds, a count, or a
 // share in percent. ok is false where there is none.
 func (r *Report) value(c Condition) (v float64, ok bool) {
-	switch count, of, _ := r.counted(c.name); {
+	counts, _ := r.counted(c.name)
+	count, of := float64(counts[0]), float64(counts[1])
+	switch {
 	case c.name == "rate":
 		return r.Rate.Reached, r.measured > 0
 	case c.isLatency():
@@ -165,9 +159,9 @@ func (r *Report) value(c Condition) (v float64, ok bool) {
 	case c.about("lost", "duplicated") && (r.Verify == nil || r.Verify.Problem != ""):
 		return 0, false
 	case c.percent:
-		return 100 * float64(count) / float64(of), of > 0
+		return 100 * count / of, of > 0
 	default:
-		return float64(count), true
+		return count, true
 	}
 }
 
