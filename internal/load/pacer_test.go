@@ -1,64 +1,49 @@
 package load
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
-func TestPacers(t *testing.T) {
-	ramp := Ramp(Segment{From: 0, To: 1000, For: 10 * time.Second}, Segment{From: 1000, To: 1000, For: 5 * time.Second}, Segment{From: 1000, To: 0, For: 10 * time.Second})
-	tests := []struct {
-		name  string
-		pace  Pace
-		n     uint64
-		due   time.Duration
-		never bool
-	}{
-		{"the first is due at once", Constant(10), 0, 0, false},
-		{"a tenth of a second each", Constant(10), 7, 700 * time.Millisecond, false},
-		{"after a day nothing has drifted", Constant(3), 3 * 86400, 24 * time.Hour, false},
-		{"below one a second", Constant(0.5), 3, 6 * time.Second, false},
-		{"all at once", Max(), 1e9, 0, false},
-		{"a ramp begins", ramp, 0, 0, false},
-		{"half the way up a quarter is due", ramp, 1250, 5 * time.Second, false},
-		{"at the top", ramp, 5000, 10 * time.Second, false},
-		{"on the plateau", ramp, 7500, 12500 * time.Millisecond, false},
-		{"half the way down", ramp, 13750, 20 * time.Second, false},
-		{"nothing is due after the rate fell to zero", ramp, 15001, 0, true},
-		{"after the last segment the rate stays", Ramp(Segment{From: 10, To: 20, For: 2 * time.Second}), 50, 3 * time.Second, false},
-		{"a ramp with one rate is that rate", Ramp(Segment{From: 10, To: 10, For: time.Second}), 5, 500 * time.Millisecond, false},
-		{"no rate", Pace{}, 1, 0, true},
+func parsed(t *testing.T, text string) Pace {
+	t.Helper()
+	parse := ParseRate
+	if strings.Contains(text, ":") {
+		parse = ParseRamp
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			due, ok := tt.pace.Due(tt.n)
-			require.Equal(t, !tt.never, ok)
-			require.InDelta(t, float64(tt.due), float64(due), 1000, "within a microsecond: %s", due)
-		})
+	pace, err := parse(text)
+	require.NoError(t, err)
+	return pace
+}
+
+func TestDue(t *testing.T) {
+	for _, row := range casefile.Read(t, "testdata/due.txt", 3) {
+		n, err := strconv.ParseUint(row[1], 10, 64)
+		require.NoError(t, err)
+		due, ok := parsed(t, row[0]).Due(n)
+		require.Equal(t, row[2] != "never", ok)
+		if want, err := time.ParseDuration(row[2]); ok {
+			require.NoError(t, err)
+			require.InDelta(t, float64(want), float64(due), 1000, "within a microsecond: %s", row)
+		}
 	}
+	_, ok := Pace{}.Due(1)
+	require.False(t, ok)
 }
 
 func TestEventsAndRateOfPacers(t *testing.T) {
-	ramp := Ramp(Segment{From: 0, To: 1000, For: 10 * time.Second}, Segment{From: 500, To: 500, For: 2 * time.Second})
-	tests := []struct {
-		pace   Pace
-		until  time.Duration
-		events uint64
-		rate   float64
-	}{
-		{Constant(2000), 0, 0, 2000},
-		{Constant(2000), time.Minute, 120_000, 2000},
-		{Constant(0.3), 10 * time.Second, 3, 0.3},
-		{Constant(0.3), 11 * time.Second, 4, 0.3},
-		{ramp, 5 * time.Second, 1250, 500},
-		{ramp, 11 * time.Second, 5500, 500},
-		{ramp, 20 * time.Second, 10_000, 500},
-	}
-	for _, tt := range tests {
-		require.Equal(t, tt.events, tt.pace.Events(tt.until), "%s until %s", tt.pace, tt.until)
-		require.InDelta(t, tt.rate, tt.pace.Rate(tt.until), 1e-9)
+	for _, row := range casefile.Read(t, "testdata/events.txt", 4) {
+		until, err := time.ParseDuration(row[1])
+		require.NoError(t, err)
+		pace := parsed(t, row[0])
+		require.Equal(t, row[2:], []string{fmt.Sprint(pace.Events(until)), fmt.Sprint(pace.Rate(until))}, row)
 	}
 	require.Greater(t, Max().Events(time.Second), uint64(1e15))
 }
@@ -82,20 +67,15 @@ func TestDueAndEventsAgree(t *testing.T) {
 
 func TestParsePacers(t *testing.T) {
 	for text, want := range map[string]Pace{"max": Max(), "2000": Constant(2000), "0.5": Constant(0.5)} {
-		got, err := ParseRate(text)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-		require.Equal(t, text, got.String())
+		require.Equal(t, want, parsed(t, text))
+		require.Equal(t, text, want.String())
 	}
-	thousands, err := ParseRate("1.5k")
-	require.NoError(t, err)
-	require.Equal(t, Constant(1500), thousands)
+	require.Equal(t, Constant(1500), parsed(t, "1.5k"))
 	for _, text := range []string{"", "0", "-1", "fast", "NaN", "Inf", "1e9", "k", "10kk", "100000k"} {
 		_, err := ParseRate(text)
 		require.Error(t, err, text)
 	}
-	ramp, err := ParseRamp("0:5000:2m, 5000:5000:30s")
-	require.NoError(t, err)
+	ramp := parsed(t, "0:5000:2m, 5000:5000:30s")
 	require.Equal(t, Ramp(Segment{0, 5000, 2 * time.Minute}, Segment{5000, 5000, 30 * time.Second}), ramp)
 	require.Equal(t, "0:5000:2m0s,5000:5000:30s", ramp.String())
 	require.Equal(t, 150*time.Second, ramp.Length())
