@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/harness/oracle"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -193,23 +194,17 @@ func requireArrived(t *testing.T, want []json.RawMessage, got []mockrudder.Event
 func TestUnusualBatchInWebhookMode(t *testing.T) {
 	t.Parallel()
 	bridge := startTogether(t, ModeWebhook)
-	good := []string{
-		`{"event_type":"users.messages.email.Open","id":"w1","time":1700000000,"user":{"user_id":"u1","external_user_id":"e1"},"properties":{ "campaign_id":"c1" }}`,
-		`{"event_type":"users.behaviors.CustomEvent","id":"w2","user":{"external_user_id":"e2"},"properties":{"custom_properties":{"constructor":1}}}`,
+	var all, good []string
+	var bad []letter
+	for _, row := range casefile.Read(t, "testdata/webhook.txt", 2) {
+		all = append(all, row[1])
+		if row[0] == "delivered" {
+			good = append(good, row[1])
+		} else {
+			bad = append(bad, letter{row[0], json.RawMessage(row[1])})
+		}
 	}
-	bad := []letter{
-		{"unsafe_key", json.RawMessage(`{"event_type":"t","id":"w3","user":{"user_id":"u"},"properties":{"constructor":1}}`)},
-		{"unsafe_key", json.RawMessage(`{"event_type":"t","id":"w4","user":{"user_id":"u"},"properties":{"a.__proto__":1}}`)},
-		{"nul", json.RawMessage(`{"event_type":"t","id":"w5","user":{"user_id":"u"},"properties":{"a":["\u0000"]}}`)},
-		{"no_identity", json.RawMessage(`{"event_type":"t","id":"w6","user":{"user_id":" "}}`)},
-		{"no_event_type", json.RawMessage(`{"id":"w7","user":{"user_id":"u"}}`)},
-		{"not_an_object", json.RawMessage(`true`)},
-	}
-	var texts []string
-	for _, dead := range bad {
-		texts = append(texts, string(dead.Event))
-	}
-	body := `{"events":[` + good[0] + "," + strings.Join(texts, ",") + "," + good[1] + `]}`
+	body := `{"events":[` + strings.Join(all, ",") + `]}`
 	status, answer := request{Method: http.MethodPost, Path: "/currents", Text: body}.post(t, "http://"+bridge.listen)
 	require.Equal(t, http.StatusOK, status)
 	require.JSONEq(t, `{"accepted":8,"duplicates":0,"dead":6}`, answer)
