@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -75,7 +76,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Duration = cmp.Or(c.Duration, c.Pace.Length())
 	if c.Events == 0 {
-		c.Duration = cmp.Or(c.Duration, DefaultDuration)
+		c.Duration, c.Events = cmp.Or(c.Duration, DefaultDuration), math.MaxUint64
 	}
 	c.Batch = cmp.Or(c.Batch, mockbraze.MaxBatch)
 	c.Connections = cmp.Or(c.Connections, DefaultConnections)

@@ -161,9 +161,6 @@ func (r *Run) until(ended time.Duration) time.Duration {
 	if stopped := time.Duration(r.stopped.Load()); stopped > 0 {
 		return min(stopped, r.end)
 	}
-	if r.cfg.Events == 0 {
-		return r.end
-	}
 	if r.cfg.closed() {
 		return min(ended, r.end)
 	}
@@ -171,11 +168,8 @@ func (r *Run) until(ended time.Duration) time.Duration {
 }
 
 // due is the instant at which all of Config.Events are due, or until where that is
-// earlier or the number of events is not limited.
+// earlier.
 func (r *Run) due(until time.Duration) time.Duration {
-	if r.cfg.Events == 0 {
-		return until
-	}
 	if last, ok := r.cfg.Pace.Due(r.cfg.Events); ok {
 		return min(last, until)
 	}

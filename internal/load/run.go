@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"fmt"
-	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -69,21 +68,13 @@ func (r *Run) Target() string { return shown(r.target.url) }
 
 // batchesUntil is how many batches are to start before an instant.
 func (r *Run) batchesUntil(until time.Duration) uint64 {
-	events, size := min(r.cfg.Pace.Events(until), r.eventLimit()), uint64(r.cfg.Batch)
+	events, size := min(r.cfg.Pace.Events(until), r.cfg.Events), uint64(r.cfg.Batch)
 	return events/size + min(1, events%size)
 }
 
 // eventsOf is how many events so many batches hold; the last may not be full.
 func (r *Run) eventsOf(batches uint64) uint64 {
-	return min(batches*uint64(r.cfg.Batch), r.eventLimit())
-}
-
-// eventLimit is how many events are sent at most.
-func (r *Run) eventLimit() uint64 {
-	if r.cfg.Events == 0 {
-		return math.MaxUint64
-	}
-	return r.cfg.Events
+	return min(batches*uint64(r.cfg.Batch), r.cfg.Events)
 }
 
 // Do sends the load and reports. It fails where the target is not allowed or the
@@ -271,16 +262,11 @@ func (r *Run) Line() string {
 	}
 	elapsed := time.Since(*start)
 	all, recent, rate := r.rec.state(elapsed)
-	length, total := r.cfg.Duration, r.cfg.Events
+	length := r.cfg.Duration
 	if !r.cfg.closed() {
-		total = r.eventsOf(r.planned)
 		length = r.due(r.end)
 	}
-	line := "load: " + progress.Count("events")(int64(all.Sent))
-	if total > 0 {
-		line += fmt.Sprintf(" (%d %%)", all.Sent*100/total)
-	}
-	line += fmt.Sprintf(", %.0f/s", rate)
+	line := fmt.Sprintf("load: %s, %.0f/s", progress.Count("events")(int64(all.Sent)), rate)
 	if wanted := r.cfg.Pace.Rate(elapsed); wanted > 0 {
 		line += fmt.Sprintf(" of %.0f", wanted)
 	}
