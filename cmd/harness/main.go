@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/harness"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
+	"github.com/currentsbridge/currentsbridge/internal/load"
 	"github.com/currentsbridge/currentsbridge/internal/reportfile"
 )
 
@@ -55,10 +55,11 @@ func runCommand() *cobra.Command {
 			"  harness run --events 2000 --break lose        (must fail)",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if c.Rate, err = parseRate(rate); err != nil {
-				return err
+			pace, err := load.ParseRate(rate)
+			if err != nil {
+				return fmt.Errorf("--rate: %w", err)
 			}
+			c.Rate = pace.Rate(0)
 			if report != "" {
 				if err := reportfile.Check(report); err != nil {
 					return fmt.Errorf("--report: %w", err)
@@ -87,18 +88,6 @@ func runCommand() *cobra.Command {
 	f.StringVar(&c.Bridge, "bridge", "", "the bridge's program; default: beside this one")
 	f.StringVar(&keep, "keep", "", "keep the bridge's data and log in this new directory; default: a temporary one")
 	return cmd
-}
-
-// parseRate reads events a second; 0 stands for max.
-func parseRate(text string) (float64, error) {
-	if text == "max" {
-		return 0, nil
-	}
-	rate, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(rate > 0) {
-		return 0, fmt.Errorf("--rate must be a number of events a second or max, not %q", text)
-	}
-	return rate, nil
 }
 
 // finish shows the report, writes it where that was asked for, and turns a

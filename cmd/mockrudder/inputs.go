@@ -92,12 +92,12 @@ func (in *inputs) each(read func(name string, r io.Reader) error) (unread []erro
 
 func (in *inputs) one(file string, read func(name string, r io.Reader) error) error {
 	if file == "-" {
-		return read("stdin", in.meter.Reader(in.stdin))
+		return read("stdin", io.TeeReader(in.stdin, in.meter))
 	}
 	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return read(file, in.meter.Reader(f))
+	return read(file, io.TeeReader(f, in.meter))
 }

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Process is one bridge, from its start to its end.
@@ -20,9 +19,8 @@ type Process struct {
 	Cmd   *exec.Cmd
 	Ready chan struct{} // closed once it answers
 	Gone  chan struct{} // closed once it has ended
-	// Intake and Admin are URLs, and Took is the time from the start; set when Ready.
+	// Intake and Admin are URLs, set when Ready.
 	Intake, Admin string
-	Took          time.Duration
 	logPath       string
 }
 
@@ -46,7 +44,6 @@ func Start(program, logPath string, env []string, args ...string) (*Process, err
 	p.Cmd.Env = append(p.Cmd.Env, env...)
 	p.Cmd.Stderr = log
 	out, err := p.Cmd.StdoutPipe()
-	begin := time.Now()
 	if err == nil {
 		err = p.Cmd.Start()
 	}
@@ -57,7 +54,6 @@ func Start(program, logPath string, env []string, args ...string) (*Process, err
 		defer close(p.Gone)
 		lines := bufio.NewReader(out)
 		line, _ := lines.ReadString('\n')
-		p.Took = time.Since(begin)
 		_, _ = io.WriteString(log, line)
 		if p.addresses(line) {
 			close(p.Ready)

@@ -92,18 +92,10 @@ func Grouped[N int64 | uint64](n N) string {
 	return digits
 }
 
-// Reader counts the bytes that are read from r.
-func (m *Meter) Reader(r io.Reader) io.Reader { return &counted{r, m} }
-
-type counted struct {
-	io.Reader
-	meter *Meter
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.meter.Add(int64(n))
-	return n, err
+// Write counts bytes, for an io.TeeReader.
+func (m *Meter) Write(p []byte) (int, error) {
+	m.Add(int64(len(p)))
+	return len(p), nil
 }
 
 // How often a line is shown, and how long work may take without any.
