@@ -39,3 +39,6 @@ func bridgeProgram(t *testing.T) string {
 	require.NoError(t, err)
 	return path
 }
+
+// BuildBridge lets the examples of the outer package use the same program.
+func BuildBridge() (string, error) { return buildBridge() }

@@ -2,7 +2,9 @@ package harness
 
 import (
 	"cmp"
+	_ "embed" // for the page
 	"fmt"
+	"html/template"
 	"io"
 	"maps"
 	"slices"
@@ -121,4 +123,19 @@ func faultText(faults map[string]int) string {
 		names = append(names, name+" ×"+strconv.Itoa(faults[name]))
 	}
 	return strings.Join(names, ", ")
+}
+
+//go:embed report.html.tmpl
+var page string
+
+// WriteHTML writes the report as a page of its own.
+func (r Report) WriteHTML(w io.Writer) error {
+	return reportfile.Page(w, page, template.FuncMap{
+		"count":   progress.Grouped[int64],
+		"times":   func(n int) string { return progress.Grouped(int64(n)) },
+		"whole":   func(rate float64) string { return progress.Grouped(int64(rate)) },
+		"percent": func(events int64) float64 { return 100 * float64(events) / float64(max(r.Acked, 1)) },
+	}, map[string]any{
+		"R": r, "Rows": slices.DeleteFunc(r.rows(), func(line row) bool { return line.Name == "faults" }),
+	})
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/pgtest"
 )
 
 // requirePass runs and shows the whole report where it did not pass.
@@ -212,4 +214,12 @@ func TestConfigThatMakesNoSense(t *testing.T) {
 		_, err := Run(t.Context(), c)
 		require.EqualError(t, err, want)
 	}
+}
+
+func TestRunOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	database := pgtest.Start(t).Database(t)
+	r := requirePass(t, Config{Events: 1000, Faults: FaultsCrash, Crashes: 2, Queue: database})
+	require.Equal(t, r.Acked, r.Delivered+r.Dead)
+	require.Equal(t, 2, r.Crashes)
 }

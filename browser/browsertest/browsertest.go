@@ -4,11 +4,23 @@ package browsertest
 
 import (
 	"context"
+	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // names are what Chromium is called, by system.
@@ -55,4 +67,214 @@ func Start(t testing.TB) *Browser {
 		t.Fatalf("starting Chromium: %v", err)
 	}
 	return &Browser{ctx}
+}
+
+// timeout is how long a test waits for a page.
+const timeout = 30 * time.Second
+
+// Page is one tab. What goes wrong in it fails the test at its end.
+type Page struct {
+	t   testing.TB
+	ctx context.Context
+
+	mu      sync.Mutex
+	wrong   []string
+	allowed map[string]bool
+}
+
+// Open opens a tab that may ask the given origins alone, such as
+// http://127.0.0.1:8090. Any other request, any exception and any error or
+// warning in the console fails the test.
+func (b *Browser) Open(t testing.TB, origins ...string) *Page {
+	t.Helper()
+	tab, closeTab := chromedp.NewContext(b.ctx)
+	p := &Page{t: t, ctx: tab, allowed: map[string]bool{}}
+	for _, origin := range origins {
+		p.allowed[origin] = true
+	}
+	t.Cleanup(func() {
+		closeTab()
+		for _, text := range p.Forgive() {
+			t.Errorf("the page: %s", text)
+		}
+	})
+	if err := chromedp.Listen(tab, p.watch); err != nil {
+		t.Fatalf("opening a tab: %v", err)
+	}
+	_, err := chromedp.Call(tab, network.Enable, network.EnableParams{})
+	p.must(err, "watching the network")
+	_, err = chromedp.Call(tab, log.Enable, cdp.Empty{})
+	p.must(err, "watching the log")
+	return p
+}
+
+// Forgive forgets what went wrong so far and returns it, for a test that means
+// it to happen.
+func (p *Page) Forgive() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wrong := p.wrong
+	p.wrong = nil
+	return wrong
+}
+
+// Size sets the size of the window, as that of a phone or not.
+func (p *Page) Size(width, height int, phone bool) {
+	p.t.Helper()
+	var opts []chromedp.EmulateViewportOption
+	if phone {
+		opts = append(opts, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2))
+	}
+	p.do("resizing", chromedp.EmulateViewport(int64(width), int64(height), opts...))
+}
+
+// AllowClipboard lets the page write to and read from the clipboard.
+func (p *Page) AllowClipboard() {
+	p.t.Helper()
+	for _, name := range []string{"clipboard-read", "clipboard-write"} {
+		_, err := chromedp.CallBrowser(p.ctx, browser.SetPermission, browser.SetPermissionParams{
+			Permission: &browser.PermissionDescriptor{Name: name},
+			Setting:    browser.PermissionSettingGranted,
+		})
+		p.must(err, "allowing "+name)
+	}
+}
+
+// Go opens a URL.
+func (p *Page) Go(to string) {
+	p.t.Helper()
+	p.do("opening "+to, chromedp.Navigate(to))
+}
+
+// Click clicks the middle of what a CSS selector finds first, as a user does.
+func (p *Page) Click(selector string) {
+	p.t.Helper()
+	p.do("clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+// Type puts text into a field as a user does, after what stands in it.
+func (p *Page) Type(selector, text string) {
+	p.t.Helper()
+	p.do("typing into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// Press sends keys to what has the focus; package kb of chromedp names those
+// that are no letters. A key that the page takes for itself writes no letter:
+// chromedp's own KeyEvent sends the letter all the same.
+func (p *Page) Press(keys string) {
+	p.t.Helper()
+	for _, key := range keys {
+		events := kb.Encode(key)
+		down, up := events[0], events[len(events)-1]
+		if len(events) == 3 {
+			down.Text, down.UnmodifiedText = events[1].Text, events[1].UnmodifiedText
+		}
+		for _, event := range []*input.DispatchKeyEventParams{down, up} {
+			_, err := chromedp.Call(p.ctx, input.DispatchKeyEvent, *event)
+			p.must(err, "pressing "+strconv.QuoteRune(key))
+		}
+	}
+}
+
+// Choose sets the value of a field, such as a select, and says that it changed.
+func (p *Page) Choose(selector, value string) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf(`(() => {
+		const field = document.querySelector(%q)
+		if (!field) return false
+		field.value = %q
+		field.dispatchEvent(new Event("input", {bubbles: true}))
+		field.dispatchEvent(new Event("change", {bubbles: true}))
+		return field.value === %q
+	})()`, selector, value, value))
+}
+
+// Until waits for a JavaScript expression to be true. The test fails after half
+// a minute.
+func (p *Page) Until(expression string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 2*timeout)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression,
+		chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(timeout)))
+	if err != nil {
+		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
+		p.t.Fatalf("waiting for %s: %v\nthe page says: %.2000s\nwrong so far: %q", expression, err, text, p.Forgive())
+	}
+}
+
+// Shows waits until a CSS selector finds something that contains the text.
+func (p *Page) Shows(selector, text string) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf(`[...document.querySelectorAll(%q)].some(e => e.textContent.includes(%q))`, selector, text))
+}
+
+// Text returns the value of a JavaScript expression as text. A promise is
+// waited for.
+func (p *Page) Text(expression string) string {
+	p.t.Helper()
+	return run(p, expression, chromedp.Evaluate[string](
+		"(async () => String(await ("+expression+")))()", chromedp.EvalAwaitPromise))
+}
+
+// Number returns the value of a JavaScript expression.
+func (p *Page) Number(expression string) float64 {
+	p.t.Helper()
+	return run(p, expression, chromedp.Evaluate[float64](expression))
+}
+
+func (p *Page) do(what string, action chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	run(p, what, action)
+}
+
+// run does something that must not take longer than timeout.
+func run[T any](p *Page, what string, action chromedp.Action[T]) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, timeout)
+	defer cancel()
+	value, err := chromedp.Run(ctx, action)
+	p.must(err, what)
+	return value
+}
+
+func (p *Page) must(err error, what string) {
+	p.t.Helper()
+	if err != nil {
+		p.t.Fatalf("%s: %v; wrong so far: %q", what, err, p.Forgive())
+	}
+}
+
+func (p *Page) watch(event any) {
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		to, err := url.Parse(e.Request.URL)
+		if err != nil || to.Scheme != "data" && !p.allowed[to.Scheme+"://"+to.Host] {
+			p.note("asked for " + e.Request.URL)
+		}
+	case *runtime.EventExceptionThrown:
+		text := e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			text += " " + e.ExceptionDetails.Exception.Description
+		}
+		p.note("exception: " + text)
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
+			text := "console:"
+			for _, arg := range e.Args {
+				text += " " + string(arg.Value) + arg.Description
+			}
+			p.note(text)
+		}
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+			p.note("log: " + e.Entry.Text + " " + e.Entry.URL)
+		}
+	}
+}
+
+func (p *Page) note(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wrong = append(p.wrong, text)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
 
@@ -68,3 +69,5 @@ func TestProgram(t *testing.T) {
 		})
 	}
 }
+
+func TestHelp(t *testing.T) { clitest.Help(t, command) }
