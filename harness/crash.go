@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 )
@@ -10,9 +9,8 @@ import (
 // that got through: the first, third, … kill when enough were acknowledged, the others
 // when enough were delivered, so that both ends are covered.
 type crasher struct {
-	running context.Context // no kill and no start after it
-	killed  atomic.Bool     // from the kill until nothing of that process is in flight
-	down    atomic.Bool     // from the kill until the bridge is ready again
+	killed atomic.Bool // from the kill until nothing of that process is in flight
+	down   atomic.Bool // from the kill until the bridge is ready again
 
 	kills     int
 	killsLock sync.Mutex
@@ -54,7 +52,7 @@ func (r *run) restart() {
 	if err == nil {
 		r.books.Interrupt()
 		r.killed.Store(false)
-		err = r.startBridge(r.running)
+		err = r.startBridge()
 	}
 	if err != nil {
 		r.stopWith(err)

@@ -26,21 +26,15 @@ func (r *run) drive(ctx context.Context) Report {
 			r.note(err)
 		}
 	}
-	running, cancel := context.WithCancel(ctx)
-	defer cancel()
-	r.mu.Lock()
-	r.fatal = cancel
-	r.mu.Unlock()
-	r.running = running
 	fmt.Fprintf(r.config.Progress, "%s events of every type, seed %d: Braze → bridge (%s mode) → RudderStack, faults: %s\n",
 		progress.Grouped(int64(r.config.Events)), r.config.Seed, r.config.Mode, r.config.Faults)
 
 	live := progress.Show(r.config.Progress, r.line)
 	live.KeepLast()
 	sent := make(chan error, 1)
-	go func() { sent <- r.send(running) }()
-	last := r.follow(running, cancel, sent)
-	cancel()
+	go func() { sent <- r.send(r.running) }()
+	last := r.follow(sent)
+	r.end()
 	r.restarts.Wait()
 	took := time.Since(r.began)
 	live.Stop()
@@ -76,7 +70,8 @@ func (r *run) send(ctx context.Context) error {
 
 // follow watches the run until the bridge has nothing pending any more, or there is
 // no progress. It returns the bridge's last ledger.
-func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger {
+func (r *run) follow(sent <-chan error) Ledger {
+	ctx := r.running
 	ask := time.NewTicker(ledgerEvery)
 	defer ask.Stop()
 	var ledger Ledger
@@ -94,8 +89,7 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 		case <-ask.C:
 		}
 		if r.process.gone() && !r.down.Load() {
-			stop() // process.stop returns how it ended
-			return ledger
+			return ledger // process.stop returns how it ended
 		}
 		now, err := ReadLedger(ctx, r.process.adminURL(), connector) // none while the bridge is down
 		if err == nil {
@@ -114,7 +108,6 @@ func (r *run) follow(ctx context.Context, stop func(), sent <-chan error) Ledger
 		if time.Since(since) > r.config.Standstill {
 			r.note(fmt.Errorf("nothing got on for %s: %d acknowledged, %d delivered, %d pending in the bridge (%s); its log ends with:\n%s",
 				r.config.Standstill, acked, delivered, ledger.Pending, ledger.Destination.LastError, r.process.running.Load().Log()))
-			stop()
 			return ledger
 		}
 	}

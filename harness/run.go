@@ -54,6 +54,9 @@ type run struct {
 	// stopRudder closes what serves RudderStack to the bridge that runs.
 	stopRudder func()
 
+	running context.Context // the run; no kill and no start after it
+	end     context.CancelFunc
+
 	began    time.Time
 	shown    int64        // events delivered, in the last progress line
 	shownAt  time.Time    // time of that line
@@ -63,7 +66,6 @@ type run struct {
 
 	mu       sync.Mutex
 	troubles []string
-	fatal    context.CancelFunc // ends the run early
 }
 
 // Run makes one run and gives the verdict. An error means that there is no verdict: the
@@ -89,6 +91,8 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	}
 	defer archive.Close()
 	r := &run{config: c, books: oracle.NewBooks(c.rules(), archive), stopRudder: func() {}}
+	r.running, r.end = context.WithCancel(ctx)
+	defer r.end()
 	if r.rudder, err = mockrudder.New(mockrudder.WithKeep(1000), mockrudder.WithObserver(r.arrived)); err != nil {
 		return Report{}, err
 	}
@@ -108,7 +112,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	}
 	defer func() { r.stopRudder() }()
 	defer r.process.stop() //nolint:errcheck // after a run it has stopped already
-	if err := r.startBridge(ctx); err != nil {
+	if err := r.startBridge(); err != nil {
 		return Report{}, err
 	}
 	report := r.drive(ctx)
@@ -119,13 +123,13 @@ func Run(ctx context.Context, c Config) (Report, error) {
 }
 
 // startBridge starts the bridge with a server of RudderStack of its own.
-func (r *run) startBridge(ctx context.Context) error {
+func (r *run) startBridge() error {
 	address, stop, err := serve("127.0.0.1:0", r.watch)
 	if err != nil {
 		return fmt.Errorf("listen for RudderStack: %w", err)
 	}
 	r.stopRudder = stop
-	return r.process.start(ctx, r.config.bridgeSettings("http://"+address))
+	return r.process.start(r.running, r.config.bridgeSettings("http://"+address))
 }
 
 // serve serves on an address until stop is called. at is the address in use.
@@ -173,11 +177,7 @@ func (r *run) stopWith(err error) {
 		return // the run is ending already
 	}
 	r.note(err)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.fatal != nil {
-		r.fatal()
-	}
+	r.end()
 }
 
 // sending, acknowledged, arrived and responseLost observe the run's events. They are

@@ -72,10 +72,5 @@ func (a *watchedResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(a.ResponseWriter).Hijack()
 }
 
-// Flush implements http.Flusher.
-func (a *watchedResponse) Flush() {
-	_ = http.NewResponseController(a.ResponseWriter).Flush()
-}
-
 // Unwrap lets an http.ResponseController reach the response itself.
 func (a *watchedResponse) Unwrap() http.ResponseWriter { return a.ResponseWriter }
