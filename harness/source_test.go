@@ -85,7 +85,9 @@ func TestWhereMappingAndSourceDiffer(t *testing.T) {
 					require.Empty(t, oracle.Diff(decoded, got, oracle.Exact, 5))
 				}
 			}
-			require.False(t, mustAgree(t, []byte(differing[1])), "the fuzz test must not expect agreement here")
+			if mustAgree([]byte(differing[1])) { // but for how a number is written
+				require.Empty(t, oracle.Diff(source, bridge, oracle.Float, 5), "the fuzz test must not expect agreement here")
+			}
 		})
 	}
 }
@@ -104,7 +106,7 @@ func FuzzMappingAgainstSource(f *testing.F) {
 		if sourceloss.Of(body[event.Start:event.End]).Reason == "" {
 			require.NotNil(t, source, "in webhook mode the bridge sends what RudderStack drops: %s", text)
 		}
-		if mustAgree(t, text) {
+		if mustAgree(text) {
 			require.Empty(t, oracle.Diff(source, bridge, oracle.Float, 5), "%s", text)
 		}
 	})
@@ -120,8 +122,7 @@ var (
 
 // mustAgree says whether an event has none of the shapes that
 // TestWhereMappingAndSourceDiffer lists, up to how a number is written.
-func mustAgree(t *testing.T, text []byte) bool {
-	t.Helper()
+func mustAgree(text []byte) bool {
 	decoded, err := oracle.Decode(text)
 	if err != nil || !utf8.Valid(text) || strings.Contains(string(text), "\ufffd") {
 		return false
@@ -146,7 +147,7 @@ func mustAgree(t *testing.T, text []byte) bool {
 	_, differs := oracle.Timestamp(v["time"])
 	user, _ := v["user"].(map[string]any)
 	return !differs && !strings.Contains(string(text), "[REDACTED]") && plainID(v["id"]) && !blank(user["user_id"]) && !blank(user["external_user_id"]) &&
-		plainProperties(v["properties"]) && plainNumbers(t, v)
+		plainProperties(v["properties"]) && json.Unmarshal(text, new(any)) == nil // no number is beyond all bounds
 }
 
 func plainID(id any) bool {
@@ -172,20 +173,4 @@ func plainProperties(v any) bool {
 		return true
 	}
 	return false
-}
-
-// plainNumbers says whether every number of an event is written as a float64 is.
-func plainNumbers(t *testing.T, event any) bool {
-	t.Helper()
-	text, err := json.Marshal(event)
-	require.NoError(t, err)
-	var floats any
-	if json.Unmarshal(text, &floats) != nil {
-		return false // beyond all bounds
-	}
-	text, err = json.Marshal(floats)
-	require.NoError(t, err)
-	again, err := oracle.Decode(text)
-	require.NoError(t, err)
-	return oracle.Diff(event, again, oracle.Exact, 1) == nil
 }
