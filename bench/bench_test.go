@@ -50,7 +50,6 @@ type row struct {
 	latencyFor                   time.Duration
 }
 
-// result is what a row cost.
 type result struct {
 	cpu     float64        // seconds an event
 	rate    float64        // events a second, as fast as it goes
@@ -123,7 +122,6 @@ func build(t testing.TB) (program string) {
 	return program
 }
 
-// measure runs one row with a bridge and a store of its own.
 func measure(t testing.TB, program string, r row) (res result) {
 	t.Helper()
 	sink := newSink(t)
@@ -195,7 +193,6 @@ func newSink(t testing.TB) *sink {
 	return k
 }
 
-// source sends batches of events that all have ids of their own.
 type source struct {
 	url  string
 	body []byte // one batch
@@ -243,7 +240,6 @@ func (s *source) appendEvent(rng *rand.Rand, i, size int) {
 	s.body = append(s.body, `}}`...)
 }
 
-// next is the batch with ids that no other batch has.
 func (s *source) next() []byte {
 	batch := s.sent.Add(1)
 	body := slices.Clone(s.body)

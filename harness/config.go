@@ -116,7 +116,6 @@ func (c Config) check() error {
 	return errors.Join(wrong...)
 }
 
-// crashes is how many kills are asked for.
 func (c Config) crashes() int {
 	if c.Faults.crash() {
 		return c.Crashes

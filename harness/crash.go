@@ -61,7 +61,6 @@ func (r *run) restart() {
 	r.down.Store(false)
 }
 
-// killCount is how often the bridge was killed so far.
 func (r *run) killCount() int {
 	r.killsLock.Lock()
 	defer r.killsLock.Unlock()

@@ -17,7 +17,6 @@ const (
 	brazeMax    = time.Second
 )
 
-// drive sends everything, waits until the bridge has delivered it, and judges.
 func (r *run) drive(ctx context.Context) Report {
 	r.began = time.Now()
 	r.shownAt = r.began
@@ -49,7 +48,6 @@ func (r *run) drive(ctx context.Context) Report {
 	return r.verdict(last, took)
 }
 
-// send makes one Current of all types and sends the events through it.
 func (r *run) send(ctx context.Context) error {
 	current, err := r.braze.Create(mockbraze.Current{
 		Name:  "harness",
@@ -113,7 +111,6 @@ func (r *run) follow(sent <-chan error) Ledger {
 	}
 }
 
-// verdict collects the evidence once everything has stopped.
 func (r *run) verdict(ledger Ledger, took time.Duration) Report {
 	e := evidence{
 		tally: r.books.Tally(), missing: r.books.Missing(), notes: r.books.Notes(),

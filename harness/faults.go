@@ -122,7 +122,6 @@ func (s *schedule) arm(list []mockrudder.Fault) error {
 	return nil
 }
 
-// wanted names every fault of the schedule, once each.
 func (s *schedule) wanted() []string {
 	names := []string{once().ID}
 	for _, fault := range round(s.mode, hangFor) {
@@ -131,7 +130,6 @@ func (s *schedule) wanted() []string {
 	return names
 }
 
-// happened counts by name the faults that happened so far.
 func (s *schedule) happened() map[string]int {
 	counts := map[string]int{}
 	for _, fault := range s.to.Faults() {

@@ -45,7 +45,6 @@ func (l Ledger) Check() error {
 	return nil
 }
 
-// askTime is how long an answer of a bridge may take.
 const askTime = 30 * time.Second
 
 // ReadLedger asks a bridge for the ledger of one of its connectors. admin is the
@@ -66,7 +65,6 @@ func ReadLedger(ctx context.Context, admin, connector string) (Ledger, error) {
 	return Ledger{}, fmt.Errorf("the bridge's status has no connector %q", connector)
 }
 
-// letter is a dead letter of the bridge.
 type letter struct {
 	Reason string          `json:"reason"`
 	Event  json.RawMessage `json:"event"`

@@ -15,7 +15,6 @@ import (
 // buildDir is where the bridge is built. TestMain makes and removes it.
 var buildDir string
 
-// buildBridge builds the real bridge once for all tests of this package.
 var buildBridge = sync.OnceValues(func() (string, error) {
 	return gobuild.Program(buildDir, "github.com/currentsbridge/currentsbridge/cmd/bridge")
 })

@@ -17,10 +17,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// outsideEvents is how many the run sends that is judged again and again.
 const outsideEvents = 480
 
-// remains is what the programs of a run leave behind.
 type remains struct {
 	mode         Mode
 	sent, stored []string // lines
@@ -29,7 +27,6 @@ type remains struct {
 	pages        map[string]string // of the bridge's admin address
 }
 
-// leave makes a run.
 func leave(t *testing.T, mode Mode) remains {
 	t.Helper()
 	ctx := t.Context()
@@ -53,7 +50,6 @@ func leave(t *testing.T, mode Mode) remains {
 	return left
 }
 
-// outside is the evidence, as it was or changed.
 func (r remains) outside(t *testing.T) Outside {
 	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, r.pages[req.URL.Path]) }))
 	t.Cleanup(admin.Close)

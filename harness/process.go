@@ -50,7 +50,6 @@ type process struct {
 	running atomic.Pointer[bridgeproc.Process] // nil before the first start
 }
 
-// newProcess is a bridge on free ports.
 func newProcess(program, dir string) (*process, error) {
 	ports, err := bridgeproc.FreePorts(2)
 	if err != nil {
@@ -81,7 +80,6 @@ func (p *process) logPath() string { return filepath.Join(p.dir, "bridge.log") }
 
 func (p *process) adminURL() string { return "http://" + p.admin }
 
-// gone says whether the bridge has ended.
 func (p *process) gone() bool {
 	select {
 	case <-p.running.Load().Gone:

@@ -71,10 +71,8 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return reportfile.JSON(w, r)
 }
 
-// row is a line of the table that people read.
 type row struct{ Name, Value, Note string }
 
-// rows are the figures in the order in which they are shown.
 func (r Report) rows() []row {
 	return []row{
 		{"sent", progress.Grouped(r.Sent), ""},

@@ -93,7 +93,6 @@ func startTogether(t *testing.T, mode Mode, opts ...mockrudder.Option) together 
 	return together{p, rudder}
 }
 
-// settled waits until nothing is pending, and returns the ledger.
 func (b together) settled(t *testing.T) Ledger {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -108,7 +107,6 @@ func (b together) settled(t *testing.T) Ledger {
 	return ledger
 }
 
-// deadLetters lists what the bridge keeps of the events that it cannot deliver.
 func (b together) deadLetters(t *testing.T) (list []letter) {
 	t.Helper()
 	require.NoError(t, readLetters(t.Context(), b.adminURL(), connector, func(l letter) { list = append(list, l) }))

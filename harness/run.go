@@ -40,7 +40,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
-// run is one run.
 type run struct {
 	config   Config
 	books    *oracle.Books
@@ -122,7 +121,6 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	return report, nil
 }
 
-// startBridge starts the bridge with a server of RudderStack of its own.
 func (r *run) startBridge() error {
 	address, stop, err := serve("127.0.0.1:0", r.watch)
 	if err != nil {
@@ -164,7 +162,6 @@ func workDir(given, pattern string) (dir string, remove func(), err error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, nil // what stays behind is the system's to clean
 }
 
-// note keeps what went wrong with the run itself.
 func (r *run) note(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -216,7 +213,6 @@ func delivered(e mockrudder.Event) oracle.Delivery {
 	return d
 }
 
-// advance lets the faults and the kills follow the run.
 func (r *run) advance() {
 	acked, _, delivered := r.books.Progress()
 	if r.config.Faults.network() {

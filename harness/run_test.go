@@ -16,7 +16,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/pgtest"
 )
 
-// requirePass runs and shows the whole report where it did not pass.
 func requirePass(t *testing.T, c Config) Report {
 	t.Helper()
 	c.Bridge = bridgeProgram(t)

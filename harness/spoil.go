@@ -57,7 +57,6 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.next.ServeHTTP(w, r)
 }
 
-// spoil returns the messages to pass on.
 func (s *spoiler) spoil(messages []json.RawMessage) []json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()

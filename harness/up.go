@@ -105,7 +105,6 @@ func (c UpConfig) launch(ctx context.Context, braze *mockbraze.Server) error {
 // field.
 const eventsOfAType = 10
 
-// explain says what is where, and how to send so many events.
 func (c UpConfig) explain(bridge *process, events int) {
 	fmt.Fprintf(c.Out, `All three are running; Ctrl-C ends them.
 

@@ -9,7 +9,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/harness/oracle"
 )
 
-// evidence is everything that a verdict is made of.
 type evidence struct {
 	tally   oracle.Tally
 	missing []string // some of the lost
@@ -24,7 +23,6 @@ type evidence struct {
 	faults  map[string]int // what happened, by name
 	wanted  []string       // faults that were asked for
 	crashes int
-	// wantedCrashes is how many kills were asked for.
 	wantedCrashes int
 	// inFlight is how many events the bridge may have in flight at once, and
 	// perPost how many in one request; see bound.
@@ -52,7 +50,6 @@ func (e evidence) bound() int64 {
 	return e.explained + int64(e.crashes)*e.inFlight + e.lostAnswers*e.perPost
 }
 
-// judge makes the report.
 func judge(e evidence) Report {
 	r := Report{
 		Verdict: Fail,
@@ -79,7 +76,6 @@ func judge(e evidence) Report {
 
 func thousandths(f float64) float64 { return float64(int64(f*1000+0.5)) / 1000 }
 
-// failures lists every reason against a pass.
 func (e evidence) failures(r Report) []string {
 	f := slices.Clone(findings(e.troubles))
 	f.count(e.tally.Sent == 0, 1, "nothing was sent")
@@ -104,7 +100,6 @@ func (e evidence) failures(r Report) []string {
 	return f
 }
 
-// ledgerFindings compares the bridge's ledger with the oracle's books.
 func (e evidence) ledgerFindings(f *findings) {
 	if err := e.ledger.Check(); err != nil {
 		*f = append(*f, err.Error())
@@ -124,7 +119,6 @@ func (e evidence) ledgerFindings(f *findings) {
 		"the bridge's ledger says received %d; %d were answered 2XX and %d not answered", e.ledger.Received, e.answered, e.unanswered)
 }
 
-// findings collects failures.
 type findings []string
 
 // count adds a failure where it holds and n is above 0.

@@ -36,10 +36,8 @@ func (w *watch) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	returned = true
 }
 
-// idle says whether no request is in flight.
 func (w *watch) idle() bool { return w.inFlight.Load() == 0 }
 
-// await asks again and again until ok or the end of ctx.
 func await(ctx context.Context, ok func() bool) error {
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()

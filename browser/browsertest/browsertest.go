@@ -69,7 +69,6 @@ func Start(t testing.TB) *Browser {
 	return &Browser{ctx}
 }
 
-// timeout is how long a test waits for a page.
 const timeout = 30 * time.Second
 
 // Page is one tab. What goes wrong in it fails the test at its end.

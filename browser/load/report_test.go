@@ -19,7 +19,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/load"
 )
 
-// failing answers some batches with 429 and some with 503.
 func failing(t *testing.T) (url string) {
 	t.Helper()
 	var n atomic.Int64
@@ -36,7 +35,6 @@ func failing(t *testing.T) (url string) {
 	return server.URL + "/currents"
 }
 
-// shown is what a browser makes of the HTML report.
 type shown struct {
 	Verdict   string
 	Plots     []drawn

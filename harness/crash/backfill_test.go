@@ -26,7 +26,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// exported writes events as a storage export.
 func exported(t *testing.T, e mockbraze.Emission) (dir string) {
 	t.Helper()
 	glossary, err := schemas.Load()
@@ -48,7 +47,6 @@ func settingsOf(dir, rudderURL, more string, connectors ...string) string {
 	return text
 }
 
-// settled waits until n events are accepted and none is pending.
 func settled(t *testing.T, admin, connector string, n int) (l harness.Ledger) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -66,14 +64,12 @@ func (p program) backfill(ctx context.Context, dir string, args ...string) (*exe
 	return cmd, &out
 }
 
-// post sends a batch as Braze would.
 func post(t *testing.T, p *bridgeproc.Process, connector, body string) {
 	t.Helper()
 	api := jsoncall.API{Base: p.Intake, Token: "tok-" + connector}
 	require.NoError(t, api.Do(t.Context(), http.MethodPost, "/currents/"+connector, json.RawMessage(body), nil))
 }
 
-// startReady starts the bridge as it is shipped and waits until it is ready.
 func startReady(t *testing.T, dir, settings string) *bridgeproc.Process {
 	t.Helper()
 	p := launch(t, build(t).plain, dir, settings, "")

@@ -130,7 +130,6 @@ func (f *fullDisk) ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// within polls until done returns true.
 func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 	f.Helper()
 	ctx, cancel := context.WithTimeout(f.ctx, d)
@@ -148,7 +147,6 @@ func (f *fullDisk) fillDisk(leave int64) {
 	smalldisk.Fill(f, filepath.Join(f.disk, "others"), leave)
 }
 
-// awaitRejected waits until every batch is rejected, awaitAccepted until none is.
 func (f *fullDisk) awaitRejected() {
 	f.Helper()
 	f.within(diskTimeout, func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
@@ -159,7 +157,6 @@ func (f *fullDisk) awaitAccepted() {
 	f.within(diskTimeout, func() bool { return f.ready() && f.post(1) && f.post(100) }, "there is space again, and batches are still rejected")
 }
 
-// awaitDelivered waits until everything that was acknowledged is delivered.
 func (f *fullDisk) awaitDelivered() {
 	f.Helper()
 	f.within(diskTimeout, func() bool {

@@ -44,7 +44,6 @@ const (
 	brazeRate   = 400 // events a second for each connector
 )
 
-// connector is one of those that the bridge has.
 type connector struct {
 	name, missing string
 	mode          harness.Mode
@@ -59,7 +58,6 @@ func connectors() []connector {
 	}
 }
 
-// TestKills kills the real program.
 func TestKills(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: the crash suite runs real processes for half a minute; leave out -short")
@@ -86,7 +84,6 @@ func TestKills(t *testing.T) {
 	}
 }
 
-// killRun is one run of the suite.
 type killRun struct {
 	*testing.T
 	rng    *rand.Rand
@@ -129,7 +126,6 @@ func newKillRun(t *testing.T) *killRun {
 	return r
 }
 
-// send has Braze send until the run ends.
 func (r *killRun) send(s *side) {
 	require.NoError(r, s.current.Launch(r.Context()))
 	r.done.Go(func() {
@@ -180,7 +176,6 @@ func (r *killRun) start(armed string) *bridgeproc.Process {
 	return launch(r.T, build(r.T).armed, r.dir, r.settings(), armed)
 }
 
-// open has Braze send to the first bridge that is ready.
 func (r *killRun) open() {
 	if r.began.IsZero() {
 		r.began = time.Now()
@@ -291,7 +286,6 @@ func (r *killRun) operate(ctx context.Context, p *bridgeproc.Process) (left int6
 	return left, nil
 }
 
-// finish lets the bridge deliver what is left, and judges.
 func (r *killRun) finish() {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Minute)
 	defer cancel()
@@ -382,7 +376,6 @@ func plan(n int, rng *rand.Rand) []kill {
 	return kills
 }
 
-// name is what the report calls it.
 func (k kill) name() string {
 	switch {
 	case k.point != "":

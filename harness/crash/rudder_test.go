@@ -66,7 +66,6 @@ func (s *rudder) draw() (wait time.Duration, percent int) {
 	return wait, s.rng.IntN(100)
 }
 
-// ServeHTTP serves one request of the bridge.
 func (s *rudder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.calm.Load() || r.Method != http.MethodPost {
 		s.Server.ServeHTTP(w, r)
@@ -125,7 +124,6 @@ func (s *rudder) refuses(body []byte) bool {
 	return false
 }
 
-// serve begins a server for the next bridge.
 func (s *rudder) serve() *httptest.Server {
 	s.mu.Lock()
 	s.life++

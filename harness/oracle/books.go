@@ -56,7 +56,6 @@ type Books struct {
 	noted     map[string]int
 }
 
-// entry is one issued event.
 type entry struct {
 	arrives      Sum    // of what must come in
 	at           int64  // in the archive
@@ -69,7 +68,6 @@ type entry struct {
 	deadLettered bool
 }
 
-// mismatch is a delivery that was not what it should have been.
 type mismatch struct {
 	id   string
 	sent *entry
@@ -348,7 +346,6 @@ func (b *Books) Missing() []string {
 	return missing
 }
 
-// expected reads an event from the archive.
 func (b *Books) expected(e *entry) (Expectation, error) {
 	event := make([]byte, e.size)
 	if _, err := b.archive.ReadAt(event, e.at); err != nil {

@@ -18,7 +18,6 @@ import (
 const head = `"context":{"library":{"name":"unknown","version":"unknown"},"integration":{"name":"Braze"}},` +
 	`"integrations":{"Braze":false},"type":"track"`
 
-// open opens books with an archive that is removed with the test.
 func open(t *testing.T, rules oracle.Rules) *oracle.Books {
 	t.Helper()
 	archive, err := os.Create(filepath.Join(t.TempDir(), "sent"))

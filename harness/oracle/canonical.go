@@ -52,7 +52,6 @@ func SumOf(v any) Sum {
 	return sumText(text(v))
 }
 
-// sumText hashes a text, such as an event's id.
 func sumText(text string) Sum {
 	full := sha256.Sum256([]byte(text))
 	return Sum(full[:16])
@@ -108,7 +107,6 @@ func text(v any) string {
 	return string(text)
 }
 
-// cut shortens the text of a value for a person to read.
 func cut(text string) string {
 	const longest = 120
 	if len(text) > longest {

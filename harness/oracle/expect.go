@@ -235,7 +235,6 @@ func hasUnsafeKey(properties map[string]any) bool {
 	return false
 }
 
-// hasNUL says whether a \u0000 stands anywhere in the event.
 func hasNUL(v any) bool {
 	switch v := v.(type) {
 	case string:

@@ -101,7 +101,6 @@ func javaScriptText(v any) string {
 	return "[object Object]"
 }
 
-// parseInt is JavaScript's parseInt(text, 10).
 func parseInt(text string) (float64, bool) {
 	text = strings.TrimLeftFunc(text, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
 	digits := strings.TrimLeft(text, "+-")

@@ -11,8 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// check runs the command as a program would and returns its exit code and what
-// it printed.
 func check(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	cmd := HealthCommand(Health{Env: "X", Flag: "listen", Address: "127.0.0.1:1", Path: "/readyz", Live: "/livez"})

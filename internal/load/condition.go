@@ -81,7 +81,6 @@ func (c Condition) isLatency() bool {
 	return ok
 }
 
-// about says whether the condition is about one of the names.
 func (c Condition) about(names ...string) bool { return slices.Contains(names, c.name) }
 
 func (c Condition) holds(actual float64) bool {

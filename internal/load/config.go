@@ -72,7 +72,6 @@ type Config struct {
 	Dial DialFunc
 }
 
-// withDefaults fills in what is zero.
 func (c Config) withDefaults() Config {
 	c.Duration = cmp.Or(c.Duration, c.Pace.Length())
 	if c.Events == 0 {
@@ -88,7 +87,6 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// check names every mistake.
 func (c *Config) check() error {
 	var failed error
 	wrong := func(is bool, format string, args ...any) {
@@ -111,5 +109,4 @@ func (c *Config) check() error {
 	return failed
 }
 
-// closed says whether the model is closed.
 func (c *Config) closed() bool { return c.Pace.closed() }

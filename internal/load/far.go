@@ -126,7 +126,6 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// step reads a page, and returns how many events it had.
 func (f *follower) step(ctx context.Context) int {
 	p, err := f.page(ctx)
 	for i := range p.Events {
@@ -169,7 +168,6 @@ type page struct {
 	Total uint64 `json:"total"`
 }
 
-// page reads the next page and moves the cursor.
 func (f *follower) page(ctx context.Context) (p page, err error) {
 	address := fmt.Sprintf("%s/events?limit=%d&after=%s&summary=1", shown(f.base), pageLimit, url.QueryEscape(f.cursor))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -282,7 +280,6 @@ func (l *ledger) issue(b *batch) {
 	l.issued = max(l.issued, b.number*l.size+uint64(b.events))
 }
 
-// answered notes that a batch was acknowledged.
 func (l *ledger) answered(b *batch) {
 	if outcome(b).Acked == 0 {
 		return
@@ -296,7 +293,6 @@ func (l *ledger) answered(b *batch) {
 	l.counts.Lost += sent.missing()
 }
 
-// arrive notes that a message with this id arrived.
 func (l *ledger) arrive(id []byte, when time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

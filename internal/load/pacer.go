@@ -36,7 +36,6 @@ func Ramp(segments ...Segment) Pace {
 	return Pace{ramp: segments, rate: segments[len(segments)-1].To}
 }
 
-// closed says whether the model is closed.
 func (p Pace) closed() bool { return math.IsInf(p.rate, 1) }
 
 // Length is how long the ramp takes.

@@ -25,7 +25,6 @@ type curve struct {
 	points            [][2]float64
 }
 
-// mark is a place on an axis.
 type mark struct {
 	At   float64
 	Text string

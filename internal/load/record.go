@@ -134,7 +134,6 @@ type batch struct {
 	says    string // how the answer begins, where the batch was refused
 }
 
-// began counts a batch that starts.
 func (r *recorder) began(b *batch) {
 	t := tally{EventCounts{Sent: uint64(b.events)}, 1, 0}
 	if b.start-b.due > lateAfter {
@@ -148,7 +147,6 @@ func (r *recorder) began(b *batch) {
 	r.book(b, t)
 }
 
-// ended counts the outcome of a batch.
 func (r *recorder) ended(b *batch) {
 	t := outcome(b)
 	status := strconv.Itoa(b.status)
@@ -231,7 +229,6 @@ func (r *recorder) finish(at time.Duration) {
 	})
 }
 
-// advance closes the seconds before an instant.
 func (r *recorder) advance(to time.Duration) {
 	if r.finished {
 		return

@@ -218,10 +218,8 @@ func (r *Report) WriteFile(file string) error {
 	return reportfile.Write(file, r.WriteJSON, r.WriteHTML)
 }
 
-// fact is a line of a table.
 type fact struct{ Name, Value string }
 
-// counts writes several numbers.
 func counts(numbers ...uint64) string {
 	var texts []string
 	for _, n := range numbers {
@@ -230,7 +228,6 @@ func counts(numbers ...uint64) string {
 	return strings.Join(texts, " · ")
 }
 
-// facts are the figures of a run beside its latencies.
 func (r *Report) facts() []fact {
 	e, b := r.Events, r.Batches
 	facts := []fact{
@@ -269,7 +266,6 @@ func (r *Report) answers() (all []fact) {
 	return all
 }
 
-// batches counts batches in words.
 func batches(n uint64) string {
 	if n == 1 {
 		return "1 batch"
@@ -277,13 +273,11 @@ func batches(n uint64) string {
 	return progress.Grouped(n) + " batches"
 }
 
-// measure is a row of the table of latencies.
 type measure struct {
 	Name string
 	Latencies
 }
 
-// latencies are the rows of the answers and those of the far end.
 func (r *Report) latencies() (answers, far []measure) {
 	if r.Model == "open" {
 		answers = append(answers, measure{"intended", r.Latency.Intended})
@@ -324,7 +318,6 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	return reportfile.Page(w, pageReport, functions(), view)
 }
 
-// functions are those of the templates.
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"ms": millis, "count": progress.Grouped[uint64], "rate": rateText, "batches": batches,
@@ -337,7 +330,6 @@ func functions() template.FuncMap {
 	}
 }
 
-// view is what both templates show.
 func (r *Report) view() map[string]any {
 	answers, far := r.latencies()
 	return map[string]any{

@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sample is the report of a run that saw a stall, in fake time.
 func sample(t *testing.T) *Report {
 	t.Helper()
 	var r *Report

@@ -118,7 +118,6 @@ func cpuTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// send runs the workers until all is sent or ctx ends.
 func (r *Run) send(ctx context.Context, start time.Time) {
 	// Requests in flight outlive ctx by the grace period.
 	flight, cut := context.WithCancel(context.WithoutCancel(ctx))

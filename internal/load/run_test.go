@@ -34,7 +34,6 @@ func stalling(from, to time.Duration) http.HandlerFunc {
 	}
 }
 
-// taking answers each batch after so long.
 func taking(d time.Duration) http.HandlerFunc {
 	return func(http.ResponseWriter, *http.Request) { time.Sleep(d) }
 }
@@ -298,7 +297,6 @@ func serve(t *testing.T, h http.HandlerFunc) DialFunc {
 	return p.Dial
 }
 
-// config is a run against h in memory.
 func config(t *testing.T, h http.HandlerFunc, pace Pace, d time.Duration) Config {
 	t.Helper()
 	return Config{
@@ -307,7 +305,6 @@ func config(t *testing.T, h http.HandlerFunc, pace Pace, d time.Duration) Config
 	}
 }
 
-// do runs a configuration that is good.
 func do(t *testing.T, cfg Config) *Report {
 	t.Helper()
 	report, err := newRun(t, cfg).Do(t.Context())

@@ -31,7 +31,6 @@ func private(a netip.Addr) bool {
 	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified()
 }
 
-// target is where the batches go.
 type target struct {
 	url       *url.URL
 	header    http.Header
