@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
@@ -40,11 +41,8 @@ func leave(t *testing.T, mode Mode) remains {
 	left := remains{mode: mode, counts: current.Report().Counts, pages: map[string]string{},
 		sent: strings.Split(strings.TrimSpace(sent.String()), "\n"), stored: strings.Split(strings.TrimSpace(recording.String()), "\n")}
 	for _, path := range []string{"/status", "/api/dead"} {
-		res, err := http.Get(bridge.adminURL() + path + "?connector=" + connector)
-		require.NoError(t, err)
-		page, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		require.NoError(t, res.Body.Close())
+		var page json.RawMessage
+		require.NoError(t, jsoncall.Do(ctx, http.MethodGet, bridge.adminURL()+path+"?connector="+connector, nil, &page))
 		left.pages[path] = string(page)
 	}
 	return left

@@ -2,7 +2,6 @@ package harness
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
 )
 
@@ -33,25 +33,16 @@ func TestUp(t *testing.T) {
 
 			send := "http://" + c.Braze + "/api/currents/1/send?events="
 			require.Contains(t, out.String(), "curl -X POST '"+send+"1020'", "ten of each of 102 types")
-			res, err := http.Post(send+"204", "", nil)
-			require.NoError(t, err)
-			res.Body.Close()
-			require.Equal(t, http.StatusOK, res.StatusCode)
-			require.NoError(t, await(waiting, func() bool { return stored(t, c.Rudder) == 202 }))
+			require.NoError(t, jsoncall.Do(waiting, http.MethodPost, send+"204", nil, nil))
+			require.NoError(t, await(waiting, func() bool {
+				var stats struct{ Stored int }
+				require.NoError(t, jsoncall.Do(waiting, http.MethodGet, "http://"+c.Rudder+"/_mock/stats", nil, &stats))
+				return stats.Stored == 202
+			}))
 			cancel()
 			require.NoError(t, <-ended)
 		})
 	}
-}
-
-func stored(t *testing.T, rudder string) (n int) {
-	t.Helper()
-	res, err := http.Get("http://" + rudder + "/_mock/stats")
-	require.NoError(t, err)
-	defer res.Body.Close()
-	var stats struct{ Stored int }
-	require.NoError(t, json.NewDecoder(res.Body).Decode(&stats))
-	return stats.Stored
 }
 
 func TestUpNamesAnAddressInUse(t *testing.T) {

@@ -20,9 +20,9 @@ type evidence struct {
 	// batch the bridge may have stored all the same.
 	answered, unanswered int64
 
-	faults  map[string]int // what happened, by name
-	wanted  []string       // faults that were asked for
-	crashes int
+	faults        map[string]int // what happened, by name
+	wanted        []string       // faults that were asked for
+	crashes       int
 	wantedCrashes int
 	// inFlight is how many events the bridge may have in flight at once, and
 	// perPost how many in one request; see bound.

@@ -6,7 +6,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
@@ -70,7 +69,14 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return finish(cmd.OutOrStdout(), r, report)
+			err = r.WriteText(cmd.OutOrStdout())
+			if report != "" {
+				err = errors.Join(err, r.WriteFile(report))
+			}
+			if err == nil && !r.Passed() {
+				err = errFailed
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
@@ -88,23 +94,6 @@ func runCommand() *cobra.Command {
 	f.StringVar(&c.Bridge, "bridge", "", "the bridge's program; default: beside this one")
 	f.StringVar(&keep, "keep", "", "keep the bridge's data and log in this new directory; default: a temporary one")
 	return cmd
-}
-
-// finish shows the report, writes it where that was asked for, and turns a
-// failed run into an exit code.
-func finish(out io.Writer, r harness.Report, file string) error {
-	if err := r.WriteText(out); err != nil {
-		return err
-	}
-	if file != "" {
-		if err := r.WriteFile(file); err != nil {
-			return err
-		}
-	}
-	if !r.Passed() {
-		return errFailed
-	}
-	return nil
 }
 
 func upCommand() *cobra.Command {

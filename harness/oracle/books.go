@@ -22,7 +22,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -31,18 +31,11 @@ import (
 // samples is how many examples of each kind the books keep for the report.
 const samples = 5
 
-// Archive keeps what was sent, so that a mismatch can be explained afterwards. An
-// *os.File that is empty is one.
-type Archive interface {
-	io.ReaderAt
-	io.WriterAt
-}
-
 // Books is the ledger of a run. It is safe for concurrent use. Memory is about
 // 100 bytes an event, whatever the size of the events.
 type Books struct {
 	rules   Rules
-	archive Archive
+	archive *os.File
 
 	mu      sync.Mutex
 	entries map[Sum]*entry
@@ -96,15 +89,10 @@ type Tally struct {
 	Reissued       int64 // ids that were issued again with another content
 }
 
-// NewBooks opens empty books.
-func NewBooks(rules Rules, archive Archive) *Books {
-	return &Books{
-		rules:   rules,
-		archive: archive,
-		entries: map[Sum]*entry{},
-		types:   map[string]bool{},
-		noted:   map[string]int{},
-	}
+// NewBooks opens empty books. The archive is an empty file, for what is sent, so that a
+// mismatch can be explained afterwards.
+func NewBooks(rules Rules, archive *os.File) *Books {
+	return &Books{rules: rules, archive: archive, entries: map[Sum]*entry{}, types: map[string]bool{}, noted: map[string]int{}}
 }
 
 // ErrNoID means that an event without a usable id was issued: the books could

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -84,20 +85,8 @@ func (c Condition) isLatency() bool {
 func (c Condition) about(names ...string) bool { return slices.Contains(names, c.name) }
 
 func (c Condition) holds(actual float64) bool {
-	switch c.op {
-	case "<":
-		return actual < c.value
-	case "<=":
-		return actual <= c.value
-	case ">":
-		return actual > c.value
-	case ">=":
-		return actual >= c.value
-	case "==":
-		return actual == c.value
-	default:
-		return actual != c.value
-	}
+	order := cmp.Compare(actual, c.value)
+	return map[string]bool{"<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0, "==": order == 0, "!=": order != 0}[c.op]
 }
 
 // ThresholdResult says whether a threshold holds.
