@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,6 +56,8 @@ type follower struct {
 	client *http.Client
 	poll   time.Duration // between pages that are not full
 
+	allSent atomic.Bool
+
 	cursor  string
 	start   time.Time
 	first   uint64 // the far end's total at the start
@@ -95,34 +98,25 @@ func (f *follower) begin(ctx context.Context) error {
 // all that was acknowledged having arrived: a duplicate may arrive a little later.
 // When the wait is over, it ends after three pages, since only the last of what came
 // shows whether messages were dropped unread.
-func (f *follower) run(ctx context.Context, start time.Time, sent, over <-chan struct{}) {
+func (f *follower) run(ctx, wait context.Context, start time.Time) {
 	f.start = start
 	for quiet := 0; quiet < 3 && f.problem == "" && ctx.Err() == nil; {
 		read := f.step(ctx)
 		switch {
 		case read == pageLimit:
 			continue
-		case isClosed(over), isClosed(sent) && read == 0 && f.lost() == 0:
+		case wait.Err() != nil, f.allSent.Load() && read == 0 && f.lost() == 0:
 			quiet++
 		default:
 			quiet = 0
 		}
 		select {
-		case <-over:
+		case <-wait.Done():
 		case <-time.After(f.poll):
 		}
 	}
 	if f.lastErr == nil { // the time was over before all was read
 		f.lastErr = ctx.Err()
-	}
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }
 

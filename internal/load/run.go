@@ -28,7 +28,6 @@ type Run struct {
 	planned   uint64        // batches
 	next      atomic.Uint64 // the number of the next batch
 	began     atomic.Pointer[time.Time]
-	verifying atomic.Bool
 	stopped   atomic.Int64 // when it was interrupted, in ns; else 0
 }
 
@@ -220,14 +219,15 @@ func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verif
 		return func() *Verification { return nil }
 	}
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
-	sent, over, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	waiting, giveUp := context.WithCancel(reading)
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.far.run(reading, start, sent, over)
+		r.far.run(reading, waiting, start)
 	}()
 	return func() *Verification {
-		r.verifying.Store(true)
-		close(sent)
+		defer stop()
+		r.far.allSent.Store(true)
 		interrupted := ctx.Done()
 		if ctx.Err() != nil {
 			interrupted = nil
@@ -237,10 +237,9 @@ func (r *Run) follow(ctx context.Context, start time.Time) (finish func() *Verif
 		case <-interrupted:
 		case <-time.After(r.cfg.VerifyTimeout):
 		}
-		close(over)
+		giveUp()
 		defer time.AfterFunc(pageTimeout, stop).Stop()
 		<-done
-		stop()
 		r.far.client.CloseIdleConnections()
 		return r.far.verdict(r.cfg.Pace)
 	}
@@ -253,7 +252,7 @@ func (r *Run) Line() string {
 	if start == nil {
 		return ""
 	}
-	if r.verifying.Load() {
+	if r.far != nil && r.far.allSent.Load() {
 		if missing := r.far.lost(); missing > 0 {
 			return fmt.Sprintf("load: all sent; %d acknowledged events are still to arrive at the far end", missing)
 		}
