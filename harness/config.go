@@ -94,25 +94,21 @@ func (c Config) withDefaults() (Config, error) {
 
 func (c Config) check() error {
 	var wrong []error
-	oneOf := func(what, value string, words ...string) {
-		if !slices.Contains(words, value) {
-			wrong = append(wrong, fmt.Errorf("%s: %q is none of %s", what, value, strings.Join(words, ", ")))
-		}
-	}
-	notNegative := func(what string, value float64) {
+	for what, value := range map[string]float64{"events": float64(c.Events), "rate": c.Rate, "crashes": float64(c.Crashes)} {
 		if value < 0 {
 			wrong = append(wrong, fmt.Errorf("%s: %v is negative", what, value))
 		}
 	}
-	notNegative("events", float64(c.Events))
-	notNegative("rate", c.Rate)
-	notNegative("crashes", float64(c.Crashes))
-	oneOf("mode", string(c.Mode), "events", "webhook")
-	oneOf("faults", string(c.Faults), "none", "network", "crash", "all")
-	if c.Break != BreakNothing {
-		oneOf("break", string(c.Break), "lose", "corrupt", "duplicate")
+	for _, is := range [][3]string{
+		{"mode", string(c.Mode), "events, webhook"},
+		{"faults", string(c.Faults), "none, network, crash, all"},
+		{"break", string(c.Break), "lose, corrupt, duplicate"},
+		{"missing-external-user-id", c.MissingExternalUserID, "deliver, dead, drop"},
+	} {
+		if is[1] != "" && !slices.Contains(strings.Split(is[2], ", "), is[1]) {
+			wrong = append(wrong, fmt.Errorf("%s: %q is none of %s", is[0], is[1], is[2]))
+		}
 	}
-	oneOf("missing-external-user-id", c.MissingExternalUserID, "deliver", "dead", "drop")
 	return errors.Join(wrong...)
 }
 

@@ -95,8 +95,6 @@ func newSchedule(to *mockrudder.Server, mode Mode, total int64) *schedule {
 
 // begin injects what must happen in any case.
 func (s *schedule) begin() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.armed = 1
 	return s.arm(append([]mockrudder.Fault{once()}, round(s.mode, time.Duration(mockrudder.Forever))...))
 }

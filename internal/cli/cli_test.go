@@ -40,24 +40,16 @@ func TestBindEnv(t *testing.T) {
 }
 
 func TestRunExitCodes(t *testing.T) {
-	tests := []struct {
-		name string
+	for _, tt := range []struct {
 		err  error
 		code int
 		text string
-	}{
-		{"good", nil, 0, ""},
-		{"error", errors.New("no room"), 3, "error: no room\n"},
-		{"silent", errors.New(""), 3, ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var stderr bytes.Buffer
-			root := &cobra.Command{Use: "x", RunE: func(*cobra.Command, []string) error { return tt.err }}
-			root.SetArgs([]string{})
-			require.Equal(t, tt.code, run(t.Context(), root, func(error) int { return 3 }, &stderr))
-			require.Equal(t, tt.text, stderr.String())
-		})
+	}{{nil, 0, ""}, {errors.New("no room"), 3, "error: no room\n"}, {errors.New(""), 3, ""}} {
+		var stderr bytes.Buffer
+		root := &cobra.Command{Use: "x", RunE: func(*cobra.Command, []string) error { return tt.err }}
+		root.SetArgs([]string{})
+		require.Equal(t, tt.code, run(t.Context(), root, func(error) int { return 3 }, &stderr))
+		require.Equal(t, tt.text, stderr.String())
 	}
 }
 
