@@ -80,15 +80,6 @@ type Second struct {
 	WarmUp  bool    `json:"warm_up,omitempty"`
 }
 
-// span is one second while it is counted.
-type span struct {
-	tally
-	times
-	statuses map[string]uint64
-}
-
-func newSpan() *span { return &span{times: newTimes(2), statuses: map[string]uint64{}} }
-
 // recorder counts what workers did. Instants are from the start of the run.
 type recorder struct {
 	wanted func(time.Duration) float64
@@ -102,8 +93,8 @@ type recorder struct {
 	statuses map[string]uint64
 	failures map[string]uint64
 	refused  []Refusal
-	now      int // the current second
-	current  *span
+	current  Second
+	span     times                     // of the current second
 	window   []*hdrhistogram.Histogram // of the seconds before, from the intended instant
 	series   []Second
 
@@ -113,10 +104,12 @@ type recorder struct {
 }
 
 func newRecorder(wanted func(time.Duration) float64, warmUp time.Duration) *recorder {
-	return &recorder{
-		wanted: wanted, warmUp: warmUp, times: newTimes(3), current: newSpan(), inFlight: map[*batch]bool{},
+	r := &recorder{
+		wanted: wanted, warmUp: warmUp, times: newTimes(3), inFlight: map[*batch]bool{},
 		statuses: map[string]uint64{}, failures: map[string]uint64{}, refused: []Refusal{},
 	}
+	r.open(0)
+	return r
 }
 
 // batch is one batch, in flight or answered.
@@ -155,9 +148,9 @@ func (r *recorder) ended(b *batch) {
 	r.advance(b.done)
 	delete(r.inFlight, b)
 	r.book(b, t)
-	r.current.statuses[status]++
-	record(r.current.service, b.done-b.start)
-	record(r.current.intended, b.done-b.due)
+	r.current.Statuses[status]++
+	record(r.span.service, b.done-b.start)
+	record(r.span.intended, b.done-b.due)
 	for s := int(b.due / time.Second); s < len(r.series); s++ {
 		waited := time.Duration(s+1)*time.Second - b.due
 		r.series[s].Waiting = max(r.series[s].Waiting, float64(waited)/float64(time.Millisecond))
@@ -205,7 +198,9 @@ func outcome(b *batch) tally {
 }
 
 func (r *recorder) book(b *batch, t tally) {
-	r.current.add(t)
+	r.current.Sent += t.Sent
+	r.current.Acked += t.Acked
+	r.current.Late += t.late
 	if b.warm {
 		r.warm.add(t)
 	} else {
@@ -233,24 +228,26 @@ func (r *recorder) advance(to time.Duration) {
 	if r.finished {
 		return
 	}
-	for second := int(to / time.Second); r.now < second; r.now++ {
+	for second := int(to / time.Second); r.current.At < second; {
 		r.close()
 	}
 }
 
-// close puts the current second into the series and the window.
+// close puts the current second into the series and the window, and opens the next.
 func (r *recorder) close() {
 	s := r.current
-	at := time.Duration(r.now) * time.Second
-	r.series = append(r.series, Second{
-		At: r.now, Wanted: r.wanted(at + time.Second/2), Sent: s.Sent, Acked: s.Acked, Late: s.late, Statuses: s.statuses,
-		P50: percentile(s.intended, 50), P99: percentile(s.intended, 99),
-		ServiceP50: percentile(s.service, 50), ServiceP99: percentile(s.service, 99),
-		WarmUp: at < r.warmUp,
-	})
-	r.window = append(r.window, s.intended)
+	s.P50, s.P99 = percentile(r.span.intended, 50), percentile(r.span.intended, 99)
+	s.ServiceP50, s.ServiceP99 = percentile(r.span.service, 50), percentile(r.span.service, 99)
+	r.series = append(r.series, s)
+	r.window = append(r.window, r.span.intended)
 	r.window = r.window[max(0, len(r.window)-windowSeconds):]
-	r.current = newSpan()
+	r.open(s.At + 1)
+}
+
+func (r *recorder) open(second int) {
+	at := time.Duration(second) * time.Second
+	r.current = Second{At: second, Wanted: r.wanted(at + time.Second/2), Statuses: map[string]uint64{}, WarmUp: at < r.warmUp}
+	r.span = newTimes(2)
 }
 
 // state returns all counts so far, warm-up included; the latencies, from the intended
@@ -263,7 +260,7 @@ func (r *recorder) state(at time.Duration) (all tally, recent *hdrhistogram.Hist
 	r.advance(at)
 	all, recent = r.measured, newHistogram(2)
 	all.add(r.warm)
-	for _, h := range append(r.window, r.current.intended) {
+	for _, h := range append(r.window, r.span.intended) {
 		recent.Merge(h)
 	}
 	for b := range r.inFlight {
