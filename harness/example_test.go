@@ -43,7 +43,8 @@ func ExampleJudge() {
 	}
 	report, err := harness.Judge(ctx, harness.Outside{
 		Mode: harness.ModeWebhook, Admin: bridge.URL, Counts: mockbraze.Counts{Events: 2, Sent: 2},
-		Sent: strings.NewReader(`{"event_type":"t","id":"e1","user":{"user_id":"u"}}` + "\n" + `{"event_type":"t","id":"e2","user":{"user_id":"u"}}`),
+		Sent: strings.NewReader(`{"event_type":"t","id":"e1","user":{"user_id":"u"}}
+			{"event_type":"t","id":"e2","user":{"user_id":"u"}}`),
 		Received: strings.NewReader(`{"raw":"{\"event_type\":\"t\",\"id\":\"e1\",\"user\":{\"user_id\":\"u\"}}","message":{},
 			"received_at":"2024-01-02T03:04:05Z","valid":true}`),
 		Losses: []harness.Loss{}, // nothing was killed, and no answer was lost

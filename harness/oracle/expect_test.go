@@ -14,7 +14,8 @@ import (
 
 func TestFate(t *testing.T) {
 	rules := map[string]oracle.Rules{
-		"events": {}, "webhook": {Webhook: true}, "dead": {MissingExternalUserID: oracle.Dead}, "drop": {MissingExternalUserID: oracle.Filtered},
+		"events": {}, "webhook": {Webhook: true},
+		"dead": {MissingExternalUserID: oracle.Dead}, "drop": {MissingExternalUserID: oracle.Filtered},
 	}
 	fates := map[string]oracle.Fate{"deliver": oracle.Deliver, "dead": oracle.Dead, "filtered": oracle.Filtered}
 	for _, row := range casefile.Read(t, "testdata/fates.txt", 4) {

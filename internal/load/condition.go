@@ -86,7 +86,9 @@ func (c Condition) about(names ...string) bool { return slices.Contains(names, c
 
 func (c Condition) holds(actual float64) bool {
 	order := cmp.Compare(actual, c.value)
-	return map[string]bool{"<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0, "==": order == 0, "!=": order != 0}[c.op]
+	return map[string]bool{
+		"<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0, "==": order == 0, "!=": order != 0,
+	}[c.op]
 }
 
 // ThresholdResult says whether a threshold holds.

@@ -114,11 +114,12 @@ func TestLongRunsAreBinned(t *testing.T) {
 }
 
 func TestAnswersOverTime(t *testing.T) {
-	names := map[string]string{}
-	for _, c := range answersOver(bins([]Second{{Statuses: map[string]uint64{"0": 1, "429": 2}}, {Statuses: map[string]uint64{"200": 3}}})) {
-		names[c.Name] = fmt.Sprint(c.Class, c.points)
+	var all []string
+	seconds := []Second{{Statuses: map[string]uint64{"0": 1, "429": 2}}, {Statuses: map[string]uint64{"200": 3}}}
+	for _, c := range answersOver(bins(seconds)) {
+		all = append(all, fmt.Sprint(c.Name, " ", c.Class, c.points))
 	}
-	require.Equal(t, map[string]string{"no answer": "s0[[0.5 1] [0.5 0]]", "429": "s4[[0.5 2] [0.5 0]]", "200": "s2[[0.5 0] [0.5 3]]"}, names)
+	require.Equal(t, []string{"no answer s0[[0.5 1] [0.5 0]]", "200 s2[[0.5 0] [0.5 3]]", "429 s4[[0.5 2] [0.5 0]]"}, all)
 }
 
 // Where nothing was answered or arrived there is no latency, not one of 0 ms.

@@ -15,7 +15,10 @@ func TestUnits(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 16 << 20: "16 MiB", 3500 << 20: "3.4 GiB", 1 << 40: "1 TiB", -1: "-1 B"} {
 		require.Equal(t, want, Bytes(n))
 	}
-	for n, want := range map[int64]string{0: "0 events", 999: "999 events", 1: "1 event", 1000: "1,000 events", 1234567: "1,234,567 events", -1000: "-1,000 events", -100: "-100 events"} {
+	for n, want := range map[int64]string{
+		0: "0 events", 999: "999 events", 1: "1 event", 1000: "1,000 events", 1234567: "1,234,567 events",
+		-1000: "-1,000 events", -100: "-100 events",
+	} {
 		require.Equal(t, want, Count("events")(n))
 	}
 }
