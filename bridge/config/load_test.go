@@ -119,11 +119,6 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestLargeFilesAreRefused(t *testing.T) {
-	_, err := Load(t.Context(), Source{File: writeFile(t, strings.Repeat("# nothing\n", maxFile/10+1))})
-	require.ErrorContains(t, err, "is larger than 4MiB")
-}
-
 // The pipe has no writer: only the end of the context ends the read.
 func TestLoadEndsWithItsContext(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "bridge.yaml")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -125,12 +126,9 @@ func parse(v reflect.Value, text string) (err error) {
 	return fmt.Errorf("must be %s, not %q", expected(v), text)
 }
 
-// maxSecret bounds what is read of a file that should hold a secret.
-const maxSecret = 64 << 10
-
 // readSecret returns what a file holds, without the line breaks at its end.
 func readSecret(name string) (string, error) {
-	text, err := readBounded(name, maxSecret)
+	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("there is no file %s", name)
 	}
