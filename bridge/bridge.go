@@ -40,8 +40,7 @@ type Addresses struct {
 
 // Bridge is a bridge that can run. Make one with New.
 type Bridge struct {
-	opts      Options
-	reloading chan struct{} // holds a value during a reload, so that one waits for the other
+	opts Options
 
 	mu         sync.Mutex    // held while a configuration is put into force
 	cfg        config.Config // what is in force
@@ -60,7 +59,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 	if opts.Ready == nil {
 		opts.Ready = func(Addresses) {}
 	}
-	return &Bridge{cfg: cfg, opts: opts, reloading: make(chan struct{}, 1)}, nil
+	return &Bridge{cfg: cfg, opts: opts}, nil
 }
 
 // Run takes and delivers events until ctx ends; then it takes nothing more,

@@ -113,7 +113,7 @@ func run(t *testing.T, cfg config.Config) *running {
 
 func (r *running) reload(t *testing.T, cfg config.Config) {
 	t.Helper()
-	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg, nil))
 }
 
 // logged requires lines of the log.

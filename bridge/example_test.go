@@ -79,12 +79,11 @@ func ExampleBridge_Reload() {
 	connector := cfg.Connectors[0]
 	connector.Tokens = []string{"s3cret", "new"} // both, until Braze sends the new one
 	cfg.Connectors = []config.Connector{connector}
-	fmt.Println(b.Reload(ctx, cfg))
-	fmt.Println(b.ReloadFrom(ctx, func(ctx context.Context) (config.Config, error) {
-		return config.Load(ctx, config.Source{Flags: map[string]string{"braze-token": "t", "rudder-url": "http://r"}})
-	}))
+	fmt.Println(b.Reload(ctx, cfg, nil))
+	wrong, err := config.Load(config.Source{Flags: map[string]string{"braze-token": "t", "rudder-url": "http://r"}})
+	fmt.Println(b.Reload(ctx, wrong, err))
 	fmt.Println(stop())
-	fmt.Println(errors.Is(b.Reload(ctx, cfg), bridge.ErrNotRunning))
+	fmt.Println(errors.Is(b.Reload(ctx, cfg, nil), bridge.ErrNotRunning))
 
 	// Output:
 	// <nil>

@@ -19,26 +19,10 @@ var ErrNotRunning = errors.New("the bridge is not running")
 // events of a removed connector stay on disk until it is added again. A setting that
 // needs a restart does not change and is named in the log.
 //
-// On an error, such as a *config.Error, nothing has changed. Before Run is ready
-// and after it began to stop the error is ErrNotRunning.
-func (b *Bridge) Reload(ctx context.Context, cfg config.Config) error {
-	return b.ReloadFrom(ctx, func(context.Context) (config.Config, error) { return cfg, nil })
-}
-
-// ReloadFrom is Reload of what load returns. What is wrong is logged, a line for
-// each mistake, and counted, whether it is load that finds it or Reload. The
-// bridge can be stopped while load runs.
-func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (config.Config, error)) error {
-	select { // one reload at a time, so that a file that was read earlier never comes into force later
-	case b.reloading <- struct{}{}:
-		defer func() { <-b.reloading }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	cfg, err := load(ctx)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
+// On an error, such as a *config.Error or that of reading cfg, which is passed in, nothing
+// has changed. It is logged, a line for each mistake, and counted. Before Run is ready and
+// after it began to stop the error is ErrNotRunning.
+func (b *Bridge) Reload(ctx context.Context, cfg config.Config, err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.components == nil {

@@ -175,14 +175,14 @@ func TestABadConfigurationIsRefused(t *testing.T) {
 	bad := r.cfg
 	bad.Connectors = []config.Connector{{Name: "x y", Tokens: []string{"new"}, RudderURL: "ftp://u:s3cret@r", WriteKey: "k"}}
 	var wrong *config.Error
-	require.ErrorAs(t, r.bridge.Reload(t.Context(), bad), &wrong)
+	require.ErrorAs(t, r.bridge.Reload(t.Context(), bad, nil), &wrong)
 	require.Greater(t, len(wrong.Mistakes), 5)
 	for _, mistake := range wrong.Mistakes {
 		require.Contains(t, r.log.String(), strings.ReplaceAll(mistake.Key, `"`, `\"`))
 	}
 	r.logged(t, "the old one stays in force")
 	require.NotContains(t, r.log.String(), "s3cret")
-	require.ErrorContains(t, r.bridge.ReloadFrom(t.Context(), func(context.Context) (config.Config, error) { return config.Config{}, os.ErrNotExist }), "not exist")
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), config.Config{}, os.ErrNotExist), "not exist")
 	r.post(t, "/currents", "secret", event("1"))
 	r.delivered(t, 1)
 	require.Contains(t, r.get(t, "/metrics", 200), `bridge_config_reloads_total{result="refused"} 2`)
@@ -216,10 +216,10 @@ func TestReloadNeedsARunningBridge(t *testing.T) {
 	cfg := configFor(t, connectorTo("http://127.0.0.1:1"))
 	b, err := New(cfg, Options{})
 	require.NoError(t, err)
-	require.ErrorIs(t, b.Reload(t.Context(), cfg), ErrNotRunning)
+	require.ErrorIs(t, b.Reload(t.Context(), cfg, nil), ErrNotRunning)
 	r := run(t, cfg)
 	require.NoError(t, r.stop())
-	require.ErrorIs(t, r.bridge.Reload(context.Background(), cfg), ErrNotRunning)
+	require.ErrorIs(t, r.bridge.Reload(context.Background(), cfg, nil), ErrNotRunning)
 }
 
 // The certificates that RudderStack's is verified with may change under the same
@@ -302,7 +302,7 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 			r.try(t, path, "t0ken-wrong", fmt.Sprintf(person, i, i))
 		}
 	}
-	require.Error(t, r.bridge.Reload(t.Context(), config.Config{AdminToken: "t0ken of admin", Connectors: []config.Connector{{WriteKey: "wr1te-key:"}}}))
+	require.Error(t, r.bridge.Reload(t.Context(), config.Config{AdminToken: "t0ken of admin", Connectors: []config.Connector{{WriteKey: "wr1te-key:"}}}, nil))
 	r.change(t, func(cfg *config.Config, c *config.Connector) {
 		cfg.AdminToken, c.WriteKey, c.Salt = "", "wr1te-key-2", "s4lt-2"
 	})
@@ -365,7 +365,7 @@ func TestGlossaryIsReloaded(t *testing.T) {
 	newer, err := g.Encode()
 	require.NoError(t, err)
 	r.cfg.Glossary = fileOf(t, "glossary.json", `{"events":7}`)
-	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg), r.cfg.Glossary)
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg, nil), r.cfg.Glossary)
 	require.NoError(t, os.WriteFile(r.cfg.Glossary, newer, 0o600))
 	r.reload(t, r.cfg)
 	require.Contains(t, r.get(t, "/metrics", 200), fmt.Sprintf(`glossary="schema version %d (`, g.SchemaVersion))

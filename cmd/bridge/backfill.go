@@ -108,7 +108,7 @@ func storeOf(cmd *cobra.Command, into *backfill.Config, settings string) (closeS
 		into.Store = backfill.Bridge(api, into.Connector)
 		return func() error { return nil }, err
 	}
-	cfg, err := config.Load(cmd.Context(), config.Source{File: settings, Env: os.LookupEnv})
+	cfg, err := config.Load(config.Source{File: settings, Env: os.LookupEnv})
 	if err != nil {
 		return nil, err
 	}
