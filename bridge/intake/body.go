@@ -87,18 +87,6 @@ var errTooLong = errors.New("the body is too long")
 // gzipSize is about what a gzip reader takes: window, tables and input.
 const gzipSize = 64 << 10
 
-func (in *Intake) gunzip(compressed io.Reader) (*gzip.Reader, error) {
-	kept, ok := in.gzips.Get().(*gzip.Reader)
-	if !ok {
-		kept = new(gzip.Reader)
-	}
-	if err := kept.Reset(compressed); err != nil {
-		in.gzips.Put(kept)
-		return nil, err
-	}
-	return kept, nil
-}
-
 // read reads and uncompresses a whole body. The buffer goes back with put.
 func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, compressed bool) (*buffer, error) {
 	in.metrics.reading.Inc()
@@ -117,7 +105,9 @@ func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, co
 		return nil, errBusy
 	}
 	defer in.buffers.release(room, gzipSize)
-	uncompressed, err := in.gunzip(from)
+	uncompressed := in.gzips.Get().(*gzip.Reader)
+	defer in.gzips.Put(uncompressed)
+	err := uncompressed.Reset(from)
 	if errors.Is(err, io.EOF) && from.left == in.cfg.MaxBody { // no byte at all: an empty body
 		return in.buffers.get(0, to)
 	}
@@ -127,7 +117,6 @@ func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, co
 	if err != nil {
 		return nil, in.broken(from, err)
 	}
-	defer in.gzips.Put(uncompressed)
 	return in.fill(to, uncompressed, from)
 }
 

@@ -154,7 +154,6 @@ func TestTLS(t *testing.T) {
 	_, err = io.WriteString(both, strings.Replace(postChunked("", oneEvent), "Host", "Content-Length: 5\r\nHost", 1)+post("", oneEvent))
 	require.NoError(t, err)
 	require.Equal(t, []int{200}, statuses(answersOn(t, both, 30*time.Second)), "both Content-Length and Transfer-Encoding")
-	require.Equal(t, 400, answerOn(t, b.raw(t, post("", oneEvent))).StatusCode, "HTTP to a port of HTTPS")
 }
 
 func tlsClient(t *testing.T, two bool) *http.Client {

@@ -4,8 +4,6 @@ import (
 	"container/list"
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -107,17 +105,6 @@ type conn struct {
 	in    *list.List // untrusted, idle, or nil: in the middle of a request
 	place *list.Element
 	left  bool // it has no place any more
-}
-
-// Read reads what the client sent.
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	var plain tls.RecordHeaderError
-	if errors.As(err, &plain) && plain.Conn != nil && 'A' <= plain.RecordHeader[0] && plain.RecordHeader[0] <= 'Z' {
-		_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
-		_ = plain.Conn.Close()
-	}
-	return n, err
 }
 
 // Close closes the connection and gives its place back.

@@ -29,7 +29,6 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 	if conn := connOf(c.Request); conn != nil {
 		conn.trust()
 	}
-	defer in.rescue(c, to)
 	begin := time.Now()
 	r := c.Request
 	h := in.hold(to)
@@ -169,10 +168,7 @@ func (in *Intake) append(h *held, b queue.Batch) (queue.Receipt, error) {
 // classify finds the events and says what becomes of each. It returns how many of
 // them RudderStack's own mapping will change.
 func (in *Intake) classify(h *held) (changed int, err error) {
-	h.list, _ = in.lists.Get().(*itemList)
-	if h.list == nil {
-		h.list = new(itemList)
-	}
+	h.list = in.lists.Get().(*itemList)
 	scanErr := in.scanners.scan(h.body.data, func(s *scanner) {
 		if err = h.grow(len(s.batch.Events)); err != nil {
 			return
