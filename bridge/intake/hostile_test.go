@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"compress/flate"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,12 +54,7 @@ func (b *bench) attack(t *testing.T, text string, most int64) []reply {
 func (b *bench) settle(t *testing.T, got []reply) {
 	t.Helper()
 	for _, r := range got {
-		if r.status != http.StatusOK {
-			continue
-		}
-		var answer struct{ Accepted, Duplicates int }
-		require.NoError(t, json.Unmarshal([]byte(r.body), &answer), r.body)
-		b.acked += answer.Accepted + answer.Duplicates
+		b.acked += acknowledged(t, r)
 	}
 	require.Equal(t, b.acked, b.queues["a"].events(), "events stored, of those answered 200")
 	b.quiet(t)
@@ -108,15 +102,18 @@ func statuses(got []reply) []int {
 	return list
 }
 
+// head begins a request to connector a.
+const head = "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
+
 // post is a request to connector a with more header lines and a body.
 func post(lines, body string) string {
-	return fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n%sContent-Length: %d\r\n\r\n%s", lines, len(body), body)
+	return fmt.Sprintf("%s%sContent-Length: %d\r\n\r\n%s", head, lines, len(body), body)
 }
 
 // postChunked is the same in chunks.
 func postChunked(lines string, chunks ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n%sTransfer-Encoding: chunked\r\n\r\n", lines)
+	b.WriteString(head + lines + "Transfer-Encoding: chunked\r\n\r\n")
 	for _, c := range chunks {
 		fmt.Fprintf(&b, "%x\r\n%s\r\n", len(c), c)
 	}
@@ -176,7 +173,7 @@ func frames(text string) string {
 	const auth = "Authorization: Bearer secret\r\n"
 	good := batch(event(`{}`))
 	chunks := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(good), good)
-	return repeated(strings.NewReplacer("\n", "\r\n", "{post}", post("", good), "{head}", "POST /currents HTTP/1.1\r\nHost: x\r\n"+auth, "{auth}", auth,
+	return repeated(strings.NewReplacer("\n", "\r\n", "{post}", post("", good), "{head}", head, "{auth}", auth,
 		"{size}", fmt.Sprintf("Content-Length: %d\r\n", len(good)), "{good}", good,
 		"{chunks}", chunks, "{chunks-}", chunks[:len(chunks)-2], "{chunk}", chunks[:40]).Replace(text))
 }

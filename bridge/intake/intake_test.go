@@ -235,7 +235,7 @@ func TestClientThatWritesBeforeItReadsSees413(t *testing.T) {
 		fmt.Sprintf("Content-Length: %d\r\n\r\n", size):               "",
 		fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n", size): "\r\n0\r\n\r\n",
 	} {
-		conn := b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"+framing)
+		conn := b.raw(t, head+framing)
 		require.NoError(t, conn.SetWriteDeadline(time.Now().Add(10*time.Second)))
 		_, err := conn.Write(append(bytes.Repeat([]byte(" "), size), end...))
 		require.NoError(t, err)

@@ -91,10 +91,10 @@ func TestHungQueueHarmsNoNeighbour(t *testing.T) {
 // Senders that stop in the middle of bodies, small and large, or send very many
 // elements, leave the neighbour its share of memory.
 func TestFloodOfBodiesHarmsNoNeighbour(t *testing.T) {
-	head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1048576\r\n\r\n"
+	announced := head + "Content-Length: 1048576\r\n\r\n"
 	for name, text := range map[string]string{
-		"stalled small": head + strings.Repeat(" ", 200_000),
-		"stalled large": head + strings.Repeat(" ", 1_000_000),
+		"stalled small": announced + strings.Repeat(" ", 200_000),
+		"stalled large": announced + strings.Repeat(" ", 1_000_000),
 		"many elements": strings.Repeat(post("", batch(strings.Repeat("{},", 20_000)+"1")), 2),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,13 +137,13 @@ func TestMemoryForElementsIsBounded(t *testing.T) {
 // ones still pass.
 func TestMemoryForBodiesIsBounded(t *testing.T) {
 	inBubble(t, Config{MaxBody: 8 << 20, MaxBuffered: 8 << 20, Connectors: []Connector{current("a", "secret")}}, 0, func(t *testing.T, b *bench) {
-		head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 8388608\r\n\r\n"
-		b.flood(t, 3, head+strings.Repeat(" ", 900_000)) // 1 MiB each
+		large := head + "Content-Length: 8388608\r\n\r\n" + strings.Repeat(" ", 900_000)
+		b.flood(t, 3, large) // 1 MiB each
 		require.EqualValues(t, 3<<20, b.buffers.used.Load())
 		response := <-b.flood(t, 1, post("", strings.Repeat(" ", 3<<20)))
 		require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 		require.Equal(t, "5", response.Header.Get("Retry-After"))
-		b.flood(t, 1, head+strings.Repeat(" ", 900_000)) // the last of it
+		b.flood(t, 1, large) // the last of it
 		requireOK(t, b.raw(t, post("", oneEvent)))
 		require.EqualValues(t, 4<<20, b.buffers.used.Load())
 	})
@@ -165,7 +165,6 @@ func drip(conn net.Conn, text string, piece int, every time.Duration) {
 // that do fall silent, lose their connection in bounded time.
 func TestSlowSenders(t *testing.T) {
 	good := batch(event(`{"a":"` + strings.Repeat("x", 10_000) + `"}`))
-	head := "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
 	gzipped := zipped(good + strings.Repeat(" ", 1000))
 	tests := []struct {
 		name       string
@@ -250,7 +249,7 @@ func TestTooManyRequests(t *testing.T) {
 	q.waits(t, 1)
 	b.Reload([]Connector{queued(q, "a", "secret")}) // requests in flight still count
 	for _, rest := range []string{"Content-Length: 1000\r\n\r\n{", "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"} {
-		response := answerOn(t, b.raw(t, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"+rest))
+		response := answerOn(t, b.raw(t, head+rest))
 		require.Equal(t, 503, response.StatusCode)
 		require.Equal(t, "5", response.Header.Get("Retry-After"))
 	}
