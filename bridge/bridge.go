@@ -134,7 +134,10 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	work, working := errgroup.WithContext(stopping)
 	watching, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAdmin()
-	c.start(work, working)
+	c.work, c.working = work, working
+	if err := c.put(ctx, cfg); err != nil {
+		return err
+	}
 	b.permit(c)
 	adminEnded := make(chan error, 1)
 	go func() {

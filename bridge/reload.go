@@ -48,53 +48,20 @@ func (b *Bridge) Reload(ctx context.Context, cfg config.Config, err error) error
 	return err
 }
 
-// apply puts cfg into force. What can fail comes first.
+// apply puts cfg into force, but for what only a restart changes.
 func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	if err := cfg.Check(); err != nil {
 		return err
-	}
-	p := b.components
-	glossary := p.glossary.Load()
-	if err := p.readGlossary(cfg); err != nil {
-		return err
-	}
-	connectors, senders, err := p.prepare(ctx, cfg)
-	if err != nil {
-		p.glossary.Store(glossary)
-		return err
-	}
-	gone := p.retired(connectors)
-	p.connectors = append(connectors, gone...)
-	p.intake.Reload(p.intakeOf(cfg))
-	b.logChanges(cfg)
-	for i, c := range connectors {
-		now := c.sender.Load()
-		if senders[i] == now {
-			continue
-		}
-		if now != nil && len(now.settings.Changes(senders[i].settings)) == 0 {
-			what := "ca_file"
-			if now.glossary != senders[i].glossary {
-				what = "glossary"
-			}
-			b.opts.Log.Info("connector is changed", "connector", c.name, "settings", what)
-		}
-		p.run(c, senders[i])
-	}
-	for _, c := range gone {
-		p.run(c, nil)
 	}
 	// Of the bridge's own settings, what is not in force differs again next time.
 	inForce := b.cfg
 	inForce.AdminToken, inForce.AdminHosts, inForce.Open, inForce.Connectors = cfg.AdminToken, cfg.AdminHosts, cfg.Open, cfg.Connectors
 	inForce.Glossary = cfg.Glossary
-	p.admin.SetToken(cfg.AdminToken)
-	if err := p.admin.SetHosts(inForce.AdminNames()); err != nil {
+	if err := b.components.put(ctx, inForce); err != nil {
 		return err
 	}
-	p.show()
+	b.logChanges(cfg)
 	b.cfg = inForce
-	p.settings.Store(&inForce)
 	return nil
 }
 

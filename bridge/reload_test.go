@@ -234,7 +234,7 @@ func TestTrustedCertificates(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, served.certificate(), 0o600))
 	r.reload(t, r.cfg)
 	r.delivered(t, 1)
-	r.logged(t, `msg="connector is changed" connector=default settings=ca_file`)
+	r.logged(t, `msg="connector is changed" connector=default settings="files that it reads"`)
 }
 
 func TestServesTLS(t *testing.T) {
