@@ -100,7 +100,6 @@ func (b *Bridge) Run(ctx context.Context) (err error) {
 	return b.serve(ctx, c, public, private)
 }
 
-// listenForBraze listens on the public address, within its limits.
 func (b *Bridge) listenForBraze() (net.Listener, error) {
 	var certificates *intake.Certificates
 	if b.cfg.TLS != (config.TLS{}) {

@@ -40,7 +40,6 @@ type running struct {
 	stop   func() error
 }
 
-// change changes a configuration and its first connector.
 type change = func(cfg *config.Config, c *config.Connector)
 
 // runTo runs a bridge with one connector to a URL, beside other tests.
@@ -54,7 +53,6 @@ func runTo(t *testing.T, url string, changes ...change) *running {
 	return run(t, cfg)
 }
 
-// change reloads the configuration with a change.
 func (r *running) change(t *testing.T, change change) {
 	t.Helper()
 	r.cfg.Connectors = slices.Clone(r.cfg.Connectors)
@@ -116,7 +114,6 @@ func (r *running) reload(t *testing.T, cfg config.Config) {
 	require.NoError(t, r.bridge.Reload(t.Context(), cfg, nil))
 }
 
-// logged requires lines of the log.
 func (r *running) logged(t *testing.T, lines ...string) {
 	t.Helper()
 	for _, line := range lines {
@@ -124,7 +121,6 @@ func (r *running) logged(t *testing.T, lines ...string) {
 	}
 }
 
-// try posts a body and returns the status and the body of the response.
 func (r *running) try(t *testing.T, path, token, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+path, strings.NewReader(body))
@@ -134,7 +130,6 @@ func (r *running) try(t *testing.T, path, token, body string) (int, string) {
 	return status, strings.TrimSpace(answer)
 }
 
-// post posts a body that must be accepted.
 func (r *running) post(t *testing.T, path, token, body string) string {
 	t.Helper()
 	status, answer := r.try(t, path, token, body)
@@ -142,7 +137,6 @@ func (r *running) post(t *testing.T, path, token, body string) string {
 	return answer
 }
 
-// get asks the admin address, requires a status, and returns the body of the response.
 func (r *running) get(t *testing.T, path string, status int) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+path, nil)
@@ -170,7 +164,6 @@ func (r *running) status(t *testing.T) []admin.ConnectorStatus {
 	return s.Connectors
 }
 
-// settled waits until nothing is pending, and returns the ledgers.
 func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
 	t.Helper()
 	var s []admin.ConnectorStatus
@@ -181,7 +174,6 @@ func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
 	return s
 }
 
-// fileOf writes a file into a new directory and returns its name.
 func fileOf(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

@@ -16,7 +16,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 )
 
-// connectTime bounds each attempt of Connect.
 const connectTime = 10 * time.Second
 
 // Connect tries the destination of each connector and each queue on PostgreSQL,

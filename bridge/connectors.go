@@ -200,7 +200,6 @@ func (p *components) findRetired(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
-// intakeOf are the connectors as intake sees them.
 func (p *components) intakeOf(cfg config.Config) []intake.Connector {
 	list := make([]intake.Connector, len(cfg.Connectors))
 	for i, c := range cfg.Connectors {
@@ -209,7 +208,6 @@ func (p *components) intakeOf(cfg config.Config) []intake.Connector {
 	return list
 }
 
-// show shows the connectors to the operator.
 func (p *components) show() {
 	list := make([]admin.Connector, len(p.connectors))
 	for i, c := range p.connectors {
@@ -279,7 +277,6 @@ type connector struct {
 	ended  <-chan struct{}        // closed when the newest sender has ended; nil: there was none
 }
 
-// sender delivers with one set of settings.
 type sender struct {
 	*delivery.Sender
 	settings config.Connector

@@ -18,7 +18,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// documented is a line of a table in docs/metrics.md.
 type documented struct {
 	kind   string
 	labels []string

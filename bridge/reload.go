@@ -65,7 +65,6 @@ func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
-// logChanges logs a line for each change.
 func (b *Bridge) logChanges(cfg config.Config) {
 	log := b.opts.Log
 	for _, change := range config.Changes(b.cfg, cfg) {

@@ -38,7 +38,6 @@ func newTLSStack(t *testing.T) *stack {
 	return s
 }
 
-// certificate is what the stack's own is verified with.
 func (s *stack) certificate() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
@@ -84,7 +83,6 @@ func (s *stack) answer(status int) {
 	s.status = status
 }
 
-// items returns what came, of all requests, in the list called key.
 func (s *stack) items(t *testing.T, key string) []string {
 	t.Helper()
 	s.mu.Lock()

@@ -25,7 +25,6 @@ type stores struct {
 	all     []*queue.Store // in the order in which they were opened
 }
 
-// openStores opens each store that a connector uses.
 func openStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*stores, error) {
 	s := &stores{byQueue: map[config.Queue]*queue.Store{}}
 	for _, c := range cfg.Connectors {
@@ -93,7 +92,6 @@ func together(a, b queue.Usage) queue.Usage {
 	return sum
 }
 
-// openStore opens the store of a queue. log may be nil.
 func openStore(ctx context.Context, cfg config.Config, q config.Queue, log *slog.Logger) (*queue.Store, error) {
 	opts := queue.Options{
 		Password:       q.Password,
@@ -120,7 +118,6 @@ func openStore(ctx context.Context, cfg config.Config, q config.Queue, log *slog
 	return store, nil
 }
 
-// describe finds what a dead letter is listed by.
 func describe(event []byte) (d queue.Description) {
 	var scan currents.Batch
 	if scan.ScanEvent(event) != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// failing is a store that fails at an instant.
 type failing struct{ at time.Time }
 
 func (f failing) Usage() queue.Usage {

@@ -137,7 +137,6 @@ func (a *Admin) Show(connectors []Connector) {
 // 503, so that load balancers and Kubernetes send nothing more. Nothing else changes.
 func (a *Admin) Stopping() { a.stopping.Store(true) }
 
-// shown returns the connectors that need attention.
 func (a *Admin) shown() []Connector {
 	return slices.DeleteFunc(slices.Clone(*a.connectors.Load()), func(c Connector) bool { return c.Quiet })
 }

@@ -66,14 +66,12 @@ type request struct {
 	err        error // the first refusal of its parameters
 }
 
-// refuse refuses the request where a parameter is wrong.
 func (r *request) refuse(wrong bool, text string) {
 	if wrong {
 		r.err = cmp.Or(r.err, bad(text))
 	}
 }
 
-// limit reads how many items an answer may have.
 func (r *request) limit() int {
 	limit, err := strconv.Atoi(cmp.Or(r.values.Get("limit"), strconv.Itoa(defaultLetters)))
 	r.refuse(err != nil || limit < 1 || limit > maxLetters, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
@@ -98,7 +96,6 @@ func (r *request) moment(name string) time.Time {
 	return r.now.Add(-ago)
 }
 
-// pattern checks an event type or a pattern of them.
 func (r *request) pattern(text string) string {
 	_, err := path.Match(text, "")
 	r.refuse(err != nil, "type must be an event type or a pattern such as users.messages.email.*")

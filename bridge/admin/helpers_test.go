@@ -219,7 +219,6 @@ func (f *fixture) ask(line, body string, headers ...string) *http.Response {
 	return w.Result()
 }
 
-// call is ask that requires a status and returns the body of the response.
 func (f *fixture) call(t *testing.T, status int, line, body string, headers ...string) string {
 	t.Helper()
 	resp := f.ask(line, body, headers...)
@@ -229,7 +228,6 @@ func (f *fixture) call(t *testing.T, status int, line, body string, headers ...s
 	return string(text)
 }
 
-// get asks for a path that must be there.
 func (f *fixture) get(t *testing.T, path string) string {
 	t.Helper()
 	return f.call(t, 200, "GET "+path, "")

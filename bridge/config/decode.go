@@ -17,7 +17,6 @@ type decoder struct {
 	over entries // what variables and flags say, by path
 }
 
-// get returns what was written for a key, if anything.
 func (d *decoder) get(m entries, path, key string) (entry, bool) {
 	if over, ok := d.over[join(path, key)]; ok {
 		return over, true

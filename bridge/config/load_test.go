@@ -59,7 +59,6 @@ func asJSON(t *testing.T, value any) string {
 	return string(text) + "\n"
 }
 
-// requireGolden compares a text with a file in testdata.
 func requireGolden(t *testing.T, name, got string) {
 	t.Helper()
 	want, err := os.ReadFile(filepath.Join("testdata", name))

@@ -39,7 +39,6 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the configuration has %d mistakes:\n%s", len(lines), strings.Join(lines, "\n"))
 }
 
-// origin is where a value was written.
 type origin struct {
 	name string // the file, the flag or the variable
 	line int    // 0: not in a file
@@ -118,7 +117,6 @@ func join(path, key string) string {
 
 func indexed(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }
 
-// oneOf lists words for a message: a, b or c.
 func oneOf(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")

@@ -81,10 +81,8 @@ var kinds = map[reflect.Type]struct{ placeholder, expected string }{
 	reflect.TypeFor[[]Connector]():   {"", "a list"},
 }
 
-// expected says what a value must be.
 func expected(v reflect.Value) string { return cmp.Or(kinds[v.Type()].expected, "text") }
 
-// parse sets a value from its text.
 func parse(v reflect.Value, text string) (err error) {
 	switch into := v.Addr().Interface().(type) {
 	case *time.Duration:

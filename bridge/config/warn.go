@@ -83,7 +83,6 @@ func fitsAny(pattern string, types map[string]bool) bool {
 	return false
 }
 
-// loopback tells whether only this machine reaches an address.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || host == "localhost" {

@@ -85,7 +85,6 @@ func follow(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// what names the kind of a node for a message.
 func what(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:

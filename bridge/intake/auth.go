@@ -11,7 +11,6 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// tokens knows whose token a text is.
 type tokens []tokenOwner
 
 type tokenOwner struct {
@@ -67,7 +66,6 @@ func (u *tokenUse) note() {
 	u.last.Store(time.Now().UnixNano())
 }
 
-// bearer returns the token of the request's Authorization header, or "".
 func bearer(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "bearer") {

@@ -14,7 +14,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
-// failure is a refusal that reading or storing a body ended in.
 type failure struct {
 	status int
 	text   string
@@ -81,7 +80,6 @@ func (p *bodyReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// errTooLong means that more bytes came than a body may have.
 var errTooLong = errors.New("the body is too long")
 
 // gzipSize is about what a gzip reader takes: window, tables and input.

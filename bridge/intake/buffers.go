@@ -44,7 +44,6 @@ func newBuffers(maxBody int64) *buffers {
 	return b
 }
 
-// take takes n bytes of a quota; nil: there is no room.
 func (b *buffers) take(from quota, n int64) *semaphore.Weighted {
 	room := from.take(n)
 	if room != nil {

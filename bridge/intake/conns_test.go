@@ -19,7 +19,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 )
 
-// onTCP is prepare's Intake behind a listener with a bound on connections.
 func onTCP(t *testing.T, maxConnections int) *bench {
 	t.Helper()
 	b := prepare(t, Config{})
@@ -299,7 +298,6 @@ func TestSlowStream(t *testing.T) {
 
 // Panics
 
-// panicking is a queue that panics.
 type panicking struct{ with any }
 
 func (q panicking) Append(context.Context, queue.Batch) (queue.Receipt, error) {

@@ -106,7 +106,6 @@ func expected(plain []byte, whole bool) int {
 	return 200
 }
 
-// requireStored checks that the events of an answer are those stored.
 func requireStored(t *testing.T, q *fakeQueue, plain, answer []byte) {
 	t.Helper()
 	var acked struct{ Accepted, Duplicates int }
@@ -169,7 +168,6 @@ func FuzzRawRequest(f *testing.F) {
 	})
 }
 
-// acknowledged returns how many events an answer says are stored.
 func acknowledged(t *testing.T, answer reply) int {
 	t.Helper()
 	if answer.status != http.StatusOK {
@@ -180,7 +178,6 @@ func acknowledged(t *testing.T, answer reply) int {
 	return acked.Accepted + acked.Duplicates
 }
 
-// exchange sends text over a connection and returns all responses to it.
 func (b *bench) exchange(t *testing.T, text []byte) []reply {
 	t.Helper()
 	client, err := b.dial()

@@ -60,7 +60,6 @@ func (b *bench) settle(t *testing.T, got []reply) {
 	b.quiet(t)
 }
 
-// last returns the batch that connector a stored last.
 func (b *bench) last() queue.Batch {
 	q := b.queues["a"]
 	q.mu.Lock()
@@ -68,7 +67,6 @@ func (b *bench) last() queue.Batch {
 	return q.batches[len(q.batches)-1]
 }
 
-// answersOn reads answers until the connection ends.
 func answersOn(t *testing.T, conn net.Conn, longest time.Duration) []reply {
 	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(longest)))
@@ -93,7 +91,6 @@ func responsesOn(conn net.Conn) (got []reply, err error) {
 	}
 }
 
-// statuses are those of answers.
 func statuses(got []reply) []int {
 	list := []int{}
 	for _, r := range got {
@@ -102,7 +99,6 @@ func statuses(got []reply) []int {
 	return list
 }
 
-// head begins a request to connector a.
 const head = "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
 
 // post is a request to connector a with more header lines and a body.
@@ -110,7 +106,6 @@ func post(lines, body string) string {
 	return fmt.Sprintf("%s%sContent-Length: %d\r\n\r\n%s", head, lines, len(body), body)
 }
 
-// postChunked is the same in chunks.
 func postChunked(lines string, chunks ...string) string {
 	var b strings.Builder
 	b.WriteString(head + lines + "Transfer-Encoding: chunked\r\n\r\n")

@@ -32,7 +32,6 @@ type answer struct {
 	req    request
 }
 
-// answersOf are those of a file.
 func answersOf(t *testing.T, file string) (list []answer) {
 	t.Helper()
 	for _, row := range casefile.Read(t, file, 7) {

@@ -149,7 +149,6 @@ func TestMemoryForBodiesIsBounded(t *testing.T) {
 	})
 }
 
-// drip writes text a piece at a time.
 func drip(conn net.Conn, text string, piece int, every time.Duration) {
 	for len(text) > 0 {
 		time.Sleep(every)

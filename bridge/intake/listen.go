@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// defaultMaxConnections is Listen's where none is given.
 const defaultMaxConnections = 1000
 
 // Listen bounds the connections that ln gives at one time, default 1,000, and

@@ -19,7 +19,6 @@ type metrics struct {
 	reading  prometheus.Gauge
 }
 
-// connectorMetrics are the metrics of one connector.
 type connectorMetrics struct {
 	ok, bytes, changed, version prometheus.Counter
 	ack                         prometheus.Observer
@@ -71,7 +70,6 @@ func (m *metrics) responded(to *connector, status int) {
 	m.requests.WithLabelValues(nameOf(to), strconv.Itoa(status)).Inc()
 }
 
-// tokenMetrics are the uses of the tokens, by position.
 type tokenMetrics struct{ in *Intake }
 
 var (

@@ -83,7 +83,6 @@ type held struct {
 	extraAt *semaphore.Weighted
 }
 
-// hold takes a place among the requests in flight; nil: there is none.
 func (in *Intake) hold(to *connector) *held {
 	places := to.requests.take(1)
 	if places == nil {
@@ -198,7 +197,6 @@ func (in *Intake) classify(h *held) (changed int, err error) {
 // sends 100 at most.
 const keptEvents = 4096
 
-// itemList is the events of one request on their way to the queue.
 type itemList struct{ items []queue.Item }
 
 // grow makes the list ready for n events. The memory for very many of them comes
@@ -243,7 +241,6 @@ func (c *connector) fate(e *currents.Event, eventType []byte, problem currents.R
 	return queue.Pending, ""
 }
 
-// storeFailed logs that a batch could not be stored, not each time.
 func (in *Intake) storeFailed(to *connector, err error) {
 	if errors.Is(err, queue.ErrTooLarge) {
 		to.oversized.Do(func() {

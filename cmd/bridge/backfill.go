@@ -101,7 +101,6 @@ func runBackfill(cmd *cobra.Command, cfg backfill.Config, settings string) error
 	return err
 }
 
-// storeOf opens what the events go to.
 func storeOf(cmd *cobra.Command, into *backfill.Config, settings string) (closeStore func() error, err error) {
 	if settings == "" {
 		api, err := apiOf(cmd)

@@ -51,7 +51,6 @@ func connectorClient(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// apiOf is the admin side of the bridge that a command names.
 func apiOf(cmd *cobra.Command) (jsoncall.API, error) {
 	api := jsoncall.API{Base: cli.BaseURL(flag(cmd, "admin")), Token: flag(cmd, "admin-token")}
 	file := flag(cmd, "admin-token-file")
@@ -88,7 +87,6 @@ func ask(cmd *cobra.Command, line string, form url.Values, into any) error {
 	return explained(api, api.Do(ctx, method, path+"?"+form.Encode(), nil, into))
 }
 
-// explained puts an error of a call in words for a terminal.
 func explained(api jsoncall.API, err error) error {
 	if answer, ok := errors.AsType[*jsoncall.StatusError](err); ok {
 		return errors.New("the bridge answered " + printable(answer.Error()))

@@ -75,7 +75,6 @@ func addConfigFlags(fs *pflag.FlagSet) {
 	}
 }
 
-// load reads the configuration that flags, environment and file give.
 func load(fs *pflag.FlagSet) (config.Config, error) {
 	file, given := os.Getenv("BRIDGE_CONFIG"), map[string]string{}
 	if f := fs.Lookup("config"); f.Changed {

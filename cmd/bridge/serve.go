@@ -101,7 +101,6 @@ func reload(cmd *cobra.Command, b *bridge.Bridge, hangups <-chan os.Signal, read
 // of 100 for some 25 MB of memory (measured with bench).
 const gcPercent = 400
 
-// tuneGC sets gcPercent unless GOGC is set.
 func tuneGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)

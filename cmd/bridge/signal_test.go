@@ -30,7 +30,6 @@ func (s *serving) stalled(t *testing.T, token string) net.Conn {
 	return conn
 }
 
-// closed waits until the bridge takes no new connections.
 func (s *serving) closed(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {

@@ -114,7 +114,6 @@ func withoutPort(host string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
-// canonical is a name in lower case and without the final dot.
 func canonical(name string) string {
 	return strings.TrimSuffix(strings.ToLower(name), ".")
 }
