@@ -332,17 +332,6 @@ func TestRequestsInFlightAreFinished(t *testing.T) {
 	}
 }
 
-// With the smallest body that is allowed, the largest event of Braze gets in.
-func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
-	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) { cfg.MaxBody = 1 << 20 }) // the least that is allowed
-	const largest = 900 << 10
-	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
-	body := head + strings.Repeat("x", largest-len(head)-len(tail)) + tail
-	require.Len(t, body, largest)
-	r.post(t, "/currents", "secret", `{"events":[`+body+`]}`)
-	r.delivered(t, 1)
-}
-
 // A dead letter that is replayed after RudderStack was repaired is delivered, and
 // the ledger stays true all the way.
 func TestReplayedDeadLettersAreDelivered(t *testing.T) {

@@ -237,28 +237,28 @@ func TestTrustedCertificates(t *testing.T) {
 	r.logged(t, `msg="connector is changed" connector=default settings="files that it reads"`)
 }
 
-func TestServesTLS(t *testing.T) {
+// TestSettingsOfTheBridge sees that the address has TLS, that the store scrubs, and that
+// the largest event of Braze gets in with the smallest body that is allowed.
+func TestSettingsOfTheBridge(t *testing.T) {
 	cert, key := certtest.New(t)
 	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) {
 		cfg.TLS = config.TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
+		cfg.ScrubEvery, cfg.MaxBody = time.Second, 1<<20
 	})
 	require.True(t, strings.HasPrefix(r.Intake, "https://"), r.Intake)
 	pool := x509.NewCertPool()
 	require.True(t, pool.AppendCertsFromPEM([]byte(cert)))
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "localhost"}}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+"/currents", strings.NewReader(event("1")))
+	defer client.CloseIdleConnections()
+	const largest = 900 << 10
+	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
+	body := `{"events":[` + head + strings.Repeat("x", largest-len(head)-len(tail)) + tail + "]}"
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+"/currents", strings.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer secret")
 	status, answer := do(t, client, req)
 	require.Equal(t, 200, status, answer)
 	r.delivered(t, 1)
-	client.CloseIdleConnections()
-}
-
-// TestTheDiskIsScrubbed sees that the store scrubs.
-func TestTheDiskIsScrubbed(t *testing.T) {
-	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) { cfg.ScrubEvery = time.Second })
-	r.post(t, "/currents", "secret", event("1"))
 	eventually(t, func() bool {
 		return !strings.Contains(r.get(t, "/metrics", 200), "bridge_store_scrubbed_timestamp_seconds 0\n")
 	}, "the disk is read once")
