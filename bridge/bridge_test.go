@@ -31,7 +31,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// running is a bridge that runs, until the test ends or stop is called.
 type running struct {
 	Addresses
 	cfg    config.Config
@@ -85,7 +84,6 @@ func connectorTo(url string, name ...string) config.Connector {
 	return c
 }
 
-// run runs a bridge that logs everything.
 func run(t *testing.T, cfg config.Config) *running {
 	t.Helper()
 	r := &running{cfg: cfg, log: &logbuffer.Buffer{}}

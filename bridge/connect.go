@@ -66,8 +66,6 @@ func Connect(ctx context.Context, cfg config.Config) (warnings []string, err err
 	return warnings, nil
 }
 
-// tryDestination returns the key that is wrong and what is wrong with it; empty
-// texts: nothing.
 func tryDestination(ctx context.Context, c config.Connector) (key, text string) {
 	_, pool, err := c.RootCAs()
 	if err != nil {
@@ -92,7 +90,6 @@ func tryDestination(ctx context.Context, c config.Connector) (key, text string) 
 	}
 }
 
-// tryPostgreSQL asks a server how sure its commits are.
 func tryPostgreSQL(ctx context.Context, q config.Queue) (warnings []string, err error) {
 	options, err := pgx.ParseConfig(q.URL)
 	if err != nil {

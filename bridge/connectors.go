@@ -26,7 +26,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// components are what runs: intake and admin, and the connectors between them.
 type components struct {
 	*stores
 	log      *slog.Logger
@@ -143,8 +142,6 @@ func (p *components) connector(name string) *connector {
 	return nil
 }
 
-// senderOf returns the sender that runs if its settings are the same, and a new
-// one otherwise.
 func (p *components) senderOf(c *connector, settings config.Connector) (*sender, error) {
 	ca, pool, err := settings.RootCAs()
 	if err != nil {

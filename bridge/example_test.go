@@ -14,8 +14,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
-// start runs a bridge with one connector that delivers to a URL, on free ports and in a
-// temporary directory that stop removes.
 func start(rudderURL string) (b *bridge.Bridge, cfg config.Config, at bridge.Addresses, stop func() error) {
 	dir, err := os.MkdirTemp("", "bridge")
 	if err != nil {

@@ -46,7 +46,6 @@ func readDocumented(t *testing.T) map[string]documented {
 	return metrics
 }
 
-// scrape returns what a bridge shows that has taken and delivered a batch.
 func scrape(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	r := run(t, configFor(t, connectorTo(newStack(t).URL)))

@@ -14,8 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stack is a fake RudderStack: it keeps what it is sent and answers with a status that
-// can be set.
 type stack struct {
 	*httptest.Server
 	mu     sync.Mutex

@@ -113,8 +113,6 @@ func (r refusal) Error() string { return r.text }
 
 func bad(text string) error { return refusal{http.StatusBadRequest, text} }
 
-// about returns a handler that reads a request and answers with what answer returns,
-// as JSON.
 func (a *Admin) about(answer func(*request) (any, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		values, err := form(c)
@@ -153,7 +151,6 @@ func (a *Admin) fail(c *gin.Context, err error) {
 	fail(c, status, err.Error())
 }
 
-// each asks each connector. The error names the one that failed.
 func each[T any](connectors []Connector, ask func(Connector) (T, error)) ([]T, error) {
 	list := []T{}
 	for _, c := range connectors {
@@ -181,8 +178,6 @@ func (a *Admin) named(values url.Values) ([]Connector, error) {
 	return nil, refusal{http.StatusNotFound, "there is no connector of this name"}
 }
 
-// delivered returns those connectors that are in the configuration. The error is a
-// refusal.
 func delivered(connectors []Connector) (list []Connector, err error) {
 	for _, c := range connectors {
 		if c.Sender != nil {

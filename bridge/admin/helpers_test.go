@@ -31,7 +31,6 @@ func TestMain(m *testing.M) {
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// books is a queue with a ledger and dead letters.
 type books struct {
 	ledger func() queue.Ledger
 	dead   []queue.DeadLetter
@@ -200,8 +199,6 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// ask sends a request, such as GET /status, with a body, which is JSON where it is one,
-// and with headers.
 func (f *fixture) ask(line, body string, headers ...string) *http.Response {
 	method, path, _ := strings.Cut(line, " ")
 	r := httptest.NewRequest(method, "http://localhost:9090"+path, strings.NewReader(body))

@@ -56,7 +56,6 @@ func textOf(event []byte) json.RawMessage {
 	return text
 }
 
-// dead lists dead letters, connector by connector, the oldest of each first.
 func (a *Admin) dead(r *request) (any, error) {
 	f, _ := r.filter()
 	limit, bytes := r.limit(), 0

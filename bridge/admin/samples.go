@@ -63,8 +63,6 @@ func (a *Admin) Watch(ctx context.Context) error {
 	}
 }
 
-// sample takes a sample of each connector that is shown; the first time there is
-// nothing to compare with.
 func (a *Admin) sample() {
 	histograms := a.histograms()
 	s, now := &a.samples, a.cfg.Now()

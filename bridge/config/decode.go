@@ -133,7 +133,6 @@ func (d *decoder) item(e entry, table reflect.Value, path, key string) {
 	table.SetMapIndex(reflect.ValueOf(key), v)
 }
 
-// list reads the elements of a list. One that is wrong keeps its place.
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) {
 	if n.Kind != yaml.SequenceNode {
 		d.add(path, "must be a list, not %s", what(n))

@@ -29,8 +29,6 @@ func env(variables map[string]string) func(string) (string, bool) {
 	}
 }
 
-// filesOf writes the files that configurations in testdata name, and returns their
-// directory, which is DIR there.
 func filesOf(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -76,7 +76,6 @@ func (m *mistakes) add(key, format string, args ...any) {
 	m.list = append(m.list, Mistake{Where: at.String(), Key: m.shown(key), Text: fmt.Sprintf(format, args...), line: at.line})
 }
 
-// shown is a key as people write it.
 func (m *mistakes) shown(key string) string {
 	if own, ofConnector := strings.CutPrefix(key, listKey(0, "")); ofConnector && m.flat {
 		return flatKey(own)
@@ -99,7 +98,6 @@ func parent(key string) string {
 	return key[:max(0, strings.LastIndexAny(key, ".["))]
 }
 
-// err returns the mistakes in the order of the file, or nil.
 func (m *mistakes) err() error {
 	if len(m.list) == 0 {
 		return nil

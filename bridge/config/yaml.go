@@ -97,7 +97,6 @@ func what(n *yaml.Node) string {
 	return "a single value"
 }
 
-// entries are the values of a map, by key.
 type entries map[string]entry
 
 type entry struct {

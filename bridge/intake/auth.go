@@ -136,8 +136,6 @@ const tinyBody = 64
 
 func (c *connector) keepsBatch() bool { return c.WrongToken == http.StatusServiceUnavailable }
 
-// unauthorized refuses a request without a good token. to is the connector that
-// it names, nil where it names none.
 func (in *Intake) unauthorized(c *gin.Context, t *table, to *connector) {
 	keep, refused := t.keepBatch, &in.refused
 	if to != nil {

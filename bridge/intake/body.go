@@ -21,8 +21,6 @@ type failure struct {
 
 func (f *failure) Error() string { return f.text }
 
-// encoding reports whether the body is compressed with gzip; ok is false where it
-// has another encoding.
 func encoding(r *http.Request) (compressed, ok bool) {
 	values := r.Header["Content-Encoding"]
 	if len(values) == 0 {
@@ -154,8 +152,6 @@ func (in *Intake) tooLarge() error {
 		fmt.Sprintf("the body is larger than %s uncompressed; send fewer events in a request, or raise max_body", progress.Bytes(in.cfg.MaxBody))}
 }
 
-// broken says what is wrong with a body that could not be read to its end: the
-// way it came, or its gzip.
 func (in *Intake) broken(from *bodyReader, err error) error {
 	switch {
 	case errors.Is(from.err, errTooLong):

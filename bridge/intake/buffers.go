@@ -57,8 +57,6 @@ func (b *buffers) release(room *semaphore.Weighted, n int64) {
 	b.used.Add(-n)
 }
 
-// get returns an empty buffer of a class, 0 being the smallest, for a body of a
-// connector.
 func (b *buffers) get(class int, to *connector) (*buffer, error) {
 	size, from := b.sizes[class], to.small
 	if size > largestSmall {

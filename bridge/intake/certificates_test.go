@@ -20,7 +20,6 @@ import (
 // pairFiles is a certificate with its key in files, as an operator has them.
 type pairFiles struct{ cert, key string }
 
-// newPair makes a certificate for localhost whose common name is given.
 func newPair(t *testing.T, name string) pairFiles {
 	t.Helper()
 	dir := t.TempDir()

@@ -186,7 +186,6 @@ func (s *stream2) post(token, body string, more bool) error {
 	return s.WriteData(id, !more, []byte(body))
 }
 
-// ended2 is what came on a connection until it was closed.
 type ended2 struct {
 	statuses []string
 	body     string
@@ -194,7 +193,6 @@ type ended2 struct {
 	resets   int
 }
 
-// readAll reads until the connection is closed, and answers what must be.
 func (s *stream2) readAll() (got ended2) {
 	for {
 		frame, err := s.ReadFrame()

@@ -84,7 +84,6 @@ func unzipped(body []byte, gzipped bool) (plain []byte, whole bool) {
 	return plain, err == nil
 }
 
-// expected says what the answer to a body must be, by encoding/json.
 func expected(plain []byte, whole bool) int {
 	if len(plain) > 1<<16 {
 		return 413

@@ -33,7 +33,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeQueue is a queue that keeps what it is given.
 type fakeQueue struct {
 	mu      sync.Mutex
 	batches []queue.Batch
@@ -114,7 +113,6 @@ func (s *fakeQueue) waits(t *testing.T, n int) {
 	}, 20*time.Second, time.Millisecond)
 }
 
-// bench is an Intake that listens, and what stands behind it.
 type bench struct {
 	*Intake
 	server   *http.Server
@@ -312,7 +310,6 @@ func with(token string, more ...string) map[string]string {
 
 func zipped(text string) string { return zippedWith(0, text) }
 
-// zippedWith compresses text under a gzip header with a name of that many bytes.
 func zippedWith(name int, text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)

@@ -101,7 +101,6 @@ func statuses(got []reply) []int {
 
 const head = "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
 
-// post is a request to connector a with more header lines and a body.
 func post(lines, body string) string {
 	return fmt.Sprintf("%s%sContent-Length: %d\r\n\r\n%s", head, lines, len(body), body)
 }
@@ -115,7 +114,6 @@ func postChunked(lines string, chunks ...string) string {
 	return b.String() + "0\r\n\r\n"
 }
 
-// event returns a good event whose properties are the JSON text given.
 func event(properties string) string {
 	return `{"id":"e","event_type":"t","user":{"user_id":"u"},"properties":` + properties + `}`
 }
@@ -193,7 +191,6 @@ func TestHostileFraming(t *testing.T) {
 	}
 }
 
-// emptyBlocks is a gzip member of n blocks with nothing in them.
 func emptyBlocks(t *testing.T, n int) string {
 	var b bytes.Buffer
 	w, err := flate.NewWriter(&b, flate.NoCompression)

@@ -51,7 +51,6 @@ func newMetrics(to prometheus.Registerer, in *Intake) *metrics {
 	}
 }
 
-// of returns the metrics of a connector, which exist from then on.
 func (m *metrics) of(connector string) connectorMetrics {
 	return connectorMetrics{
 		ok:      m.requests.WithLabelValues(connector, strconv.Itoa(http.StatusOK)),

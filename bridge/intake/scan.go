@@ -63,7 +63,6 @@ type scanner struct {
 	typeHash          queue.TypeHash
 }
 
-// setType takes up an event's type, a raw value.
 func (s *scanner) setType(raw []byte) {
 	if s.rawType != nil && bytes.Equal(s.rawType, raw) {
 		return

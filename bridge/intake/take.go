@@ -24,7 +24,6 @@ import (
 // the memory they may.
 var errBusy = errors.New("too many requests in flight, or bytes in them")
 
-// take reads, classifies and stores the body of a request whose token is good.
 func (in *Intake) take(c *gin.Context, to *connector) {
 	if conn := connOf(c.Request); conn != nil {
 		conn.trust()
@@ -254,7 +253,6 @@ func (in *Intake) storeFailed(to *connector, err error) {
 	})
 }
 
-// maxVersionName is how much of a version that anyone may send is logged.
 const maxVersionName = 32
 
 // noteVersion counts and logs requests of a version of Currents that is not

@@ -79,7 +79,6 @@ func event(id, extra string) string {
 	return fmt.Sprintf(`{"id":%q,"event_type":"users.behaviors.CustomEvent","time":1767000000,"user":{"user_id":"u-%s","external_user_id":"person-%s"},"properties":{"name":"x","app_id":"a","big":12345678901234567890%s}}`, id, id, id, extra)
 }
 
-// until asks for the ledger of a connector until it is as it should be.
 func (r *running) until(connector string, good func(admin.ConnectorStatus) bool) {
 	r.t.Helper()
 	var last admin.ConnectorStatus
@@ -95,7 +94,6 @@ func (r *running) until(connector string, good func(admin.ConnectorStatus) bool)
 	}, timeout, 20*time.Millisecond, "%+v", &last)
 }
 
-// refuse has RudderStack refuse what contains a text, and returns what ends that.
 func (r *running) refuse(text string, status int) (end func()) {
 	r.t.Helper()
 	id := "refuse-" + text

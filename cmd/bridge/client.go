@@ -44,8 +44,6 @@ func client(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// connectorClient is client for a command that is about all connectors, or the one
-// that --connector names.
 func connectorClient(cmd *cobra.Command) *cobra.Command {
 	client(cmd).Flags().String("connector", "", "`NAME` of the one connector that is meant (default all)")
 	return cmd
@@ -135,7 +133,6 @@ func flag(cmd *cobra.Command, name string) string {
 	return value
 }
 
-// given are the flags that a command was given, but those of every client.
 func given(cmd *cobra.Command) url.Values {
 	form := url.Values{}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {

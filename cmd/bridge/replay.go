@@ -106,7 +106,6 @@ func followReplays(cmd *cobra.Command, ordered admin.Replays, connector url.Valu
 	}
 }
 
-// leftAlone is the error of a command that stops waiting: the replay goes on.
 func leftAlone(cmd *cobra.Command, err error) error {
 	if cmd.Context().Err() == nil {
 		return err

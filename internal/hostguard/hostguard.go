@@ -106,7 +106,6 @@ func (g *Guard) Knows(host string) bool {
 	return slices.ContainsFunc(g.below, func(end string) bool { return len(name) > len(end) && strings.HasSuffix(name, end) })
 }
 
-// withoutPort removes the port, and the brackets of an IPv6 address.
 func withoutPort(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name
