@@ -94,16 +94,9 @@ func together(a, b queue.Usage) queue.Usage {
 
 func openStore(ctx context.Context, cfg config.Config, q config.Queue, log *slog.Logger) (*queue.Store, error) {
 	opts := queue.Options{
-		Password:       q.Password,
-		RetainAge:      cfg.Retain.Age,
-		RetainBytes:    int64(cfg.Retain.Size),
-		MaxBytes:       int64(q.MaxSize),
-		ScrubEvery:     cfg.ScrubEvery,
-		AppendTimeout:  cfg.AppendTimeout,
-		AckWait:        q.AckWait,
-		DropDamagedLog: q.DropDamagedLog,
-		Describe:       describe,
-		Logger:         log,
+		Password: q.Password, MaxBytes: int64(q.MaxSize), AckWait: q.AckWait, DropDamagedLog: q.DropDamagedLog,
+		RetainAge: cfg.Retain.Age, RetainBytes: int64(cfg.Retain.Size), ScrubEvery: cfg.ScrubEvery, AppendTimeout: cfg.AppendTimeout,
+		Describe: describe, Logger: log,
 	}
 	where := "queue"
 	if q.URL == config.SQLite {

@@ -92,11 +92,19 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+func (b *bench) requireAnswers(t *testing.T, file string) {
+	t.Helper()
+	for _, tt := range answersOf(t, file) {
+		got := b.do(t, tt.req)
+		require.Equal(t, tt.status, got.status, tt.name)
+		require.Equal(t, map[int]string{503: "5"}[tt.status], got.header.Get("Retry-After"))
+		require.Equal(t, map[int]string{401: "Bearer"}[tt.status], got.header.Get("WWW-Authenticate"))
+	}
+}
+
 func TestOpenConnectors(t *testing.T) {
 	b := start(t, Config{Connectors: []Connector{current("a", "t"), current("o")}})
-	for _, tt := range answersOf(t, "testdata/open.tsv") {
-		require.Equal(t, tt.status, b.do(t, tt.req).status, tt.name)
-	}
+	b.requireAnswers(t, "testdata/open.tsv")
 	require.Equal(t, 3, b.queues["o"].count())
 }
 

@@ -11,12 +11,10 @@ import (
 
 // metrics counts what no ledger holds: requests, time and memory.
 type metrics struct {
-	requests *prometheus.CounterVec
-	bytes    *prometheus.CounterVec
-	changed  *prometheus.CounterVec
-	version  *prometheus.CounterVec
-	ack      *prometheus.HistogramVec
-	reading  prometheus.Gauge
+	requests, bytes, changed, version *prometheus.CounterVec
+
+	ack     *prometheus.HistogramVec
+	reading prometheus.Gauge
 }
 
 type connectorMetrics struct {
@@ -53,11 +51,8 @@ func newMetrics(to prometheus.Registerer, in *Intake) *metrics {
 
 func (m *metrics) of(connector string) connectorMetrics {
 	return connectorMetrics{
-		ok:      m.requests.WithLabelValues(connector, strconv.Itoa(http.StatusOK)),
-		bytes:   m.bytes.WithLabelValues(connector),
-		changed: m.changed.WithLabelValues(connector),
-		version: m.version.WithLabelValues(connector),
-		ack:     m.ack.WithLabelValues(connector),
+		ok: m.requests.WithLabelValues(connector, strconv.Itoa(http.StatusOK)), bytes: m.bytes.WithLabelValues(connector),
+		changed: m.changed.WithLabelValues(connector), version: m.version.WithLabelValues(connector), ack: m.ack.WithLabelValues(connector),
 	}
 }
 
