@@ -40,16 +40,6 @@ func NewCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates,
 	return c, nil
 }
 
-// TLS returns a configuration for a server that shows the certificate: TLS 1.2
-// or newer, HTTP/2 and HTTP/1.1.
-func (c *Certificates) TLS() *tls.Config {
-	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(time.Now()), nil },
-	}
-}
-
 // get returns the certificate, read again where it is time to. One handshake does it,
 // and the others go on with what there is: a disk may hang.
 func (c *Certificates) get(now time.Time) *tls.Certificate {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -15,7 +16,7 @@ import (
 const defaultMaxConnections = 1000
 
 // Listen bounds the connections that ln gives at one time, default 1,000, and
-// serves them over TLS where certs is not nil; the handshake is part of the first
+// serves them over TLS 1.2 or newer where certs is not nil; the handshake is part of the first
 // read, so that a slow one delays no other. It is made for the server that
 // Intake.Server returns, which says what each connection does.
 //
@@ -31,7 +32,11 @@ func Listen(ln net.Listener, maxConnections int, certs *Certificates) net.Listen
 	l := &listener{Listener: ln, places: semaphore.NewWeighted(int64(maxConnections))}
 	l.open, l.stop = context.WithCancel(context.Background())
 	if certs != nil {
-		l.tls = certs.TLS()
+		l.tls = &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			NextProtos:     []string{"h2", "http/1.1"},
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certs.get(time.Now()), nil },
+		}
 	}
 	return l
 }
