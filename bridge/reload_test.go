@@ -302,7 +302,8 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 			r.try(t, path, "t0ken-wrong", fmt.Sprintf(person, i, i))
 		}
 	}
-	require.Error(t, r.bridge.Reload(t.Context(), config.Config{AdminToken: "t0ken of admin", Connectors: []config.Connector{{WriteKey: "wr1te-key:"}}}, nil))
+	wrong := config.Config{AdminToken: "t0ken of admin", Connectors: []config.Connector{{WriteKey: "wr1te-key:"}}}
+	require.Error(t, r.bridge.Reload(t.Context(), wrong, nil))
 	r.change(t, func(cfg *config.Config, c *config.Connector) {
 		cfg.AdminToken, c.WriteKey, c.Salt = "", "wr1te-key-2", "s4lt-2"
 	})

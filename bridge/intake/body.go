@@ -87,7 +87,8 @@ const gzipSize = 64 << 10
 func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, compressed bool) (*buffer, error) {
 	in.metrics.reading.Inc()
 	defer in.metrics.reading.Dec()
-	from := &bodyReader{body: r.Body, left: in.cfg.MaxBody, end: time.Now().Add(bodyTime), deadlines: http.NewResponseController(w)}
+	control, end := http.NewResponseController(w), time.Now().Add(bodyTime)
+	from := &bodyReader{body: r.Body, left: in.cfg.MaxBody, end: end, deadlines: control}
 	if !compressed {
 		return in.fill(to, from, from)
 	}

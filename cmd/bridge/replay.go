@@ -85,7 +85,8 @@ func printReplays(to io.Writer, replays admin.Replays) {
 // standard error, until those that were ordered have ended.
 func followReplays(cmd *cobra.Command, ordered admin.Replays, connector url.Values) error {
 	active := func(r admin.Replay) bool {
-		return r.Active && slices.ContainsFunc(ordered.Replays, func(o admin.Replay) bool { return o.Connector == r.Connector && o.Number == r.Number })
+		same := func(o admin.Replay) bool { return o.Connector == r.Connector && o.Number == r.Number }
+		return r.Active && slices.ContainsFunc(ordered.Replays, same)
 	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()

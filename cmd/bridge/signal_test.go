@@ -149,7 +149,8 @@ func TestHangupDuringTheStart(t *testing.T) {
 	s.logged(t, `msg="configuration is reloaded"`)
 	require.Equal(t, 401, s.try(t, "/currents/a", "old", twoEvents))
 	s.signal(t, syscall.SIGHUP)
-	require.Eventually(t, func() bool { return strings.Count(s.output(t), `msg="reloading, because of SIGHUP"`) == 2 }, time.Minute, 5*time.Millisecond)
+	twice := func() bool { return strings.Count(s.output(t), `msg="reloading, because of SIGHUP"`) == 2 }
+	require.Eventually(t, twice, time.Minute, 5*time.Millisecond)
 	require.Equal(t, 200, s.try(t, "/currents/a", "new", twoEvents))
 	s.signal(t, syscall.SIGTERM)
 	require.Zero(t, s.end(), s.output(t))
