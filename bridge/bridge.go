@@ -5,6 +5,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,8 +41,7 @@ type Addresses struct {
 
 // Bridge is a bridge that can run. Make one with New.
 type Bridge struct {
-	opts      Options
-	reloading chan struct{} // holds a value during a reload, so that one waits for the other
+	opts Options
 
 	mu         sync.Mutex    // held while a configuration is put into force
 	cfg        config.Config // what is in force
@@ -54,13 +54,11 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	if opts.Ready == nil {
 		opts.Ready = func(Addresses) {}
 	}
-	return &Bridge{cfg: cfg, opts: opts, reloading: make(chan struct{}, 1)}, nil
+	return &Bridge{cfg: cfg, opts: opts}, nil
 }
 
 // Run takes and delivers events until ctx ends; then it takes nothing more,
@@ -101,7 +99,6 @@ func (b *Bridge) Run(ctx context.Context) (err error) {
 	return b.serve(ctx, c, public, private)
 }
 
-// listenForBraze listens on the public address, within its limits.
 func (b *Bridge) listenForBraze() (net.Listener, error) {
 	var certificates *intake.Certificates
 	if b.cfg.TLS != (config.TLS{}) {
@@ -135,7 +132,10 @@ func (b *Bridge) serve(ctx context.Context, c *components, public, private net.L
 	work, working := errgroup.WithContext(stopping)
 	watching, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAdmin()
-	c.start(work, working)
+	c.work, c.working = work, working
+	if err := c.put(ctx, cfg); err != nil {
+		return err
+	}
 	b.permit(c)
 	adminEnded := make(chan error, 1)
 	go func() {

@@ -31,7 +31,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// running is a bridge that runs, until the test ends or stop is called.
 type running struct {
 	Addresses
 	cfg    config.Config
@@ -40,7 +39,6 @@ type running struct {
 	stop   func() error
 }
 
-// change changes a configuration and its first connector.
 type change = func(cfg *config.Config, c *config.Connector)
 
 // runTo runs a bridge with one connector to a URL, beside other tests.
@@ -54,7 +52,6 @@ func runTo(t *testing.T, url string, changes ...change) *running {
 	return run(t, cfg)
 }
 
-// change reloads the configuration with a change.
 func (r *running) change(t *testing.T, change change) {
 	t.Helper()
 	r.cfg.Connectors = slices.Clone(r.cfg.Connectors)
@@ -87,7 +84,6 @@ func connectorTo(url string, name ...string) config.Connector {
 	return c
 }
 
-// run runs a bridge that logs everything.
 func run(t *testing.T, cfg config.Config) *running {
 	t.Helper()
 	r := &running{cfg: cfg, log: &logbuffer.Buffer{}}
@@ -113,10 +109,9 @@ func run(t *testing.T, cfg config.Config) *running {
 
 func (r *running) reload(t *testing.T, cfg config.Config) {
 	t.Helper()
-	require.NoError(t, r.bridge.Reload(t.Context(), cfg))
+	require.NoError(t, r.bridge.Reload(t.Context(), cfg, nil))
 }
 
-// logged requires lines of the log.
 func (r *running) logged(t *testing.T, lines ...string) {
 	t.Helper()
 	for _, line := range lines {
@@ -124,7 +119,6 @@ func (r *running) logged(t *testing.T, lines ...string) {
 	}
 }
 
-// try posts a body and returns the status and the body of the response.
 func (r *running) try(t *testing.T, path, token, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+path, strings.NewReader(body))
@@ -134,7 +128,6 @@ func (r *running) try(t *testing.T, path, token, body string) (int, string) {
 	return status, strings.TrimSpace(answer)
 }
 
-// post posts a body that must be accepted.
 func (r *running) post(t *testing.T, path, token, body string) string {
 	t.Helper()
 	status, answer := r.try(t, path, token, body)
@@ -142,7 +135,6 @@ func (r *running) post(t *testing.T, path, token, body string) string {
 	return answer
 }
 
-// get asks the admin address, requires a status, and returns the body of the response.
 func (r *running) get(t *testing.T, path string, status int) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+path, nil)
@@ -170,7 +162,6 @@ func (r *running) status(t *testing.T) []admin.ConnectorStatus {
 	return s.Connectors
 }
 
-// settled waits until nothing is pending, and returns the ledgers.
 func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
 	t.Helper()
 	var s []admin.ConnectorStatus
@@ -181,7 +172,6 @@ func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
 	return s
 }
 
-// fileOf writes a file into a new directory and returns its name.
 func fileOf(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -338,17 +328,6 @@ func TestRequestsInFlightAreFinished(t *testing.T) {
 		require.NoError(t, <-stopped)
 		run(t, cfg).delivered(t, 1)
 	}
-}
-
-// With the smallest body that is allowed, the largest event of Braze gets in.
-func TestSmallestBodyTakesTheLargestEvent(t *testing.T) {
-	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) { cfg.MaxBody = 1 << 20 }) // the least that is allowed
-	const largest = 900 << 10
-	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
-	body := head + strings.Repeat("x", largest-len(head)-len(tail)) + tail
-	require.Len(t, body, largest)
-	r.post(t, "/currents", "secret", `{"events":[`+body+`]}`)
-	r.delivered(t, 1)
 }
 
 // A dead letter that is replayed after RudderStack was repaired is delivered, and

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 )
 
-// connectTime bounds each attempt of Connect.
 const connectTime = 10 * time.Second
 
 // Connect tries the destination of each connector and each queue on PostgreSQL,
@@ -29,21 +27,15 @@ const connectTime = 10 * time.Second
 func Connect(ctx context.Context, cfg config.Config) (warnings []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	var (
-		all    sync.WaitGroup
-		mu     sync.Mutex
-		wrong  = &config.Error{}
-		note   = func(key, text string) { wrong.Mistakes = append(wrong.Mistakes, config.Mistake{Key: key, Text: text}) }
-		queues = map[config.Queue]bool{}
-	)
+	// Each has its place, so that the order is that of the configuration.
+	mistakes, found := make([]config.Mistake, 2*len(cfg.Connectors)), make([][]string, len(cfg.Connectors))
+	queues := map[config.Queue]bool{}
+	var all sync.WaitGroup
 	for i, c := range cfg.Connectors {
 		key := fmt.Sprintf("connectors[%d]", i)
 		all.Go(func() {
-			at, text := tryDestination(ctx, c)
-			mu.Lock()
-			defer mu.Unlock()
-			if text != "" {
-				note(key+"."+at, text)
+			if at, text := tryDestination(ctx, c); text != "" {
+				mistakes[2*i+1] = config.Mistake{Key: key + "." + at, Text: text}
 			}
 		})
 		q := cfg.QueueOf(c)
@@ -51,33 +43,29 @@ func Connect(ctx context.Context, cfg config.Config) (warnings []string, err err
 			continue
 		}
 		queues[q] = true
-		queueKey := key + ".queue"
+		at := key + ".queue"
 		if c.Queue == nil {
-			queueKey = "queue"
+			at = "queue"
 		}
 		all.Go(func() {
-			found, err := tryPostgreSQL(ctx, q)
-			mu.Lock()
-			defer mu.Unlock()
+			texts, err := tryPostgreSQL(ctx, q)
 			if err != nil {
-				note(queueKey, err.Error())
+				mistakes[2*i] = config.Mistake{Key: at, Text: err.Error()}
 			}
-			for _, text := range found {
-				warnings = append(warnings, queueKey+": "+text)
+			for _, text := range texts {
+				found[i] = append(found[i], at+": "+text)
 			}
 		})
 	}
 	all.Wait()
-	slices.Sort(warnings)
-	slices.SortFunc(wrong.Mistakes, func(a, b config.Mistake) int { return strings.Compare(a.Key, b.Key) })
-	if len(wrong.Mistakes) > 0 {
-		return warnings, wrong
+	warnings = slices.Concat(found...)
+	mistakes = slices.DeleteFunc(mistakes, func(m config.Mistake) bool { return m.Key == "" })
+	if len(mistakes) > 0 {
+		return warnings, &config.Error{Mistakes: mistakes}
 	}
 	return warnings, nil
 }
 
-// tryDestination returns the key that is wrong and what is wrong with it; empty
-// texts: nothing.
 func tryDestination(ctx context.Context, c config.Connector) (key, text string) {
 	_, pool, err := c.RootCAs()
 	if err != nil {
@@ -102,7 +90,6 @@ func tryDestination(ctx context.Context, c config.Connector) (key, text string) 
 	}
 }
 
-// tryPostgreSQL asks a server how sure its commits are.
 func tryPostgreSQL(ctx context.Context, q config.Queue) (warnings []string, err error) {
 	options, err := pgx.ParseConfig(q.URL)
 	if err != nil {

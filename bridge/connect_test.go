@@ -3,55 +3,45 @@ package bridge
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // What RudderStack answers to a batch without events, and what others do.
 func TestConnect(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		mode   string
-		status int
-		body   string
-		want   string
-	}{
-		"good":                  {config.Events, 400, "empty batch payload\n", ""},
-		"good webhook":          {config.Webhook, 400, "All requests in the batch failed\n", ""},
-		"unknown key":           {config.Events, 401, "invalid write key\n", "connectors[0].write_key: RudderStack does not know it"},
-		"key of another source": {config.Webhook, 401, "invalid write key\n", "connectors[0].write_key: RudderStack does not know it as the key of a Braze source"},
-		"disabled source":       {config.Events, 404, "source is disabled\n", "connectors[0].write_key: its source is disabled"},
-		"wrong path":            {config.Events, 404, "404 page not found\n", "connectors[0].rudder_url: is that RudderStack's data plane? The answer to an empty batch is 404 Not Found"},
-		"a proxy":               {config.Events, 400, "<html>", "connectors[0].rudder_url: is that RudderStack's data plane? The answer to an empty batch is 400"},
-		"a page":                {config.Events, 200, "ok", "connectors[0].rudder_url: is that RudderStack's data plane? The answer to an empty batch is 200"},
-		"a redirect":            {config.Events, 302, "", "connectors[0].rudder_url: is that RudderStack's data plane? The answer to an empty batch is 302"},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, row := range casefile.Read(t, "testdata/connect.tsv", 5) {
+		mode, want := row[1], row[4]
+		status, err := strconv.Atoi(row[2])
+		require.NoError(t, err)
+		t.Run(row[0], func(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				key, _, _ := r.BasicAuth()
-				if tt.mode == config.Webhook {
+				if mode == config.Webhook {
 					key = r.URL.Query().Get("writeKey")
 				}
 				if key != "wk" || r.Method != http.MethodPost {
-					tt.status = 500
+					status = 500
 				}
 				w.Header().Set("Location", "/")
-				w.WriteHeader(tt.status)
-				_, _ = w.Write([]byte(tt.body))
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte(row[3]))
 			}))
 			defer s.Close()
 			c := connectorTo(s.URL + "/")
-			c.Mode = tt.mode
+			c.Mode = mode
 			warnings, err := Connect(t.Context(), configFor(t, c))
 			require.Empty(t, warnings)
-			if tt.want == "" {
+			if want == "" {
 				require.NoError(t, err)
 				return
 			}
-			require.ErrorContains(t, err, tt.want)
+			require.ErrorContains(t, err, "connectors[0]."+want)
 		})
 	}
 }

@@ -26,7 +26,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// components are what runs: intake and admin, and the connectors between them.
 type components struct {
 	*stores
 	log      *slog.Logger
@@ -41,14 +40,12 @@ type components struct {
 	reloads  *reloadMetrics
 
 	connectors []*connector // those of the configuration first, in its order
-	first      []*sender    // of the connectors, until start
 
 	work    *errgroup.Group // where senders run
 	working context.Context // until when
 }
 
-// assemble opens the queue of each connector and puts intake, senders and admin
-// around them.
+// assemble makes all that a configuration is put into.
 func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.Logger) (*components, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -56,23 +53,42 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 		log: log, stores: stores, grace: cfg.Grace, registry: registry, requests: map[string]*deliveryMetrics{}, reloads: newReloadMetrics(registry),
 		drift: drift.New(drift.Config{Log: log, Registerer: registry}),
 	}
-	err := p.readGlossary(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if p.connectors, p.first, err = p.prepare(ctx, cfg); err != nil {
-		return nil, err
-	}
-	if err := p.findRetired(ctx); err != nil {
-		return nil, err
-	}
 	p.intake = intake.New(intake.Config{
-		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, AppendTimeout: cfg.AppendTimeout, Log: log, Registerer: registry, Connectors: p.intakeOf(cfg),
+		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, AppendTimeout: cfg.AppendTimeout, Log: log, Registerer: registry,
 	})
 	p.admin = admin.New(admin.Config{Bridge: p, Registry: registry, Log: log, BackupDir: cfg.DataDir})
+	return p, p.findRetired(ctx, cfg)
+}
+
+// put puts a configuration into force, the first one too. What can fail comes first.
+func (p *components) put(ctx context.Context, cfg config.Config) error {
+	glossary := p.glossary.Load()
+	if err := p.readGlossary(cfg); err != nil {
+		return err
+	}
+	connectors, senders, err := p.prepare(ctx, cfg)
+	if err != nil {
+		p.glossary.Store(glossary)
+		return err
+	}
+	gone := slices.DeleteFunc(p.connectors, func(c *connector) bool { return slices.Contains(connectors, c) })
+	p.connectors = append(connectors, gone...)
+	p.intake.Reload(p.intakeOf(cfg))
+	for i, c := range connectors {
+		if senders[i] != c.sender.Load() {
+			p.run(c, senders[i])
+		}
+	}
+	for _, c := range gone {
+		p.run(c, nil)
+	}
 	p.admin.SetToken(cfg.AdminToken)
+	if err := p.admin.SetHosts(cfg.AdminNames()); err != nil {
+		return err
+	}
+	p.show()
 	p.settings.Store(&cfg)
-	return p, p.admin.SetHosts(cfg.AdminNames())
+	return nil
 }
 
 // readGlossary reads the glossary that cfg names. One that is the same as before
@@ -126,8 +142,6 @@ func (p *components) connector(name string) *connector {
 	return nil
 }
 
-// senderOf returns the sender that runs if its settings are the same, and a new
-// one otherwise.
 func (p *components) senderOf(c *connector, settings config.Connector) (*sender, error) {
 	ca, pool, err := settings.RootCAs()
 	if err != nil {
@@ -156,14 +170,14 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 
 // findRetired opens the queues of connectors that the configuration does not
 // have: events may be pending there, and a person's must be found in them too.
-func (p *components) findRetired(ctx context.Context) error {
+func (p *components) findRetired(ctx context.Context, cfg config.Config) error {
 	for _, store := range p.all {
 		names, err := store.Connectors(ctx)
 		if err != nil {
 			return err
 		}
 		for _, name := range names {
-			if p.connector(name) != nil {
+			if _, configured := connectorOf(cfg, name); configured {
 				continue
 			}
 			// Its window is not known; with a smaller one, ids on disk would be removed.
@@ -183,7 +197,6 @@ func (p *components) findRetired(ctx context.Context) error {
 	return nil
 }
 
-// intakeOf are the connectors as intake sees them.
 func (p *components) intakeOf(cfg config.Config) []intake.Connector {
 	list := make([]intake.Connector, len(cfg.Connectors))
 	for i, c := range cfg.Connectors {
@@ -192,7 +205,6 @@ func (p *components) intakeOf(cfg config.Config) []intake.Connector {
 	return list
 }
 
-// show shows the connectors to the operator.
 func (p *components) show() {
 	list := make([]admin.Connector, len(p.connectors))
 	for i, c := range p.connectors {
@@ -222,21 +234,14 @@ func (p *components) About() admin.About {
 	return about
 }
 
-// start starts the senders.
-func (p *components) start(work *errgroup.Group, working context.Context) {
-	p.work, p.working = work, working
-	for i, s := range p.first {
-		p.run(p.connectors[i], s)
-	}
-	p.first = nil
-	p.show()
-}
-
 // run replaces the connector's sender by next, which starts once the old one has
 // ended: two at once would have more in flight than is configured. next may be nil.
 func (p *components) run(c *connector, next *sender) {
 	if last := c.sender.Swap(next); last != nil {
 		last.stop()
+		if next != nil && len(last.settings.Changes(next.settings)) == 0 {
+			p.log.Info("connector is changed", "connector", c.name, "settings", "files that it reads")
+		}
 	}
 	if next == nil {
 		return
@@ -257,11 +262,6 @@ func (p *components) run(c *connector, next *sender) {
 	})
 }
 
-// retired returns the connectors that are not among list.
-func (p *components) retired(list []*connector) []*connector {
-	return slices.DeleteFunc(slices.Clone(p.connectors), func(c *connector) bool { return slices.Contains(list, c) })
-}
-
 // connector is a connector's queue and the sender that delivers from it. It
 // stays when the connector leaves the configuration: its events wait for it to
 // come back.
@@ -274,7 +274,6 @@ type connector struct {
 	ended  <-chan struct{}        // closed when the newest sender has ended; nil: there was none
 }
 
-// sender delivers with one set of settings.
 type sender struct {
 	*delivery.Sender
 	settings config.Connector

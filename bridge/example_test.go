@@ -14,8 +14,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
-// start runs a bridge with one connector that delivers to a URL, on free ports and in a
-// temporary directory that stop removes.
 func start(rudderURL string) (b *bridge.Bridge, cfg config.Config, at bridge.Addresses, stop func() error) {
 	dir, err := os.MkdirTemp("", "bridge")
 	if err != nil {
@@ -79,12 +77,11 @@ func ExampleBridge_Reload() {
 	connector := cfg.Connectors[0]
 	connector.Tokens = []string{"s3cret", "new"} // both, until Braze sends the new one
 	cfg.Connectors = []config.Connector{connector}
-	fmt.Println(b.Reload(ctx, cfg))
-	fmt.Println(b.ReloadFrom(ctx, func(ctx context.Context) (config.Config, error) {
-		return config.Load(ctx, config.Source{Flags: map[string]string{"braze-token": "t", "rudder-url": "http://r"}})
-	}))
+	fmt.Println(b.Reload(ctx, cfg, nil))
+	wrong, err := config.Load(config.Source{Flags: map[string]string{"braze-token": "t", "rudder-url": "http://r"}})
+	fmt.Println(b.Reload(ctx, wrong, err))
 	fmt.Println(stop())
-	fmt.Println(errors.Is(b.Reload(ctx, cfg), bridge.ErrNotRunning))
+	fmt.Println(errors.Is(b.Reload(ctx, cfg, nil), bridge.ErrNotRunning))
 
 	// Output:
 	// <nil>

@@ -9,7 +9,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 )
 
-// deliveryMetrics count the requests of one connector to RudderStack.
 type deliveryMetrics struct {
 	requests              *prometheus.CounterVec
 	events, bytes, halved prometheus.Counter
@@ -81,7 +80,6 @@ func (m *deliveryMetrics) Posted(p delivery.Post) {
 	}
 }
 
-// reloadMetrics count how configurations are received.
 type reloadMetrics struct {
 	good, refused prometheus.Counter
 	last          prometheus.Gauge

@@ -19,26 +19,10 @@ var ErrNotRunning = errors.New("the bridge is not running")
 // events of a removed connector stay on disk until it is added again. A setting that
 // needs a restart does not change and is named in the log.
 //
-// On an error, such as a *config.Error, nothing has changed. Before Run is ready
-// and after it began to stop the error is ErrNotRunning.
-func (b *Bridge) Reload(ctx context.Context, cfg config.Config) error {
-	return b.ReloadFrom(ctx, func(context.Context) (config.Config, error) { return cfg, nil })
-}
-
-// ReloadFrom is Reload of what load returns. What is wrong is logged, a line for
-// each mistake, and counted, whether it is load that finds it or Reload. The
-// bridge can be stopped while load runs.
-func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (config.Config, error)) error {
-	select { // one reload at a time, so that a file that was read earlier never comes into force later
-	case b.reloading <- struct{}{}:
-		defer func() { <-b.reloading }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	cfg, err := load(ctx)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
+// On an error, such as a *config.Error or that of reading cfg, which is passed in, nothing
+// has changed. It is logged, a line for each mistake, and counted. Before Run is ready and
+// after it began to stop the error is ErrNotRunning.
+func (b *Bridge) Reload(ctx context.Context, cfg config.Config, err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.components == nil {
@@ -64,57 +48,23 @@ func (b *Bridge) ReloadFrom(ctx context.Context, load func(context.Context) (con
 	return err
 }
 
-// apply puts cfg into force. What can fail comes first.
+// apply puts cfg into force, but for what only a restart changes.
 func (b *Bridge) apply(ctx context.Context, cfg config.Config) error {
 	if err := cfg.Check(); err != nil {
 		return err
-	}
-	p := b.components
-	glossary := p.glossary.Load()
-	if err := p.readGlossary(cfg); err != nil {
-		return err
-	}
-	connectors, senders, err := p.prepare(ctx, cfg)
-	if err != nil {
-		p.glossary.Store(glossary)
-		return err
-	}
-	gone := p.retired(connectors)
-	p.connectors = append(connectors, gone...)
-	p.intake.Reload(p.intakeOf(cfg))
-	b.logChanges(cfg)
-	for i, c := range connectors {
-		now := c.sender.Load()
-		if senders[i] == now {
-			continue
-		}
-		if now != nil && len(now.settings.Changes(senders[i].settings)) == 0 {
-			what := "ca_file"
-			if now.glossary != senders[i].glossary {
-				what = "glossary"
-			}
-			b.opts.Log.Info("connector is changed", "connector", c.name, "settings", what)
-		}
-		p.run(c, senders[i])
-	}
-	for _, c := range gone {
-		p.run(c, nil)
 	}
 	// Of the bridge's own settings, what is not in force differs again next time.
 	inForce := b.cfg
 	inForce.AdminToken, inForce.AdminHosts, inForce.Open, inForce.Connectors = cfg.AdminToken, cfg.AdminHosts, cfg.Open, cfg.Connectors
 	inForce.Glossary = cfg.Glossary
-	p.admin.SetToken(cfg.AdminToken)
-	if err := p.admin.SetHosts(inForce.AdminNames()); err != nil {
+	if err := b.components.put(ctx, inForce); err != nil {
 		return err
 	}
-	p.show()
+	b.logChanges(cfg)
 	b.cfg = inForce
-	p.settings.Store(&inForce)
 	return nil
 }
 
-// logChanges logs a line for each change.
 func (b *Bridge) logChanges(cfg config.Config) {
 	log := b.opts.Log
 	for _, change := range config.Changes(b.cfg, cfg) {

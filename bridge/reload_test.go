@@ -175,14 +175,14 @@ func TestABadConfigurationIsRefused(t *testing.T) {
 	bad := r.cfg
 	bad.Connectors = []config.Connector{{Name: "x y", Tokens: []string{"new"}, RudderURL: "ftp://u:s3cret@r", WriteKey: "k"}}
 	var wrong *config.Error
-	require.ErrorAs(t, r.bridge.Reload(t.Context(), bad), &wrong)
+	require.ErrorAs(t, r.bridge.Reload(t.Context(), bad, nil), &wrong)
 	require.Greater(t, len(wrong.Mistakes), 5)
 	for _, mistake := range wrong.Mistakes {
 		require.Contains(t, r.log.String(), strings.ReplaceAll(mistake.Key, `"`, `\"`))
 	}
 	r.logged(t, "the old one stays in force")
 	require.NotContains(t, r.log.String(), "s3cret")
-	require.ErrorContains(t, r.bridge.ReloadFrom(t.Context(), func(context.Context) (config.Config, error) { return config.Config{}, os.ErrNotExist }), "not exist")
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), config.Config{}, os.ErrNotExist), "not exist")
 	r.post(t, "/currents", "secret", event("1"))
 	r.delivered(t, 1)
 	require.Contains(t, r.get(t, "/metrics", 200), `bridge_config_reloads_total{result="refused"} 2`)
@@ -216,10 +216,10 @@ func TestReloadNeedsARunningBridge(t *testing.T) {
 	cfg := configFor(t, connectorTo("http://127.0.0.1:1"))
 	b, err := New(cfg, Options{})
 	require.NoError(t, err)
-	require.ErrorIs(t, b.Reload(t.Context(), cfg), ErrNotRunning)
+	require.ErrorIs(t, b.Reload(t.Context(), cfg, nil), ErrNotRunning)
 	r := run(t, cfg)
 	require.NoError(t, r.stop())
-	require.ErrorIs(t, r.bridge.Reload(context.Background(), cfg), ErrNotRunning)
+	require.ErrorIs(t, r.bridge.Reload(context.Background(), cfg, nil), ErrNotRunning)
 }
 
 // The certificates that RudderStack's is verified with may change under the same
@@ -234,31 +234,31 @@ func TestTrustedCertificates(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, served.certificate(), 0o600))
 	r.reload(t, r.cfg)
 	r.delivered(t, 1)
-	r.logged(t, `msg="connector is changed" connector=default settings=ca_file`)
+	r.logged(t, `msg="connector is changed" connector=default settings="files that it reads"`)
 }
 
-func TestServesTLS(t *testing.T) {
+// TestSettingsOfTheBridge sees that the address has TLS, that the store scrubs, and that
+// the largest event of Braze gets in with the smallest body that is allowed.
+func TestSettingsOfTheBridge(t *testing.T) {
 	cert, key := certtest.New(t)
 	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) {
 		cfg.TLS = config.TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
+		cfg.ScrubEvery, cfg.MaxBody = time.Second, 1<<20
 	})
 	require.True(t, strings.HasPrefix(r.Intake, "https://"), r.Intake)
 	pool := x509.NewCertPool()
 	require.True(t, pool.AppendCertsFromPEM([]byte(cert)))
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "localhost"}}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+"/currents", strings.NewReader(event("1")))
+	defer client.CloseIdleConnections()
+	const largest = 900 << 10
+	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
+	body := `{"events":[` + head + strings.Repeat("x", largest-len(head)-len(tail)) + tail + "]}"
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+"/currents", strings.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer secret")
 	status, answer := do(t, client, req)
 	require.Equal(t, 200, status, answer)
 	r.delivered(t, 1)
-	client.CloseIdleConnections()
-}
-
-// TestTheDiskIsScrubbed sees that the store scrubs.
-func TestTheDiskIsScrubbed(t *testing.T) {
-	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) { cfg.ScrubEvery = time.Second })
-	r.post(t, "/currents", "secret", event("1"))
 	eventually(t, func() bool {
 		return !strings.Contains(r.get(t, "/metrics", 200), "bridge_store_scrubbed_timestamp_seconds 0\n")
 	}, "the disk is read once")
@@ -302,7 +302,8 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 			r.try(t, path, "t0ken-wrong", fmt.Sprintf(person, i, i))
 		}
 	}
-	require.Error(t, r.bridge.Reload(t.Context(), config.Config{AdminToken: "t0ken of admin", Connectors: []config.Connector{{WriteKey: "wr1te-key:"}}}))
+	wrong := config.Config{AdminToken: "t0ken of admin", Connectors: []config.Connector{{WriteKey: "wr1te-key:"}}}
+	require.Error(t, r.bridge.Reload(t.Context(), wrong, nil))
 	r.change(t, func(cfg *config.Config, c *config.Connector) {
 		cfg.AdminToken, c.WriteKey, c.Salt = "", "wr1te-key-2", "s4lt-2"
 	})
@@ -365,7 +366,7 @@ func TestGlossaryIsReloaded(t *testing.T) {
 	newer, err := g.Encode()
 	require.NoError(t, err)
 	r.cfg.Glossary = fileOf(t, "glossary.json", `{"events":7}`)
-	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg), r.cfg.Glossary)
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg, nil), r.cfg.Glossary)
 	require.NoError(t, os.WriteFile(r.cfg.Glossary, newer, 0o600))
 	r.reload(t, r.cfg)
 	require.Contains(t, r.get(t, "/metrics", 200), fmt.Sprintf(`glossary="schema version %d (`, g.SchemaVersion))

@@ -14,8 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stack is a fake RudderStack: it keeps what it is sent and answers with a status that
-// can be set.
 type stack struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -38,7 +36,6 @@ func newTLSStack(t *testing.T) *stack {
 	return s
 }
 
-// certificate is what the stack's own is verified with.
 func (s *stack) certificate() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
@@ -84,7 +81,6 @@ func (s *stack) answer(status int) {
 	s.status = status
 }
 
-// items returns what came, of all requests, in the list called key.
 func (s *stack) items(t *testing.T, key string) []string {
 	t.Helper()
 	s.mu.Lock()

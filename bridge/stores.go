@@ -25,7 +25,6 @@ type stores struct {
 	all     []*queue.Store // in the order in which they were opened
 }
 
-// openStores opens each store that a connector uses.
 func openStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*stores, error) {
 	s := &stores{byQueue: map[config.Queue]*queue.Store{}}
 	for _, c := range cfg.Connectors {
@@ -93,19 +92,11 @@ func together(a, b queue.Usage) queue.Usage {
 	return sum
 }
 
-// openStore opens the store of a queue. log may be nil.
 func openStore(ctx context.Context, cfg config.Config, q config.Queue, log *slog.Logger) (*queue.Store, error) {
 	opts := queue.Options{
-		Password:       q.Password,
-		RetainAge:      cfg.Retain.Age,
-		RetainBytes:    int64(cfg.Retain.Size),
-		MaxBytes:       int64(q.MaxSize),
-		ScrubEvery:     cfg.ScrubEvery,
-		AppendTimeout:  cfg.AppendTimeout,
-		AckWait:        q.AckWait,
-		DropDamagedLog: q.DropDamagedLog,
-		Describe:       describe,
-		Logger:         log,
+		Password: q.Password, MaxBytes: int64(q.MaxSize), AckWait: q.AckWait, DropDamagedLog: q.DropDamagedLog,
+		RetainAge: cfg.Retain.Age, RetainBytes: int64(cfg.Retain.Size), ScrubEvery: cfg.ScrubEvery, AppendTimeout: cfg.AppendTimeout,
+		Describe: describe, Logger: log,
 	}
 	where := "queue"
 	if q.URL == config.SQLite {
@@ -120,7 +111,6 @@ func openStore(ctx context.Context, cfg config.Config, q config.Queue, log *slog
 	return store, nil
 }
 
-// describe finds what a dead letter is listed by.
 func describe(event []byte) (d queue.Description) {
 	var scan currents.Batch
 	if scan.ScanEvent(event) != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// failing is a store that fails at an instant.
 type failing struct{ at time.Time }
 
 func (f failing) Usage() queue.Usage {
@@ -54,7 +53,7 @@ func TestAQueueOfItsOwnNeedsARestart(t *testing.T) {
 	c.Queue = &config.Queue{URL: "postgres://bridge@db/b", AckWait: time.Minute}
 	next := cfg
 	next.Connectors = append([]config.Connector{cfg.Connectors[0]}, c)
-	require.ErrorContains(t, r.bridge.Reload(t.Context(), next), "connector b: its queue is opened with a restart only")
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), next, nil), "connector b: its queue is opened with a restart only")
 	next.Connectors = []config.Connector{cfg.Connectors[0]}
 	next.Connectors[0].Queue = c.Queue
 	r.reload(t, next)

@@ -38,7 +38,7 @@ func bridgeConfig(t *testing.T, path string, env map[string]string, text, by str
 	t.Helper()
 	local := filepath.Join(t.TempDir(), "bridge.yaml")
 	require.NoError(t, os.WriteFile(local, []byte(strings.ReplaceAll(read(t, path), text, by)), 0o600))
-	cfg, err := config.Load(t.Context(), config.Source{File: local, Env: func(name string) (string, bool) {
+	cfg, err := config.Load(config.Source{File: local, Env: func(name string) (string, bool) {
 		value, set := env[name]
 		return strings.ReplaceAll(value, text, by), set
 	}})

@@ -77,7 +77,6 @@ func (a *Admin) guard(c *gin.Context) {
 	}
 }
 
-// is tells whether a token is the one that has this hash.
 func is(token string, want *[sha256.Size]byte) bool {
 	got := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
@@ -94,7 +93,6 @@ const (
 // cookie, so that a copy of the memory opens none.
 type sessions struct{ ends sync.Map }
 
-// begin opens a session and returns what is in its cookie.
 func (s *sessions) begin(now time.Time) string {
 	s.ends.Range(func(hash, ends any) bool {
 		if !now.Before(ends.(time.Time)) {
@@ -138,7 +136,6 @@ func (a *Admin) session(c *gin.Context) {
 	c.JSON(http.StatusOK, Session{needed, !needed || a.inSession(c.Request)})
 }
 
-// login begins a session for who has the token.
 func (a *Admin) login(c *gin.Context) {
 	if c.Request.URL.RawQuery != "" {
 		fail(c, http.StatusBadRequest, "the token must not stand in the URL; send it in the body")
@@ -163,7 +160,6 @@ func (a *Admin) login(c *gin.Context) {
 	c.JSON(http.StatusOK, Session{true, true})
 }
 
-// logout ends the session of the browser that asks.
 func (a *Admin) logout(c *gin.Context) {
 	if cookie, err := c.Request.Cookie(sessionCookie); err == nil {
 		a.sessions.ends.Delete(sha256.Sum256([]byte(cookie.Value)))

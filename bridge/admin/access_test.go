@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// changing are the requests that change something.
 var changing = []string{
 	"POST /api/resume", "POST /api/dead/replay?all=true", "POST /api/dead/purge?all=true", "POST /api/pending/dead-letter",
 	"POST /api/replay?since=1h", "POST /api/replay/end", "POST /api/forget?user=jo", "POST /api/logout", "POST /api/login",

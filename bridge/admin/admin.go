@@ -10,8 +10,10 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"embed"
 	"io"
 	"log/slog"
 	"net/http"
@@ -23,12 +25,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/currentsbridge/currentsbridge/bridge/admin/page"
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
+	"github.com/currentsbridge/currentsbridge/internal/webpage"
 )
+
+// page is the operator's page. It knows nothing itself: what it shows it asks for under /api/.
+//
+//go:embed assets
+var page embed.FS
 
 // Queue is what admin needs of a connector's queue; see queue.Queue.
 type Queue interface {
@@ -110,12 +117,7 @@ type Admin struct {
 
 // New makes an Admin that shows no connector yet and needs no token; see SetToken.
 func New(cfg Config) *Admin {
-	if cfg.Registry == nil {
-		cfg.Registry = prometheus.NewRegistry()
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Registry, cfg.Log = cmp.Or(cfg.Registry, prometheus.NewRegistry()), cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -137,7 +139,6 @@ func (a *Admin) Show(connectors []Connector) {
 // 503, so that load balancers and Kubernetes send nothing more. Nothing else changes.
 func (a *Admin) Stopping() { a.stopping.Store(true) }
 
-// shown returns the connectors that need attention.
 func (a *Admin) shown() []Connector {
 	return slices.DeleteFunc(slices.Clone(*a.connectors.Load()), func(c Connector) bool { return c.Quiet })
 }
@@ -147,7 +148,7 @@ func (a *Admin) routes() *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.Use(a.guard)
-	console := gin.WrapH(page.Handler())
+	console := gin.WrapH(webpage.Handler(page, "/"))
 	for _, path := range []string{"/", "/assets/*file"} {
 		e.GET(path, console)
 		e.HEAD(path, console)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 func TestDead(t *testing.T) {
@@ -22,40 +24,10 @@ func TestDead(t *testing.T) {
 	letter := func(connector, n string) string {
 		return `{"connector":"` + connector + `","number":` + n + `,"received_at":"2026-01-02T12:00:00Z","died_at":"2026-01-02T12:00:00Z","reason":"refused","status":400,"answer":"no <good>","attempts":2,"events":1,"event":{"id":"<é>"},"unfit":true}`
 	}
-	a1, a2, a3, b1 := letter("a", "1"), letter("a", "2"), letter("a", "3"), letter("b", "1")
-	for _, tt := range []struct {
-		path   string
-		status int
-		body   string
-	}{
-		{"", 200, `{"dead":[` + a1 + "," + a2 + "," + a3 + "," + b1 + `]}`},
-		{"?limit=4", 200, `{"dead":[` + a1 + "," + a2 + "," + a3 + "," + b1 + `]}`},
-		{"?limit=3", 200, `{"dead":[` + a1 + "," + a2 + "," + a3 + `],"next":3,"next_connector":"a"}`},
-		{"?limit=2", 200, `{"dead":[` + a1 + "," + a2 + `],"next":2,"next_connector":"a"}`},
-		{"?limit=2&after=2&after_connector=a", 200, `{"dead":[` + a3 + "," + b1 + `]}`},
-		{"?after=3&after_connector=a", 200, `{"dead":[` + b1 + `]}`},
-		{"?after=1&after_connector=b", 200, `{"dead":[]}`},
-		{"?connector=a&limit=3", 200, `{"dead":[` + a1 + "," + a2 + "," + a3 + `]}`},
-		{"?connector=a&after=1&limit=1", 200, `{"dead":[` + a2 + `],"next":2}`},
-		{"?connector=a&after=3", 200, `{"dead":[]}`},
-		{"?connector=b", 200, `{"dead":[` + b1 + `]}`},
-		{"?connector=gone", 200, `{"dead":[]}`},
-		{"?connector=c", 404, `{"error":"there is no connector of this name"}`},
-		{"?after=1&after_connector=c", 404, `{"error":"there is no connector of the name that after_connector gives"}`},
-		{"?after=1", 400, `{"error":"after needs connector, or after_connector, because each connector counts for itself"}`},
-		{"?after=x", 400, `{"error":"after must be the number of a dead letter"}`},
-		{"?limit=0", 400, `{"error":"limit must be a number from 1 to 1000"}`},
-		{"?limit=1001", 400, `{"error":"limit must be a number from 1 to 1000"}`},
-		{"?limit=%zz", 400, `{"error":"the body or the query is no form"}`},
-		{"/2", 200, a2},
-		{"/1?connector=b", 200, b1},
-		{"/1", 409, `{"error":"several connectors have a letter of this number, name one of them: a, b"}`},
-		{"/4", 404, `{"error":"there is no dead letter 4"}`},
-		{"/2?connector=c", 404, `{"error":"there is no connector of this name"}`},
-		{"/0", 400, `{"error":"this is not the number of a dead letter"}`},
-		{"/x", 400, `{"error":"this is not the number of a dead letter"}`},
-	} {
-		require.Equal(t, tt.body, f.call(t, tt.status, "GET /api/dead"+tt.path, ""), tt.path)
+	names := strings.NewReplacer("{a1}", letter("a", "1"), "{a2}", letter("a", "2"), "{a3}", letter("a", "3"), "{b1}", letter("b", "1"))
+	for _, row := range casefile.Read(t, "testdata/dead.tsv", 3) {
+		status, _ := strconv.Atoi(row[0])
+		require.Equal(t, names.Replace(row[2]), f.call(t, status, "GET "+row[1], ""), row[1])
 	}
 	f.a.err = errors.New("disk on fire")
 	f.call(t, 500, "GET /api/dead", "")
@@ -166,53 +138,9 @@ func TestBriefDeadLetters(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	f := newFixture(t)
 	f.a.dead = letters()
-	for status, lines := range map[int]string{
-		400: `POST /api/dead/VERB
-			POST /api/dead/VERB?all=yes
-			POST /api/dead/VERB?number=x
-			POST /api/dead/VERB?type=[
-			POST /api/dead/VERB?since=yesterday
-			POST /api/dead/VERB?until=5
-			POST /api/dead/VERB?since=-1h
-			POST /api/dead/VERB?number=1
-			POST /api/dead/VERB?after=1&all=true
-			POST /api/dead/VERB?last=4&all=true
-			GET /api/dead/purge?all=true
-			POST /api/replay
-			POST /api/replay?since=x
-			POST /api/replay?from=x
-			POST /api/replay?since=1h&from=2026-01-02T10:00:00Z
-			POST /api/replay?since=1h&to=2h
-			POST /api/replay?since=1h&to=x
-			POST /api/replay?since=1h&type=[
-			POST /api/replay?since=1h&type=
-			POST /api/replay?since=1h&rate=-1
-			POST /api/replay?since=1h&rate=NaN
-			POST /api/replay?since=1h&rate=x
-			POST /api/replay?since=0s
-			GET /api/pending/x/3?connector=a
-			GET /api/pending/7/3
-			GET /api/pending?limit=0
-			POST /api/pending/dead-letter?record=7&index=3
-			POST /api/forget`,
-		404: `POST /api/dead/VERB?all=true&connector=c
-			POST /api/replay?since=1h&connector=c
-			POST /api/resume?connector=c
-			GET /api/pending/8/3?connector=a
-			GET /currents`,
-		405: `POST /status
-			GET /api/forget?user=jo`,
-		409: `POST /api/replay?since=1h&connector=gone
-			POST /api/resume?connector=gone
-			POST /api/pending/dead-letter?connector=a&record=7&index=4
-			POST /api/pending/dead-letter?connector=gone&record=7&index=3
-			GET /api/backup`,
-	} {
-		for line := range strings.SplitSeq(lines, "\n") {
-			for _, verb := range []string{"replay", "purge"} {
-				require.Contains(t, f.call(t, status, strings.Replace(strings.TrimSpace(line), "VERB", verb, 1), ""), `{"error":"`)
-			}
-		}
+	for _, row := range casefile.Read(t, "testdata/refused.tsv", 2) {
+		status, _ := strconv.Atoi(row[0])
+		require.Contains(t, f.call(t, status, row[1], ""), `{"error":"`)
 	}
 	for body, want := range map[string]string{`[]`: "no JSON object", `{"since":{}}`: "since must be text", `{"since":null}`: "since must be text"} {
 		require.Contains(t, f.call(t, 400, "POST /api/replay", body), want)

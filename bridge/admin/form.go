@@ -66,14 +66,12 @@ type request struct {
 	err        error // the first refusal of its parameters
 }
 
-// refuse refuses the request where a parameter is wrong.
 func (r *request) refuse(wrong bool, text string) {
 	if wrong {
 		r.err = cmp.Or(r.err, bad(text))
 	}
 }
 
-// limit reads how many items an answer may have.
 func (r *request) limit() int {
 	limit, err := strconv.Atoi(cmp.Or(r.values.Get("limit"), strconv.Itoa(defaultLetters)))
 	r.refuse(err != nil || limit < 1 || limit > maxLetters, "limit must be a number from 1 to "+strconv.Itoa(maxLetters))
@@ -98,7 +96,6 @@ func (r *request) moment(name string) time.Time {
 	return r.now.Add(-ago)
 }
 
-// pattern checks an event type or a pattern of them.
 func (r *request) pattern(text string) string {
 	_, err := path.Match(text, "")
 	r.refuse(err != nil, "type must be an event type or a pattern such as users.messages.email.*")
@@ -116,8 +113,6 @@ func (r refusal) Error() string { return r.text }
 
 func bad(text string) error { return refusal{http.StatusBadRequest, text} }
 
-// about returns a handler that reads a request and answers with what answer returns,
-// as JSON.
 func (a *Admin) about(answer func(*request) (any, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		values, err := form(c)
@@ -156,7 +151,6 @@ func (a *Admin) fail(c *gin.Context, err error) {
 	fail(c, status, err.Error())
 }
 
-// each asks each connector. The error names the one that failed.
 func each[T any](connectors []Connector, ask func(Connector) (T, error)) ([]T, error) {
 	list := []T{}
 	for _, c := range connectors {
@@ -184,8 +178,6 @@ func (a *Admin) named(values url.Values) ([]Connector, error) {
 	return nil, refusal{http.StatusNotFound, "there is no connector of this name"}
 }
 
-// delivered returns those connectors that are in the configuration. The error is a
-// refusal.
 func delivered(connectors []Connector) (list []Connector, err error) {
 	for _, c := range connectors {
 		if c.Sender != nil {

@@ -31,7 +31,6 @@ func TestMain(m *testing.M) {
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// books is a queue with a ledger and dead letters.
 type books struct {
 	ledger func() queue.Ledger
 	dead   []queue.DeadLetter
@@ -200,8 +199,6 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// ask sends a request, such as GET /status, with a body, which is JSON where it is one,
-// and with headers.
 func (f *fixture) ask(line, body string, headers ...string) *http.Response {
 	method, path, _ := strings.Cut(line, " ")
 	r := httptest.NewRequest(method, "http://localhost:9090"+path, strings.NewReader(body))
@@ -219,7 +216,6 @@ func (f *fixture) ask(line, body string, headers ...string) *http.Response {
 	return w.Result()
 }
 
-// call is ask that requires a status and returns the body of the response.
 func (f *fixture) call(t *testing.T, status int, line, body string, headers ...string) string {
 	t.Helper()
 	resp := f.ask(line, body, headers...)
@@ -229,7 +225,6 @@ func (f *fixture) call(t *testing.T, status int, line, body string, headers ...s
 	return string(text)
 }
 
-// get asks for a path that must be there.
 func (f *fixture) get(t *testing.T, path string) string {
 	t.Helper()
 	return f.call(t, 200, "GET "+path, "")

@@ -56,7 +56,6 @@ func textOf(event []byte) json.RawMessage {
 	return text
 }
 
-// dead lists dead letters, connector by connector, the oldest of each first.
 func (a *Admin) dead(r *request) (any, error) {
 	f, _ := r.filter()
 	limit, bytes := r.limit(), 0
@@ -103,7 +102,6 @@ func (a *Admin) dead(r *request) (any, error) {
 	return answer, nil
 }
 
-// letter shows one dead letter.
 func (a *Admin) letter(r *request) (any, error) {
 	number, err := strconv.ParseUint(r.Param("number"), 10, 64)
 	if err != nil || number == 0 {
@@ -141,7 +139,6 @@ type Group struct {
 	queue.LetterGroup
 }
 
-// summary counts the dead letters that a request means by reason and event type.
 func (a *Admin) summary(r *request) (any, error) {
 	f, _ := r.filter()
 	if r.err != nil {
@@ -181,7 +178,6 @@ func fit(l queue.DeadLetter) bool {
 	return l.Events == 1 && scan.ScanEvent(l.Event) == nil && scan.Events[0].Problem() == ""
 }
 
-// pages reads the chosen letters of a queue, the oldest first.
 func pages(ctx context.Context, q Queue, f queue.LetterFilter) iter.Seq2[[]queue.DeadLetter, error] {
 	return func(yield func([]queue.DeadLetter, error) bool) {
 		for {
@@ -209,7 +205,6 @@ type Moved struct {
 	Connectors []Moved `json:"connectors,omitempty"`
 }
 
-// mover is one way to move dead letters.
 type mover struct {
 	verb string
 	move func(Queue, context.Context, ...uint64) (int, error)

@@ -39,7 +39,6 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		prometheus.Labels{"version": about.Version, "glossary": about.Glossary})
 }
 
-// collect collects the metrics of one connector.
 func (c collector) collect(to chan<- prometheus.Metric, connector Connector) {
 	labels := prometheus.Labels{"connector": connector.Name}
 	counter := func(name, help string, value uint64) {

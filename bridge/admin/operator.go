@@ -19,7 +19,6 @@ type Resumed struct {
 	Resumed []string `json:"resumed"`
 }
 
-// resume has destinations tried again at once.
 func (a *Admin) resume(r *request) (any, error) {
 	connectors, err := delivered(r.connectors)
 	if err != nil {

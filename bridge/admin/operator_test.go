@@ -80,7 +80,6 @@ func TestForget(t *testing.T) {
 	require.Contains(t, f.call(t, 500, "POST /api/forget?user=jo", ""), "ask again")
 }
 
-// slow takes its time to erase.
 type slow struct {
 	*books
 	takes time.Duration

@@ -37,7 +37,6 @@ type PendingEvent struct {
 	Event     json.RawMessage       `json:"event"`
 }
 
-// pending lists what is pending.
 func (a *Admin) pending(r *request) (any, error) {
 	limit := r.limit()
 	if r.err != nil {
@@ -56,7 +55,6 @@ func (a *Admin) pending(r *request) (any, error) {
 	return PendingList{list}, err
 }
 
-// place reads which event a request means, and of which connector.
 func (r *request) place(record, index string) (connector Connector, seq uint64, i int, err error) {
 	seq, wrong := strconv.ParseUint(record, 10, 64)
 	i, wrongIndex := strconv.Atoi(index)
@@ -71,7 +69,6 @@ func (r *request) place(record, index string) (connector Connector, seq uint64, 
 // maxSuspects is how many suspected events are looked through for one.
 const maxSuspects = 100_000
 
-// pendingEvent shows one pending event.
 func (a *Admin) pendingEvent(r *request) (any, error) {
 	connector, seq, index, err := r.place(r.Param("record"), r.Param("index"))
 	if err != nil {
@@ -102,7 +99,6 @@ func (a *Admin) pendingEvent(r *request) (any, error) {
 	return answer, err
 }
 
-// deadLetter moves a suspected event to the dead letters by hand.
 func (a *Admin) deadLetter(r *request) (any, error) {
 	connector, seq, index, err := r.place(r.values.Get("record"), r.values.Get("index"))
 	if err == nil {

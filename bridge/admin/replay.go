@@ -43,7 +43,6 @@ func replayOf(connector string, r queue.Replay) Replay {
 	}
 }
 
-// order reads an order of a replay.
 func (r *request) order() queue.ReplayOrder {
 	order := queue.ReplayOrder{From: cmp.Or(r.moment("since"), r.moment("from")), Till: cmp.Or(r.moment("to"), r.now), Types: r.values["type"]}
 	since, from := r.values.Get("since"), r.values.Get("from")
@@ -100,7 +99,6 @@ func noReplay(err error) error {
 	return err
 }
 
-// replays shows the newest replay of each connector of a request.
 func (a *Admin) replays(r *request) (any, error) {
 	answer := Replays{Replays: []Replay{}}
 	_, err := each(r.connectors, func(c Connector) (queue.Replay, error) {
@@ -113,7 +111,6 @@ func (a *Admin) replays(r *request) (any, error) {
 	return answer, err
 }
 
-// endReplay ends the active replays, and shows all.
 func (a *Admin) endReplay(r *request) (any, error) {
 	_, err := each(r.connectors, func(c Connector) (queue.Replay, error) {
 		newest, err := c.Queue.Replay(r.ctx)

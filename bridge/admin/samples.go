@@ -37,14 +37,12 @@ type Latency struct {
 	P99 float64 `json:"p99"`
 }
 
-// reading is what is counted of a connector up to a moment.
 type reading struct {
 	at            time.Time
 	in, out       uint64
 	ack, delivery *dto.Histogram // nil: nothing is counted
 }
 
-// samples are those of the last hour, by connector.
 type samples struct {
 	mu   sync.Mutex
 	last map[string]reading
@@ -65,8 +63,6 @@ func (a *Admin) Watch(ctx context.Context) error {
 	}
 }
 
-// sample takes a sample of each connector that is shown; the first time there is
-// nothing to compare with.
 func (a *Admin) sample() {
 	histograms := a.histograms()
 	s, now := &a.samples, a.cfg.Now()
@@ -92,7 +88,6 @@ func (a *Admin) sample() {
 	s.last, s.kept = last, kept
 }
 
-// histograms returns all that connectors have, by their name and that of the connector.
 func (a *Admin) histograms() map[string]*dto.Histogram {
 	families, err := a.cfg.Registry.Gather()
 	if err != nil { // what could be read is there

@@ -64,7 +64,6 @@ func (a *Admin) statusOf(c Connector) ConnectorStatus {
 	}
 }
 
-// state says how the destination does.
 func (c Connector) state() delivery.State {
 	if c.Sender != nil {
 		return c.Sender.State()

@@ -29,7 +29,6 @@ func (c Config) Check() error {
 	return m.err()
 }
 
-// refuse adds a mistake where something is wrong.
 func (m *mistakes) refuse(wrong bool, key, format string, args ...any) {
 	if wrong {
 		m.add(key, format, args...)
@@ -70,7 +69,6 @@ func (m *mistakes) check(cfg Config) {
 	m.unique(cfg.Connectors)
 }
 
-// bounds checks what the tags of the fields say.
 func (m *mistakes) bounds(v any, prefix string) {
 	for _, l := range leaves(reflect.ValueOf(v)) {
 		at, text := prefix+l.path, fmt.Sprint(l.value.Interface())
@@ -91,7 +89,6 @@ func (m *mistakes) bounds(v any, prefix string) {
 	}
 }
 
-// bound is a bound of a setting as a number.
 func (l leaf) bound(text string) float64 {
 	v := reflect.New(l.value.Type()).Elem()
 	mustParse(v, text)
@@ -171,7 +168,6 @@ func (m *mistakes) tokens(v Connector, prefix string) {
 	}
 }
 
-// unique refuses what would make two connectors one.
 func (m *mistakes) unique(connectors []Connector) {
 	names, owners := map[string]int{}, map[string]int{}
 	for i, v := range connectors {

@@ -12,13 +12,11 @@ import (
 // above that from variables and flags. A key that is absent leaves the default.
 type decoder struct {
 	*mistakes
-	file   string
-	env    func(string) (string, bool)
-	over   entries // what variables and flags say, by path
-	merges int     // maps that were merged into others
+	file string
+	env  func(string) (string, bool)
+	over entries // what variables and flags say, by path
 }
 
-// get returns what was written for a key, if anything.
 func (d *decoder) get(m entries, path, key string) (entry, bool) {
 	if over, ok := d.over[join(path, key)]; ok {
 		return over, true
@@ -66,14 +64,11 @@ func (d *decoder) unknown(m entries, path string, known, elsewhere []string) {
 		if slices.Contains(known, key) {
 			continue
 		}
-		at, near := join(path, key), nearest(key, known)
+		at := join(path, key)
 		d.origins[at] = m[key].at
-		switch {
-		case slices.Contains(elsewhere, key):
+		if slices.Contains(elsewhere, key) {
 			d.add(at, "belongs to a connector where there is a list of connectors")
-		case near != "":
-			d.add(at, "is not known here; did you mean %s?", near)
-		default:
+		} else {
 			d.add(at, "is not known here; the keys are %s", strings.Join(known, ", "))
 		}
 	}
@@ -138,7 +133,6 @@ func (d *decoder) item(e entry, table reflect.Value, path, key string) {
 	table.SetMapIndex(reflect.ValueOf(key), v)
 }
 
-// list reads the elements of a list. One that is wrong keeps its place.
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) {
 	if n.Kind != yaml.SequenceNode {
 		d.add(path, "must be a list, not %s", what(n))
@@ -177,12 +171,9 @@ func (d *decoder) secret(m entries, v reflect.Value, path string, keys []string)
 		}
 		first = key
 		texts := make([]string, 1)
-		switch {
-		case key == "tokens" && what(e.Node) == "a single value":
-			d.add(at, "must be a list, not a single value")
-		case strings.HasSuffix(key, "s"):
+		if strings.HasSuffix(key, "s") {
 			d.value(e, reflect.ValueOf(&texts).Elem(), at, "")
-		default:
+		} else {
 			d.value(e, reflect.ValueOf(&texts[0]).Elem(), at, "")
 		}
 		lines := v.Kind() == reflect.Slice

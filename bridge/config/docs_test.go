@@ -74,7 +74,6 @@ func (s Setting) defaultText() string {
 	return ""
 }
 
-// meaning is the help with the words and the bounds that are allowed.
 func (s Setting) meaning() string {
 	text := quoted.ReplaceAllString(s.Help, "$1`$2`")
 	if words := s.leaf.Get("oneof"); words != "" && !strings.Contains(s.Help, "'"+words[strings.LastIndexByte(words, '|')+1:]+"'") {

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"context"
-	"fmt"
 	"reflect"
 	"slices"
 
@@ -23,27 +21,8 @@ type Source struct {
 }
 
 // Load reads a configuration and checks all of it. Where it is wrong the error
-// is an *Error with every mistake. It returns with the end of ctx even where a
-// file cannot be read to its end, such as a pipe without a writer.
-func Load(ctx context.Context, src Source) (Config, error) {
-	type result struct {
-		cfg Config
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		cfg, err := load(src)
-		done <- result{cfg, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return Config{}, fmt.Errorf("read the configuration: %w", context.Cause(ctx))
-	case r := <-done:
-		return r.cfg, r.err
-	}
-}
-
-func load(src Source) (Config, error) {
+// is an *Error with every mistake.
+func Load(src Source) (Config, error) {
 	if src.Env == nil {
 		src.Env = func(string) (string, bool) { return "", false }
 	}

@@ -39,7 +39,6 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the configuration has %d mistakes:\n%s", len(lines), strings.Join(lines, "\n"))
 }
 
-// origin is where a value was written.
 type origin struct {
 	name string // the file, the flag or the variable
 	line int    // 0: not in a file
@@ -77,7 +76,6 @@ func (m *mistakes) add(key, format string, args ...any) {
 	m.list = append(m.list, Mistake{Where: at.String(), Key: m.shown(key), Text: fmt.Sprintf(format, args...), line: at.line})
 }
 
-// shown is a key as people write it.
 func (m *mistakes) shown(key string) string {
 	if own, ofConnector := strings.CutPrefix(key, listKey(0, "")); ofConnector && m.flat {
 		return flatKey(own)
@@ -100,7 +98,6 @@ func parent(key string) string {
 	return key[:max(0, strings.LastIndexAny(key, ".["))]
 }
 
-// err returns the mistakes in the order of the file, or nil.
 func (m *mistakes) err() error {
 	if len(m.list) == 0 {
 		return nil
@@ -118,7 +115,6 @@ func join(path, key string) string {
 
 func indexed(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }
 
-// oneOf lists words for a message: a, b or c.
 func oneOf(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")

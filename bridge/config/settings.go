@@ -54,7 +54,6 @@ func leavesIn(v reflect.Value, prefix string, outer reflect.StructField) (list [
 	return list
 }
 
-// withDefaults returns c with every field that is zero as its tag says.
 func withDefaults[T any](c T) T {
 	for _, l := range leaves(reflect.ValueOf(&c).Elem()) {
 		if text := l.Get("default"); text != "" && l.value.IsZero() {
@@ -64,7 +63,6 @@ func withDefaults[T any](c T) T {
 	return c
 }
 
-// mustParse sets a value to the text of a tag.
 func mustParse(v reflect.Value, text string) {
 	if err := parse(v, text); err != nil {
 		panic(fmt.Sprintf("a tag of the configuration is wrong: %v", err)) // every tag is read by the tests

@@ -86,7 +86,6 @@ func TestTagsAreGood(t *testing.T) {
 	}
 }
 
-// valid is a configuration with nothing wrong.
 func valid() Config {
 	cfg := Default()
 	c := DefaultConnector()

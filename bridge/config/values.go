@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -80,10 +81,8 @@ var kinds = map[reflect.Type]struct{ placeholder, expected string }{
 	reflect.TypeFor[[]Connector]():   {"", "a list"},
 }
 
-// expected says what a value must be.
 func expected(v reflect.Value) string { return cmp.Or(kinds[v.Type()].expected, "text") }
 
-// parse sets a value from its text.
 func parse(v reflect.Value, text string) (err error) {
 	switch into := v.Addr().Interface().(type) {
 	case *time.Duration:
@@ -125,12 +124,9 @@ func parse(v reflect.Value, text string) (err error) {
 	return fmt.Errorf("must be %s, not %q", expected(v), text)
 }
 
-// maxSecret bounds what is read of a file that should hold a secret.
-const maxSecret = 64 << 10
-
 // readSecret returns what a file holds, without the line breaks at its end.
 func readSecret(name string) (string, error) {
-	text, err := readBounded(name, maxSecret)
+	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("there is no file %s", name)
 	}

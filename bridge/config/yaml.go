@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -12,35 +11,30 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const (
-	maxFile   = 4 << 20 // bytes of a file
-	maxMerges = 10_000  // maps that are merged into others
-)
-
 // readFile parses a configuration file. Where it is empty, or wrong as a whole
 // (a mistake of the key config), the node is nil.
 func (d *decoder) readFile() *yaml.Node {
 	d.origins["config"] = origin{}
-	data, err := readBounded(d.file, maxFile)
+	file, err := os.Open(d.file)
 	if err != nil {
 		d.add("config", "%v", err)
 		return nil
 	}
+	defer file.Close()
 	d.origins["config"] = origin{name: d.file}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder := yaml.NewDecoder(file)
 	var doc yaml.Node
-	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
+	if err = decoder.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil
-	} else if err != nil {
+	}
+	if err == nil {
+		err = doc.Decode(new(any)) // finds keys that are written twice, and merges of what is no map
+	}
+	if err != nil {
 		d.syntax(err)
 		return nil
 	}
-	// Aliases are followed, so that a few hundred bytes could stand for billions of
-	// values. The library notices that where it reads values instead of nodes.
-	if err := doc.Decode(new(any)); err != nil && endless.MatchString(err.Error()) {
-		d.syntax(err)
-		return nil
-	}
+	placeValues(&doc)
 	switch root := doc.Content[0]; {
 	case !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF):
 		d.add("config", "must hold one YAML document, not several")
@@ -53,11 +47,19 @@ func (d *decoder) readFile() *yaml.Node {
 	return nil
 }
 
-var (
-	endless  = regexp.MustCompile(`excessive aliasing$|contains itself$`)
-	yamlLine = regexp.MustCompile(`^line (\d+): `)
-)
+// placeValues gives each value in a map the line of its key.
+func placeValues(n *yaml.Node) {
+	for i, item := range n.Content {
+		placeValues(item)
+		if n.Kind == yaml.MappingNode && i%2 == 1 {
+			item.Line = n.Content[i-1].Line
+		}
+	}
+}
 
+var yamlLine = regexp.MustCompile(`^(?:unmarshal errors:\n  )?line (\d+): `)
+
+// syntax notes what the library says of a file, but for values in it, which may be secrets.
 func (d *decoder) syntax(err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := origin{name: d.file}
@@ -65,10 +67,11 @@ func (d *decoder) syntax(err error) {
 		at.line, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
 	}
-	// A value that begins with a star is taken for the name of an anchor, and may
-	// be a secret.
-	if strings.HasPrefix(text, "unknown anchor") {
+	switch {
+	case strings.HasPrefix(text, "unknown anchor"):
 		text = "a value that begins with * needs quotes"
+	case strings.HasPrefix(text, "cannot decode"):
+		text = "a value is not what its tag says"
 	}
 	d.origins["config"] = at
 	d.add("config", "is not YAML: %s", text)
@@ -82,7 +85,6 @@ func follow(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// what names the kind of a node for a message.
 func what(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
@@ -95,7 +97,6 @@ func what(n *yaml.Node) string {
 	return "a single value"
 }
 
-// entries are the values of a map, by key.
 type entries map[string]entry
 
 type entry struct {
@@ -110,38 +111,11 @@ func (d *decoder) entries(n *yaml.Node, path string) (all entries, ok bool) {
 		d.add(path, "must be a map of keys, not %s", what(n))
 		return nil, false
 	}
+	var values map[string]yaml.Node
+	_ = n.Decode(&values) // readFile has tried it
 	all = entries{}
-	var merged []*yaml.Node
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		at := origin{d.file, key.Line}
-		switch _, twice := all[key.Value]; {
-		case key.Tag == "!!merge" && follow(value).Kind == yaml.SequenceNode:
-			merged = append(merged, follow(value).Content...)
-		case key.Tag == "!!merge":
-			merged = append(merged, value)
-		case twice:
-			d.origins[join(path, key.Value)] = at
-			d.add(join(path, key.Value), "is written twice")
-		default:
-			all[key.Value] = entry{value, at}
-		}
-	}
-	if !strings.HasSuffix(path, "<<") {
-		path = join(path, "<<")
-	}
-	for _, source := range merged {
-		// The library looks for endless aliases up to its first mistake only.
-		if d.merges++; d.merges > maxMerges {
-			d.add("config", "merges more than %d maps, or one of them into itself", maxMerges)
-			return all, false
-		}
-		more, _ := d.entries(source, path)
-		for key, value := range more {
-			if _, there := all[key]; !there {
-				all[key] = value
-			}
-		}
+	for key, value := range values {
+		all[key] = entry{&value, origin{d.file, value.Line}}
 	}
 	return all, true
 }
@@ -174,18 +148,4 @@ func (d *decoder) expand(text, path string) string {
 		}
 		return value
 	})
-}
-
-// readBounded reads a file, or what a pipe gives, up to a size.
-func readBounded(name string, limit int64) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		return nil, errors.New(name + " is larger than " + Size(limit).String())
-	}
-	return data, err
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// tokens knows whose token a text is.
 type tokens []tokenOwner
 
 type tokenOwner struct {
@@ -67,7 +66,6 @@ func (u *tokenUse) note() {
 	u.last.Store(time.Now().UnixNano())
 }
 
-// bearer returns the token of the request's Authorization header, or "".
 func bearer(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "bearer") {
@@ -138,8 +136,6 @@ const tinyBody = 64
 
 func (c *connector) keepsBatch() bool { return c.WrongToken == http.StatusServiceUnavailable }
 
-// unauthorized refuses a request without a good token. to is the connector that
-// it names, nil where it names none.
 func (in *Intake) unauthorized(c *gin.Context, t *table, to *connector) {
 	keep, refused := t.keepBatch, &in.refused
 	if to != nil {

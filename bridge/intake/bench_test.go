@@ -14,14 +14,12 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// void is a queue that forgets.
 type void struct{}
 
 func (void) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) {
 	return queue.Receipt{Accepted: len(b.Items)}, nil
 }
 
-// silence is a http.ResponseWriter that costs nothing.
 type silence struct{ header http.Header }
 
 func (s *silence) Header() http.Header         { return s.header }

@@ -14,7 +14,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
-// failure is a refusal that reading or storing a body ended in.
 type failure struct {
 	status int
 	text   string
@@ -22,8 +21,6 @@ type failure struct {
 
 func (f *failure) Error() string { return f.text }
 
-// encoding reports whether the body is compressed with gzip; ok is false where it
-// has another encoding.
 func encoding(r *http.Request) (compressed, ok bool) {
 	values := r.Header["Content-Encoding"]
 	if len(values) == 0 {
@@ -81,34 +78,17 @@ func (p *bodyReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// errTooLong means that more bytes came than a body may have.
 var errTooLong = errors.New("the body is too long")
 
 // gzipSize is about what a gzip reader takes: window, tables and input.
 const gzipSize = 64 << 10
 
-func (in *Intake) gunzip(compressed io.Reader) (*gzip.Reader, error) {
-	kept, ok := in.gzips.Get().(*gzip.Reader)
-	if !ok {
-		kept = new(gzip.Reader)
-	}
-	if err := kept.Reset(compressed); err != nil {
-		in.gzips.Put(kept)
-		return nil, err
-	}
-	return kept, nil
-}
-
 // read reads and uncompresses a whole body. The buffer goes back with put.
 func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, compressed bool) (*buffer, error) {
 	in.metrics.reading.Inc()
 	defer in.metrics.reading.Dec()
-	from := &bodyReader{
-		body:      r.Body,
-		deadlines: http.NewResponseController(w),
-		left:      in.cfg.MaxBody,
-		end:       time.Now().Add(bodyTime),
-	}
+	control, end := http.NewResponseController(w), time.Now().Add(bodyTime)
+	from := &bodyReader{body: r.Body, left: in.cfg.MaxBody, end: end, deadlines: control}
 	if !compressed {
 		return in.fill(to, from, from)
 	}
@@ -117,7 +97,9 @@ func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, co
 		return nil, errBusy
 	}
 	defer in.buffers.release(room, gzipSize)
-	uncompressed, err := in.gunzip(from)
+	uncompressed := in.gzips.Get().(*gzip.Reader)
+	defer in.gzips.Put(uncompressed)
+	err := uncompressed.Reset(from)
 	if errors.Is(err, io.EOF) && from.left == in.cfg.MaxBody { // no byte at all: an empty body
 		return in.buffers.get(0, to)
 	}
@@ -127,7 +109,6 @@ func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, co
 	if err != nil {
 		return nil, in.broken(from, err)
 	}
-	defer in.gzips.Put(uncompressed)
 	return in.fill(to, uncompressed, from)
 }
 
@@ -167,8 +148,6 @@ func (in *Intake) tooLarge() error {
 		fmt.Sprintf("the body is larger than %s uncompressed; send fewer events in a request, or raise max_body", progress.Bytes(in.cfg.MaxBody))}
 }
 
-// broken says what is wrong with a body that could not be read to its end: the
-// way it came, or its gzip.
 func (in *Intake) broken(from *bodyReader, err error) error {
 	switch {
 	case errors.Is(from.err, errTooLong):

@@ -44,7 +44,6 @@ func newBuffers(maxBody int64) *buffers {
 	return b
 }
 
-// take takes n bytes of a quota; nil: there is no room.
 func (b *buffers) take(from quota, n int64) *semaphore.Weighted {
 	room := from.take(n)
 	if room != nil {
@@ -58,8 +57,6 @@ func (b *buffers) release(room *semaphore.Weighted, n int64) {
 	b.used.Add(-n)
 }
 
-// get returns an empty buffer of a class, 0 being the smallest, for a body of a
-// connector.
 func (b *buffers) get(class int, to *connector) (*buffer, error) {
 	size, from := b.sizes[class], to.small
 	if size > largestSmall {

@@ -1,8 +1,8 @@
 package intake
 
 import (
-	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -33,28 +33,11 @@ const lookAgain = time.Second
 // together. Later changes are taken up at the first TLS handshake a second or
 // more after the last look. A bad new pair is logged once and the old one is kept.
 func NewCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates, error) {
-	c := &Certificates{certFile: certFile, keyFile: keyFile, log: log, looked: time.Now()}
-	made, err := c.read()
-	c.current.Store(made)
-	return c, err
-}
-
-func (c *Certificates) read() (*tls.Certificate, error) {
-	made, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("certificate %s with key %s: %w", c.certFile, c.keyFile, err)
+	c := &Certificates{certFile: certFile, keyFile: keyFile, log: log}
+	if c.get(time.Now()) == nil {
+		return nil, errors.New(c.failed)
 	}
-	return &made, nil
-}
-
-// TLS returns a configuration for a server that shows the certificate: TLS 1.2
-// or newer, HTTP/2 and HTTP/1.1.
-func (c *Certificates) TLS() *tls.Config {
-	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(time.Now()), nil },
-	}
+	return c, nil
 }
 
 // get returns the certificate, read again where it is time to. One handshake does it,
@@ -68,17 +51,16 @@ func (c *Certificates) get(now time.Time) *tls.Certificate {
 		return c.current.Load()
 	}
 	c.looked = now
-	found, err := c.read()
-	switch {
-	case err != nil && err.Error() != c.failed:
-		c.failed = err.Error()
-		c.log.Error("the certificate cannot be read again; the old one is kept", "error", err)
-	case err == nil:
+	found, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err == nil {
+		c.current.Store(&found)
 		c.failed = ""
-		if !bytes.Equal(found.Leaf.Raw, c.current.Load().Leaf.Raw) {
-			c.log.Info("a new certificate is in use", "file", c.certFile, "not_after", found.Leaf.NotAfter)
-		}
-		c.current.Store(found)
+		return &found
 	}
+	text := fmt.Sprintf("certificate %s with key %s: %v", c.certFile, c.keyFile, err)
+	if c.current.Load() != nil && text != c.failed {
+		c.log.Error("the certificate cannot be read again; the old one is kept", "error", text)
+	}
+	c.failed = text
 	return c.current.Load()
 }

@@ -40,7 +40,6 @@ type table struct {
 	keepBatch  bool       // a connector has WrongToken 503
 }
 
-// connector is a Connector with what its requests share.
 type connector struct {
 	Connector
 	quotas

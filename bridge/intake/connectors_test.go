@@ -17,9 +17,7 @@ func TestReload(t *testing.T) {
 	a := queued(b.queues["a"], "a", "renewed")
 	a.MissingExternalUserID = config.Dead
 	b.Reload([]Connector{queued(next, "c", "third"), a})
-	for _, tt := range answersOf(t, "testdata/reload.tsv") {
-		require.Equal(t, tt.status, b.do(t, tt.req).status, tt.name)
-	}
+	b.requireAnswers(t, "testdata/reload.tsv")
 	require.Equal(t, 3, next.count())
 	require.Equal(t, 1, b.queues["a"].count())
 	require.Zero(t, b.queues["b"].count())
@@ -86,13 +84,7 @@ func TestWrongToken(t *testing.T) {
 	a := current("a", "secret")
 	a.WrongToken = 503
 	b := start(t, Config{Connectors: []Connector{a, current("b", "other")}})
-	tests := append(answersOf(t, "testdata/wrongtoken.tsv"), answer{"of unknown size", 503, "", "", request{path: "/currents", body: oneEvent, header: with("wrong"), chunked: true}})
-	for _, tt := range tests {
-		got := b.do(t, tt.req)
-		require.Equal(t, tt.status, got.status, tt.name)
-		require.Equal(t, map[int]string{503: "5"}[tt.status], got.header.Get("Retry-After"))
-		require.Equal(t, map[int]string{401: "Bearer"}[tt.status], got.header.Get("WWW-Authenticate"))
-	}
+	b.requireAnswers(t, "testdata/wrongtoken.tsv")
 }
 
 // Requests in flight end with the connector that they began with.

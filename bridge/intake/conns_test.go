@@ -19,7 +19,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 )
 
-// onTCP is prepare's Intake behind a listener with a bound on connections.
 func onTCP(t *testing.T, maxConnections int) *bench {
 	t.Helper()
 	b := prepare(t, Config{})
@@ -187,7 +186,6 @@ func (s *stream2) post(token, body string, more bool) error {
 	return s.WriteData(id, !more, []byte(body))
 }
 
-// ended2 is what came on a connection until it was closed.
 type ended2 struct {
 	statuses []string
 	body     string
@@ -195,7 +193,6 @@ type ended2 struct {
 	resets   int
 }
 
-// readAll reads until the connection is closed, and answers what must be.
 func (s *stream2) readAll() (got ended2) {
 	for {
 		frame, err := s.ReadFrame()
@@ -299,7 +296,6 @@ func TestSlowStream(t *testing.T) {
 
 // Panics
 
-// panicking is a queue that panics.
 type panicking struct{ with any }
 
 func (q panicking) Append(context.Context, queue.Batch) (queue.Receipt, error) {

@@ -84,7 +84,6 @@ func unzipped(body []byte, gzipped bool) (plain []byte, whole bool) {
 	return plain, err == nil
 }
 
-// expected says what the answer to a body must be, by encoding/json.
 func expected(plain []byte, whole bool) int {
 	if len(plain) > 1<<16 {
 		return 413
@@ -106,7 +105,6 @@ func expected(plain []byte, whole bool) int {
 	return 200
 }
 
-// requireStored checks that the events of an answer are those stored.
 func requireStored(t *testing.T, q *fakeQueue, plain, answer []byte) {
 	t.Helper()
 	var acked struct{ Accepted, Duplicates int }
@@ -169,7 +167,6 @@ func FuzzRawRequest(f *testing.F) {
 	})
 }
 
-// acknowledged returns how many events an answer says are stored.
 func acknowledged(t *testing.T, answer reply) int {
 	t.Helper()
 	if answer.status != http.StatusOK {
@@ -180,7 +177,6 @@ func acknowledged(t *testing.T, answer reply) int {
 	return acked.Accepted + acked.Duplicates
 }
 
-// exchange sends text over a connection and returns all responses to it.
 func (b *bench) exchange(t *testing.T, text []byte) []reply {
 	t.Helper()
 	client, err := b.dial()

@@ -33,7 +33,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeQueue is a queue that keeps what it is given.
 type fakeQueue struct {
 	mu      sync.Mutex
 	batches []queue.Batch
@@ -79,7 +78,6 @@ func (s *fakeQueue) Append(_ context.Context, b queue.Batch) (queue.Receipt, err
 	return r, nil
 }
 
-// hang lets Append wait until release.
 func (s *fakeQueue) hang() { s.hung, s.ended.L = true, &s.mu }
 
 func (s *fakeQueue) release() {
@@ -106,7 +104,6 @@ func (s *fakeQueue) events() (n int) {
 	return n
 }
 
-// waits returns once n batches wait in Append.
 func (s *fakeQueue) waits(t *testing.T, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -116,7 +113,6 @@ func (s *fakeQueue) waits(t *testing.T, n int) {
 	}, 20*time.Second, time.Millisecond)
 }
 
-// bench is an Intake that listens, and what stands behind it.
 type bench struct {
 	*Intake
 	server   *http.Server
@@ -136,7 +132,6 @@ func current(name string, tokens ...string) Connector {
 	return Connector{Connector: c}
 }
 
-// queued is the same with a queue.
 func queued(q Appender, name string, tokens ...string) Connector {
 	c := current(name, tokens...)
 	c.Queue = q
@@ -166,7 +161,6 @@ func prepare(t *testing.T, cfg Config) *bench {
 	return b
 }
 
-// start serves prepare's Intake on loopback.
 func start(t *testing.T, cfg Config) *bench {
 	t.Helper()
 	b := prepare(t, cfg)
@@ -174,7 +168,6 @@ func start(t *testing.T, cfg Config) *bench {
 	return b
 }
 
-// serve serves on loopback.
 func (b *bench) serve(t *testing.T, maxConnections int, certs *Certificates) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -218,7 +211,6 @@ func (b *bench) quiet(t *testing.T) {
 	require.Eventually(t, func() bool { return b.inFlight.Load() == 0 && b.buffers.used.Load() == 0 }, 20*time.Second, time.Millisecond, "something is still held")
 }
 
-// raw sends text over a connection of its own and returns the connection.
 func (b *bench) raw(t *testing.T, text string) net.Conn {
 	t.Helper()
 	conn, err := b.dial()
@@ -244,7 +236,6 @@ func requireOK(t *testing.T, conn net.Conn) {
 	require.Equal(t, 200, answerOn(t, conn).StatusCode)
 }
 
-// requireEnded waits until the other side has ended the connection.
 func requireEnded(t *testing.T, conn net.Conn) {
 	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
@@ -319,7 +310,6 @@ func with(token string, more ...string) map[string]string {
 
 func zipped(text string) string { return zippedWith(0, text) }
 
-// zippedWith compresses text under a gzip header with a name of that many bytes.
 func zippedWith(name int, text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)

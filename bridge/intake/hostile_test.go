@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"compress/flate"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,18 +54,12 @@ func (b *bench) attack(t *testing.T, text string, most int64) []reply {
 func (b *bench) settle(t *testing.T, got []reply) {
 	t.Helper()
 	for _, r := range got {
-		if r.status != http.StatusOK {
-			continue
-		}
-		var answer struct{ Accepted, Duplicates int }
-		require.NoError(t, json.Unmarshal([]byte(r.body), &answer), r.body)
-		b.acked += answer.Accepted + answer.Duplicates
+		b.acked += acknowledged(t, r)
 	}
 	require.Equal(t, b.acked, b.queues["a"].events(), "events stored, of those answered 200")
 	b.quiet(t)
 }
 
-// last returns the batch that connector a stored last.
 func (b *bench) last() queue.Batch {
 	q := b.queues["a"]
 	q.mu.Lock()
@@ -74,7 +67,6 @@ func (b *bench) last() queue.Batch {
 	return q.batches[len(q.batches)-1]
 }
 
-// answersOn reads answers until the connection ends.
 func answersOn(t *testing.T, conn net.Conn, longest time.Duration) []reply {
 	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(longest)))
@@ -99,7 +91,6 @@ func responsesOn(conn net.Conn) (got []reply, err error) {
 	}
 }
 
-// statuses are those of answers.
 func statuses(got []reply) []int {
 	list := []int{}
 	for _, r := range got {
@@ -108,100 +99,76 @@ func statuses(got []reply) []int {
 	return list
 }
 
-// post is a request to connector a with more header lines and a body.
+const head = "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
+
 func post(lines, body string) string {
-	return fmt.Sprintf("POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n%sContent-Length: %d\r\n\r\n%s", lines, len(body), body)
+	return fmt.Sprintf("%s%sContent-Length: %d\r\n\r\n%s", head, lines, len(body), body)
 }
 
-// postChunked is the same in chunks.
 func postChunked(lines string, chunks ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "POST /currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n%sTransfer-Encoding: chunked\r\n\r\n", lines)
+	b.WriteString(head + lines + "Transfer-Encoding: chunked\r\n\r\n")
 	for _, c := range chunks {
 		fmt.Fprintf(&b, "%x\r\n%s\r\n", len(c), c)
 	}
 	return b.String() + "0\r\n\r\n"
 }
 
-// event returns a good event whose properties are the JSON text given.
 func event(properties string) string {
 	return `{"id":"e","event_type":"t","user":{"user_id":"u"},"properties":` + properties + `}`
 }
 
 func batch(events ...string) string { return `{"events":[` + strings.Join(events, ",") + `]}` }
 
-func nested(levels int) string {
-	return strings.Repeat("[", levels) + strings.Repeat("]", levels)
+var run = regexp.MustCompile(`«([^×]*)×(\d+)»`)
+
+// repeated replaces «x×3» by xxx.
+func repeated(text string) string {
+	return run.ReplaceAllStringFunc(text, func(part string) string {
+		match := run.FindStringSubmatch(part)
+		n, _ := strconv.Atoi(match[2])
+		return strings.Repeat(match[1], n)
+	})
 }
 
 // TestHostileJSON sends bodies that come well but hold unusual things: what is
 // stored is the body as it came, to the byte, with the events given. What is JSON
 // and what is an event is tested with package currents and FuzzIntakeBody.
 func TestHostileJSON(t *testing.T) {
-	good := event(`{}`)
-	for _, tt := range []struct {
-		name         string
-		body         string
-		status       int
-		events, dead int // stored, and dead of these
-	}{
-		{"nested 100,000 times", batch(event(`{"a":` + nested(100_000) + `}`)), 200, 1, 0},
-		{"objects nested 100,000 times", batch(event(strings.Repeat(`{"a":`, 100_000) + "1" + strings.Repeat("}", 100_000))), 200, 1, 0},
-		{"nested beside the events", `{"x":` + nested(100_000) + `,"events":[` + good + `]}`, 200, 1, 0},
-		{"events as deep arrays", batch(nested(100_000), good), 200, 2, 1},
-		{"numbers too large for a double", batch(`{"id":1e999999,"event_type":"t","time":1e999999,"user":{"user_id":"u"},"properties":{"m":-1E+999999,"l":1e-999999}}`), 200, 1, 0},
-		{"id of 100,000 digits", batch(`{"id":` + strings.Repeat("9", 100_000) + `,"event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
-		{"duplicate key takes the identity away", batch(`{"id":"1","event_type":"t","user":{"user_id":"u"},"user":{}}`), 200, 1, 1},
-		{"events twice", `{"events":[` + good + `],"events":[` + good + `,7]}`, 200, 2, 1},
-		{"invalid UTF-8", batch("{\"id\":\"\xff\",\"event_type\":\"t\",\"user\":{\"user_id\":\"u\"},\"properties\":{\"\xff\":\"\xfe\xc0\x80\xed\xa0\x80\"}}"), 200, 1, 0},
-		{"lone surrogates and NUL", batch(event(`{"a":"\ud800","\udc00":"\udc00\ud800","b":"\u0000"}`)), 200, 1, 0},
-		{"10,000 events", batch(strings.Repeat(`{},`, 9_999) + `{}`), 200, 10_000, 10_000},
-		{"250,000 elements", batch(strings.Repeat(`1,`, 249_999) + `1`), 200, 250_000, 250_000},
-		{"250,001 elements", batch(strings.Repeat(`1,`, 250_000) + `1`), 413, 0, 0},
-		{"a text of 1 MB", batch(event(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)), 200, 1, 0},
-		{"a key of 1 MB with escapes", batch(`{"` + strings.Repeat(`\u0061`, 1<<20/6) + `":1}`), 200, 1, 1},
-		{"an id of 1 MB", batch(`{"id":"` + strings.Repeat("x", 1<<20) + `","event_type":"t","user":{"user_id":"u"}}`), 200, 1, 0},
-		{"blanks, more than a body may have", strings.Repeat(" ", 5<<20), 413, 0, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, Config{MaxBody: 4 << 20})
+	malformed := batch("{\"id\":\"\xff\",\"event_type\":\"t\",\"user\":{\"user_id\":\"u\"},\"properties\":{\"\xff\":\"\xfe\xc0\x80\xed\xa0\x80\"}}")
+	for _, row := range append(casefile.Read(t, "testdata/hostile.tsv", 5), []string{"invalid UTF-8", "200", "1", "0", malformed}) {
+		t.Run(row[0], func(t *testing.T) {
+			s, body := start(t, Config{MaxBody: 4 << 20}), repeated(row[4])
 			// A buffer four times as large whenever one is full, a copy in
 			// the queue, and 130 bytes an event, grown step by step.
-			most := 16<<20 + int64(min(strings.Count(tt.body, ","), 250_000))*640
-			got := s.attack(t, post("", tt.body), most)
-			require.Equal(t, []int{tt.status}, statuses(got))
-			if tt.events == 0 {
+			most := 16<<20 + int64(min(strings.Count(body, ","), 250_000))*640
+			got := s.attack(t, post("", body), most)
+			require.Equal(t, "["+row[1]+"]", fmt.Sprint(statuses(got)))
+			if row[1] != "200" {
 				require.Zero(t, s.queues["a"].count())
 				return
 			}
 			stored := s.last()
-			require.True(t, tt.body == string(stored.Body), "stored is not what came")
-			require.Equal(t, tt.events, s.queues["a"].events())
+			require.True(t, body == string(stored.Body), "stored is not what came")
 			dead := 0
 			for _, item := range stored.Items {
 				if item.Fate == queue.Dead {
 					dead += item.Count
 				}
 			}
-			require.Equal(t, tt.dead, dead)
+			require.Equal(t, row[2:4], []string{strconv.Itoa(s.queues["a"].events()), strconv.Itoa(dead)})
 		})
 	}
 }
 
-// frames expands the parts of malformed requests: {post} is a whole good one, {x*100} an
-// x a hundred times.
+// frames expands the parts of malformed requests: {post} is a whole good one.
 func frames(text string) string {
 	const auth = "Authorization: Bearer secret\r\n"
 	good := batch(event(`{}`))
 	chunks := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(good), good)
-	text = strings.NewReplacer("\n", "\r\n", "{post}", post("", good), "{head}", "POST /currents HTTP/1.1\r\nHost: x\r\n"+auth, "{auth}", auth,
+	return repeated(strings.NewReplacer("\n", "\r\n", "{post}", post("", good), "{head}", head, "{auth}", auth,
 		"{size}", fmt.Sprintf("Content-Length: %d\r\n", len(good)), "{good}", good,
-		"{chunks}", chunks, "{chunks-}", chunks[:len(chunks)-2], "{chunk}", chunks[:40]).Replace(text)
-	run := regexp.MustCompile(`\{(.)\*(\d+)\}`)
-	return run.ReplaceAllStringFunc(text, func(part string) string {
-		n, _ := strconv.Atoi(run.FindStringSubmatch(part)[2])
-		return strings.Repeat(part[1:2], n)
-	})
+		"{chunks}", chunks, "{chunks-}", chunks[:len(chunks)-2], "{chunk}", chunks[:40]).Replace(text))
 }
 
 // TestHostileFraming sends requests whose frame is malformed: lengths, chunks, request
@@ -224,7 +191,6 @@ func TestHostileFraming(t *testing.T) {
 	}
 }
 
-// emptyBlocks is a gzip member of n blocks with nothing in them.
 func emptyBlocks(t *testing.T, n int) string {
 	var b bytes.Buffer
 	w, err := flate.NewWriter(&b, flate.NoCompression)

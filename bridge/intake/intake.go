@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 )
@@ -90,6 +91,8 @@ func New(cfg Config) *Intake {
 		cfg:      cfg,
 		uses:     map[tokenKey]*tokenUse{},
 		buffers:  newBuffers(cfg.MaxBody),
+		gzips:    sync.Pool{New: func() any { return new(gzip.Reader) }},
+		lists:    sync.Pool{New: func() any { return new(itemList) }},
 		scanners: newScanners(cfg.MaxEvents),
 		refused:  rate.Sometimes{Interval: quiet},
 	}
@@ -101,15 +104,16 @@ func New(cfg Config) *Intake {
 
 func (in *Intake) routes() *gin.Engine {
 	e := gin.New()
-	e.Use(func(c *gin.Context) {
-		defer in.rescue(c, nil)
+	e.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, found any) {
+		in.logBug(nil, found)
+		in.fail(c, nil, errBug)
+	}), func(c *gin.Context) {
 		// Where a proxy may have seen another end of the request than net/http does,
 		// as with both Transfer-Encoding and Content-Length, what is behind it may be
 		// smuggled: nothing more is read from the connection.
 		if r := c.Request; !r.ProtoAtLeast(1, 1) || r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 			c.Writer.Header().Set("Connection", "close")
 		}
-		c.Next()
 	})
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
@@ -131,6 +135,10 @@ func (in *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { in.engine.
 // Server returns an HTTP server for the public address, with limits that hold
 // against slow and hostile clients. It is made to serve what Listen returns.
 func (in *Intake) Server() *http.Server {
+	// Listen hides TLS from net/http, to which HTTP/2 is therefore always the unencrypted one.
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler: in,
 		// net/http would respond to OPTIONS * with 200.
@@ -145,7 +153,7 @@ func (in *Intake) Server() *http.Server {
 		MaxHeaderBytes: 16 << 10,
 		ConnState:      connState,
 		ConnContext:    connContext,
-		Protocols:      protocols(),
+		Protocols:      protocols,
 		// A connection of HTTP/2 takes memory for each stream and for what has
 		// come and is not read yet; the defaults are made for browsers.
 		HTTP2: &http.HTTP2Config{
@@ -157,13 +165,4 @@ func (in *Intake) Server() *http.Server {
 		},
 		ErrorLog: slog.NewLogLogger(in.cfg.Log.Handler(), slog.LevelDebug),
 	}
-}
-
-// protocols are HTTP/1.1 and HTTP/2. Listen hides TLS from net/http, to which
-// HTTP/2 is therefore always the unencrypted one.
-func protocols() *http.Protocols {
-	p := new(http.Protocols)
-	p.SetHTTP1(true)
-	p.SetUnencryptedHTTP2(true)
-	return p
 }

@@ -4,21 +4,19 @@ import (
 	"container/list"
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
 
-// defaultMaxConnections is Listen's where none is given.
 const defaultMaxConnections = 1000
 
 // Listen bounds the connections that ln gives at one time, default 1,000, and
-// serves them over TLS where certs is not nil; the handshake is part of the first
+// serves them over TLS 1.2 or newer where certs is not nil; the handshake is part of the first
 // read, so that a slow one delays no other. It is made for the server that
 // Intake.Server returns, which says what each connection does.
 //
@@ -34,7 +32,11 @@ func Listen(ln net.Listener, maxConnections int, certs *Certificates) net.Listen
 	l := &listener{Listener: ln, places: semaphore.NewWeighted(int64(maxConnections))}
 	l.open, l.stop = context.WithCancel(context.Background())
 	if certs != nil {
-		l.tls = certs.TLS()
+		l.tls = &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			NextProtos:     []string{"h2", "http/1.1"},
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certs.get(time.Now()), nil },
+		}
 	}
 	return l
 }
@@ -107,17 +109,6 @@ type conn struct {
 	in    *list.List // untrusted, idle, or nil: in the middle of a request
 	place *list.Element
 	left  bool // it has no place any more
-}
-
-// Read reads what the client sent.
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	var plain tls.RecordHeaderError
-	if errors.As(err, &plain) && plain.Conn != nil && 'A' <= plain.RecordHeader[0] && plain.RecordHeader[0] <= 'Z' {
-		_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
-		_ = plain.Conn.Close()
-	}
-	return n, err
 }
 
 // Close closes the connection and gives its place back.

@@ -11,15 +11,12 @@ import (
 
 // metrics counts what no ledger holds: requests, time and memory.
 type metrics struct {
-	requests *prometheus.CounterVec
-	bytes    *prometheus.CounterVec
-	changed  *prometheus.CounterVec
-	version  *prometheus.CounterVec
-	ack      *prometheus.HistogramVec
-	reading  prometheus.Gauge
+	requests, bytes, changed, version *prometheus.CounterVec
+
+	ack     *prometheus.HistogramVec
+	reading prometheus.Gauge
 }
 
-// connectorMetrics are the metrics of one connector.
 type connectorMetrics struct {
 	ok, bytes, changed, version prometheus.Counter
 	ack                         prometheus.Observer
@@ -52,14 +49,10 @@ func newMetrics(to prometheus.Registerer, in *Intake) *metrics {
 	}
 }
 
-// of returns the metrics of a connector, which exist from then on.
 func (m *metrics) of(connector string) connectorMetrics {
 	return connectorMetrics{
-		ok:      m.requests.WithLabelValues(connector, strconv.Itoa(http.StatusOK)),
-		bytes:   m.bytes.WithLabelValues(connector),
-		changed: m.changed.WithLabelValues(connector),
-		version: m.version.WithLabelValues(connector),
-		ack:     m.ack.WithLabelValues(connector),
+		ok: m.requests.WithLabelValues(connector, strconv.Itoa(http.StatusOK)), bytes: m.bytes.WithLabelValues(connector),
+		changed: m.changed.WithLabelValues(connector), version: m.version.WithLabelValues(connector), ack: m.ack.WithLabelValues(connector),
 	}
 }
 
@@ -71,7 +64,6 @@ func (m *metrics) responded(to *connector, status int) {
 	m.requests.WithLabelValues(nameOf(to), strconv.Itoa(status)).Inc()
 }
 
-// tokenMetrics are the uses of the tokens, by position.
 type tokenMetrics struct{ in *Intake }
 
 var (

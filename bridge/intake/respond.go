@@ -63,7 +63,6 @@ func Explain(err error) (status int, text string) {
 	return http.StatusServiceUnavailable, "the bridge could not store the batch; send it again later"
 }
 
-// fail responds to a request with a good token that could not be stored.
 func (in *Intake) fail(c *gin.Context, to *connector, err error) {
 	status, text := Explain(err)
 	in.refuse(c, to, status, text)
@@ -130,7 +129,6 @@ func (in *Intake) respondAndDrain(c *gin.Context, to *connector, status int, bod
 	_, _ = io.CopyN(io.Discard, c.Request.Body, drainFactor*in.cfg.MaxBody)
 }
 
-// accepted responds 200 with what became of the events.
 func (in *Intake) accepted(c *gin.Context, to *connector, r queue.Receipt) {
 	if c.Request.ProtoMajor > 1 {
 		_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(writeTime))
@@ -169,25 +167,7 @@ func nameOf(to *connector) string {
 	return to.Name
 }
 
-// errBug means that handling a request panicked.
 var errBug = errors.New("bug of the bridge")
-
-// rescue, deferred, keeps a bug in the handling of one request from ending the
-// process, and from passing in silence. to is nil where no connector is meant.
-func (in *Intake) rescue(c *gin.Context, to *connector) {
-	found := recover()
-	if found == nil {
-		return
-	}
-	if err, ok := found.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(found) // net/http's own way to end a connection
-	}
-	in.logBug(to, found)
-	if c.Writer.Written() {
-		panic(http.ErrAbortHandler) // half a response must not look like a whole one
-	}
-	in.fail(c, to, errBug)
-}
 
 // logBug logs a panic with its place in the code, and nothing of the request.
 // Only Go's own errors are sure to hold nothing of it; of others the log gets the

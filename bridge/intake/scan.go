@@ -16,7 +16,6 @@ import (
 // those events is bounded however many processors there are.
 type scanners struct{ usual, large chan *scanner }
 
-// largeScanners is how many large bodies are scanned at once, at most.
 const largeScanners = 2
 
 func newScanners(maxEvents int) scanners {
@@ -56,7 +55,6 @@ func scanWith(idle chan *scanner, body []byte, found func(*scanner)) error {
 	return nil
 }
 
-// scanner is what scanning a body needs.
 type scanner struct {
 	batch currents.Batch
 	id    []byte
@@ -65,7 +63,6 @@ type scanner struct {
 	typeHash          queue.TypeHash
 }
 
-// setType takes up an event's type, a raw value.
 func (s *scanner) setType(raw []byte) {
 	if s.rawType != nil && bytes.Equal(s.rawType, raw) {
 		return
@@ -89,7 +86,6 @@ func (s *scanner) hash(rawID []byte) queue.Hash {
 	return s.typeHash.Event(id)
 }
 
-// trim releases what an unusual body took.
 func (s *scanner) trim() {
 	if cap(s.batch.Events) > keptEvents {
 		s.batch.Reset()

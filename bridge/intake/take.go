@@ -24,12 +24,10 @@ import (
 // the memory they may.
 var errBusy = errors.New("too many requests in flight, or bytes in them")
 
-// take reads, classifies and stores the body of a request whose token is good.
 func (in *Intake) take(c *gin.Context, to *connector) {
 	if conn := connOf(c.Request); conn != nil {
 		conn.trust()
 	}
-	defer in.rescue(c, to)
 	begin := time.Now()
 	r := c.Request
 	h := in.hold(to)
@@ -84,7 +82,6 @@ type held struct {
 	extraAt *semaphore.Weighted
 }
 
-// hold takes a place among the requests in flight; nil: there is none.
 func (in *Intake) hold(to *connector) *held {
 	places := to.requests.take(1)
 	if places == nil {
@@ -169,10 +166,7 @@ func (in *Intake) append(h *held, b queue.Batch) (queue.Receipt, error) {
 // classify finds the events and says what becomes of each. It returns how many of
 // them RudderStack's own mapping will change.
 func (in *Intake) classify(h *held) (changed int, err error) {
-	h.list, _ = in.lists.Get().(*itemList)
-	if h.list == nil {
-		h.list = new(itemList)
-	}
+	h.list = in.lists.Get().(*itemList)
 	scanErr := in.scanners.scan(h.body.data, func(s *scanner) {
 		if err = h.grow(len(s.batch.Events)); err != nil {
 			return
@@ -202,7 +196,6 @@ func (in *Intake) classify(h *held) (changed int, err error) {
 // sends 100 at most.
 const keptEvents = 4096
 
-// itemList is the events of one request on their way to the queue.
 type itemList struct{ items []queue.Item }
 
 // grow makes the list ready for n events. The memory for very many of them comes
@@ -247,7 +240,6 @@ func (c *connector) fate(e *currents.Event, eventType []byte, problem currents.R
 	return queue.Pending, ""
 }
 
-// storeFailed logs that a batch could not be stored, not each time.
 func (in *Intake) storeFailed(to *connector, err error) {
 	if errors.Is(err, queue.ErrTooLarge) {
 		to.oversized.Do(func() {
@@ -261,7 +253,6 @@ func (in *Intake) storeFailed(to *connector, err error) {
 	})
 }
 
-// maxVersionName is how much of a version that anyone may send is logged.
 const maxVersionName = 32
 
 // noteVersion counts and logs requests of a version of Currents that is not

@@ -30,7 +30,6 @@ func TestMain(m *testing.M) {
 
 const timeout = 30 * time.Second
 
-// running is a bridge that delivers to a fake RudderStack.
 type running struct {
 	t      *testing.T
 	rudder *mockrudder.Server
@@ -69,7 +68,6 @@ func run(t *testing.T, token string) *running {
 	return r
 }
 
-// post sends events to a connector as Braze would.
 func (r *running) post(connector string, events ...string) {
 	r.t.Helper()
 	api := jsoncall.API{Base: r.at.Intake, Token: "tok-" + connector}
@@ -77,12 +75,10 @@ func (r *running) post(connector string, events ...string) {
 	require.NoError(r.t, api.Do(r.t.Context(), http.MethodPost, "/currents/"+connector, body, nil))
 }
 
-// event is a valid event.
 func event(id, extra string) string {
 	return fmt.Sprintf(`{"id":%q,"event_type":"users.behaviors.CustomEvent","time":1767000000,"user":{"user_id":"u-%s","external_user_id":"person-%s"},"properties":{"name":"x","app_id":"a","big":12345678901234567890%s}}`, id, id, id, extra)
 }
 
-// until asks for the ledger of a connector until it is as it should be.
 func (r *running) until(connector string, good func(admin.ConnectorStatus) bool) {
 	r.t.Helper()
 	var last admin.ConnectorStatus
@@ -98,7 +94,6 @@ func (r *running) until(connector string, good func(admin.ConnectorStatus) bool)
 	}, timeout, 20*time.Millisecond, "%+v", &last)
 }
 
-// refuse has RudderStack refuse what contains a text, and returns what ends that.
 func (r *running) refuse(text string, status int) (end func()) {
 	r.t.Helper()
 	id := "refuse-" + text
@@ -106,7 +101,6 @@ func (r *running) refuse(text string, status int) (end func()) {
 	return func() { require.True(r.t, r.rudder.RemoveFault(id)) }
 }
 
-// page opens the page at a view.
 func (r *running) page(browser *browsertest.Browser, fragment string) *browsertest.Page {
 	r.t.Helper()
 	page := browser.Open(r.t, r.at.Admin)

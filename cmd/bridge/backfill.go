@@ -101,14 +101,13 @@ func runBackfill(cmd *cobra.Command, cfg backfill.Config, settings string) error
 	return err
 }
 
-// storeOf opens what the events go to.
 func storeOf(cmd *cobra.Command, into *backfill.Config, settings string) (closeStore func() error, err error) {
 	if settings == "" {
 		api, err := apiOf(cmd)
 		into.Store = backfill.Bridge(api, into.Connector)
 		return func() error { return nil }, err
 	}
-	cfg, err := config.Load(cmd.Context(), config.Source{File: settings, Env: os.LookupEnv})
+	cfg, err := config.Load(config.Source{File: settings, Env: os.LookupEnv})
 	if err != nil {
 		return nil, err
 	}

@@ -44,14 +44,11 @@ func client(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// connectorClient is client for a command that is about all connectors, or the one
-// that --connector names.
 func connectorClient(cmd *cobra.Command) *cobra.Command {
 	client(cmd).Flags().String("connector", "", "`NAME` of the one connector that is meant (default all)")
 	return cmd
 }
 
-// apiOf is the admin side of the bridge that a command names.
 func apiOf(cmd *cobra.Command) (jsoncall.API, error) {
 	api := jsoncall.API{Base: cli.BaseURL(flag(cmd, "admin")), Token: flag(cmd, "admin-token")}
 	file := flag(cmd, "admin-token-file")
@@ -88,7 +85,6 @@ func ask(cmd *cobra.Command, line string, form url.Values, into any) error {
 	return explained(api, api.Do(ctx, method, path+"?"+form.Encode(), nil, into))
 }
 
-// explained puts an error of a call in words for a terminal.
 func explained(api jsoncall.API, err error) error {
 	if answer, ok := errors.AsType[*jsoncall.StatusError](err); ok {
 		return errors.New("the bridge answered " + printable(answer.Error()))
@@ -137,7 +133,6 @@ func flag(cmd *cobra.Command, name string) string {
 	return value
 }
 
-// given are the flags that a command was given, but those of every client.
 func given(cmd *cobra.Command) url.Values {
 	form := url.Values{}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,14 +75,13 @@ func addConfigFlags(fs *pflag.FlagSet) {
 	}
 }
 
-// load reads the configuration that flags, environment and file give.
-func load(ctx context.Context, fs *pflag.FlagSet) (config.Config, error) {
+func load(fs *pflag.FlagSet) (config.Config, error) {
 	file, given := os.Getenv("BRIDGE_CONFIG"), map[string]string{}
 	if f := fs.Lookup("config"); f.Changed {
 		file = f.Value.String()
 	}
 	fs.Visit(func(f *pflag.Flag) { given[f.Name] = f.Value.String() })
-	return config.Load(ctx, config.Source{File: file, Env: os.LookupEnv, Flags: given})
+	return config.Load(config.Source{File: file, Env: os.LookupEnv, Flags: given})
 }
 
 func newCheck() *cobra.Command {
@@ -102,7 +100,7 @@ secret.
   bridge check --config bridge.yaml --connect`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := load(cmd.Context(), cmd.Flags())
+			cfg, err := load(cmd.Flags())
 			var warnings []string
 			if err == nil {
 				warnings = cfg.Warnings()

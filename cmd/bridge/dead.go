@@ -82,7 +82,6 @@ has moved some, and none is lost: call it again for the rest.`,
 	return cmd
 }
 
-// choosing makes cmd a client with the flags that choose dead letters.
 func choosing(cmd *cobra.Command) *cobra.Command {
 	fs := connectorClient(cmd).Flags()
 	fs.String("reason", "", "only those with this `REASON`, such as refused")

@@ -21,7 +21,6 @@ type exitCode int
 
 func (exitCode) Error() string { return "" }
 
-// exitLeft is for a command that did what it can and left something.
 const exitLeft = 3
 
 func codeOf(err error) int {

@@ -46,7 +46,6 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// runBridge runs the command to its end and requires an exit code.
 func runBridge(t *testing.T, env []string, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	cmd := command(t, env, args...)
@@ -57,7 +56,6 @@ func runBridge(t *testing.T, env []string, code int, args ...string) (stdout, st
 	return out.String(), errs.String()
 }
 
-// serving is a bridge that runs as a process.
 type serving struct {
 	*bridgeproc.Process
 	logPath string
@@ -81,7 +79,6 @@ func starting(t *testing.T, env []string, args ...string) *serving {
 	return &serving{p, logPath}
 }
 
-// output is all that the bridge has written.
 func (s *serving) output(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(s.logPath)
@@ -94,7 +91,6 @@ func (s *serving) signal(t *testing.T, signal os.Signal) {
 	require.NoError(t, s.Cmd.Process.Signal(signal))
 }
 
-// end waits for the end of the bridge and returns its exit code.
 func (s *serving) end() int {
 	<-s.Gone
 	return s.Cmd.ProcessState.ExitCode()
@@ -105,7 +101,6 @@ func (s *serving) post(t *testing.T, body string) {
 	require.Equal(t, 200, s.try(t, "/currents", "s3cret", body))
 }
 
-// try posts a body and returns the status of the answer.
 func (s *serving) try(t *testing.T, path, token, body string) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Intake+path, strings.NewReader(body))
@@ -117,13 +112,11 @@ func (s *serving) try(t *testing.T, path, token, body string) int {
 	return resp.StatusCode
 }
 
-// logged waits until the bridge has logged text.
 func (s *serving) logged(t *testing.T, text string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return strings.Contains(s.output(t), text) }, time.Minute, 5*time.Millisecond, text)
 }
 
-// until waits until /status contains a text.
 func (s *serving) until(t *testing.T, token, text string) {
 	t.Helper()
 	require.Eventually(t, func() bool {

@@ -79,7 +79,6 @@ func printPendingEvent(to io.Writer, e admin.PendingEvent) {
 	fmt.Fprintf(to, "%s\n", printable(string(e.Event)))
 }
 
-// short cuts an answer to what a line of the list has room for.
 func short(text string) string {
 	const most = 80
 	if runes := []rune(text); len(runes) > most {

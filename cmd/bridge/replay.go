@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,7 +62,7 @@ func orderReplay(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if wait, _ := cmd.Flags().GetBool("wait"); wait {
-		return followReplays(cmd, ordered)
+		return followReplays(cmd, ordered, url.Values{"connector": form["connector"]})
 	}
 	return printed(cmd, ordered, printReplays)
 }
@@ -71,50 +72,33 @@ func printReplays(to io.Writer, replays admin.Replays) {
 		fmt.Fprintln(to, "there was no replay yet")
 	}
 	for _, r := range replays.Replays {
-		printReplay(to, r, "")
+		state := "has ended"
+		if r.Active {
+			state = "is active"
+		}
+		fmt.Fprintf(to, "connector %s: replay %d (received %s to %s) %s: %d delivered again, %d refused, %d left out\n",
+			r.Connector, r.Number, r.From.UTC().Format(time.RFC3339), r.To.UTC().Format(time.RFC3339), state, r.Replayed, r.Refused, r.Skipped)
 	}
 }
 
-// printReplay says how far a replay has come, in a line.
-func printReplay(to io.Writer, r admin.Replay, speed string) {
-	state := "has ended"
-	if r.Active {
-		state = "is active"
+// followReplays shows the progress of the replays of all connectors, or of one, to
+// standard error, until those that were ordered have ended.
+func followReplays(cmd *cobra.Command, ordered admin.Replays, connector url.Values) error {
+	active := func(r admin.Replay) bool {
+		same := func(o admin.Replay) bool { return o.Connector == r.Connector && o.Number == r.Number }
+		return r.Active && slices.ContainsFunc(ordered.Replays, same)
 	}
-	fmt.Fprintf(to, "connector %s: replay %d (received %s to %s) %s: %d delivered again, %d refused, %d left out%s\n",
-		r.Connector, r.Number, r.From.UTC().Format(time.RFC3339), r.To.UTC().Format(time.RFC3339), state,
-		r.Replayed, r.Refused, r.Skipped, speed)
-}
-
-// followReplays shows the progress of the replays that were ordered, to standard
-// error, until all have ended.
-func followReplays(cmd *cobra.Command, ordered admin.Replays) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	before := map[string]uint64{}
 	for {
-		now := admin.Replays{Replays: []admin.Replay{}}
-		active := false
-		for _, o := range ordered.Replays {
-			var newest admin.Replays
-			if err := ask(cmd, "GET /api/replay", url.Values{"connector": {o.Connector}}, &newest); err != nil {
-				return leftAlone(cmd, err)
-			}
-			for _, r := range newest.Replays {
-				if r.Number != o.Number {
-					return fmt.Errorf("connector %s: replay %d was followed by another one", o.Connector, o.Number)
-				}
-				active = active || r.Active
-				now.Replays = append(now.Replays, r)
-			}
+		var now admin.Replays
+		if err := ask(cmd, "GET /api/replay", connector, &now); err != nil {
+			return leftAlone(cmd, err)
 		}
-		if !active {
+		if !slices.ContainsFunc(now.Replays, active) {
 			return printed(cmd, now, printReplays)
 		}
-		for _, r := range now.Replays {
-			printReplay(cmd.ErrOrStderr(), r, fmt.Sprintf(" (%d events a second)", r.Replayed-min(r.Replayed, before[r.Connector])))
-			before[r.Connector] = r.Replayed
-		}
+		printReplays(cmd.ErrOrStderr(), now)
 		select {
 		case <-cmd.Context().Done():
 			return leftAlone(cmd, cmd.Context().Err())
@@ -123,7 +107,6 @@ func followReplays(cmd *cobra.Command, ordered admin.Replays) error {
 	}
 }
 
-// leftAlone is the error of a command that stops waiting: the replay goes on.
 func leftAlone(cmd *cobra.Command, err error) error {
 	if cmd.Context().Err() == nil {
 		return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +44,7 @@ that comes while it starts is honoured once it answers.
 			// A reader of the log that goes away must not end the bridge: to write to
 			// it becomes an error, which the log ignores.
 			signal.Ignore(syscall.SIGPIPE)
-			cfg, err := load(cmd.Context(), cmd.Flags())
+			cfg, err := load(cmd.Flags())
 			if err != nil {
 				return err
 			}
@@ -88,8 +87,8 @@ func reload(cmd *cobra.Command, b *bridge.Bridge, hangups <-chan os.Signal, read
 			return
 		case <-hangups:
 			log.Info("reloading, because of SIGHUP")
-			err := b.ReloadFrom(ctx, func(ctx context.Context) (config.Config, error) { return load(ctx, cmd.Flags()) })
-			if errors.Is(err, bridge.ErrNotRunning) { // what fails otherwise is in the log by then
+			cfg, err := load(cmd.Flags())
+			if err = b.Reload(ctx, cfg, err); errors.Is(err, bridge.ErrNotRunning) { // what fails otherwise is in the log by then
 				log.Info("a signal to reload is ignored", "reason", err)
 			}
 		}
@@ -102,7 +101,6 @@ func reload(cmd *cobra.Command, b *bridge.Bridge, hangups <-chan os.Signal, read
 // of 100 for some 25 MB of memory (measured with bench).
 const gcPercent = 400
 
-// tuneGC sets gcPercent unless GOGC is set.
 func tuneGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)

@@ -106,7 +106,6 @@ func (g *Guard) Knows(host string) bool {
 	return slices.ContainsFunc(g.below, func(end string) bool { return len(name) > len(end) && strings.HasSuffix(name, end) })
 }
 
-// withoutPort removes the port, and the brackets of an IPv6 address.
 func withoutPort(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name
@@ -114,7 +113,6 @@ func withoutPort(host string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
-// canonical is a name in lower case and without the final dot.
 func canonical(name string) string {
 	return strings.TrimSuffix(strings.ToLower(name), ".")
 }

@@ -25,7 +25,6 @@ func In(text, target, token string) string {
 	return text
 }
 
-// secretsOf lists the secrets of a URL, as they are written and decoded.
 func secretsOf(text string) []string {
 	target, err := url.Parse(text)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"embed"
-	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"path"
@@ -33,57 +33,35 @@ var kinds = map[string]string{
 //go:embed shared
 var shared embed.FS
 
-type asset struct {
-	kind, etag string
-	text       []byte
-}
-
 // Handler serves the files of a directory named assets: index.html at root,
 // which ends with a slash, and all others under root + "assets/", together with
 // those that pages share: dom.js, pretty.js and theme.css. Anything else
 // is 404. A browser asks again each time and gets 304 for what it has, so that
-// a page never runs with the modules of another version. It panics where the
-// files cannot be read: they are embedded.
+// a page never runs with the modules of another version.
 func Handler(files fs.FS, root string) http.Handler {
-	served := map[string]asset{}
-	load(served, shared, "shared", root)
-	load(served, files, "assets", root)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		found, ok := served[r.URL.Path]
-		if !ok {
+		name, found := strings.CutPrefix(r.URL.Path, root+"assets/")
+		switch {
+		case r.URL.Path == root:
+			name, found = "index.html", true
+		case name == "index.html":
+			found = false
+		}
+		text, err := fs.ReadFile(files, "assets/"+name)
+		if err != nil {
+			text, err = shared.ReadFile("shared/" + name)
+		}
+		if !found || err != nil {
 			http.NotFound(w, r)
 			return
 		}
 		header := w.Header()
-		header.Set("Content-Type", found.kind)
-		header.Set("ETag", found.etag)
+		header.Set("Content-Type", kinds[path.Ext(name)])
+		header.Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(text)))
 		header.Set("Cache-Control", "no-cache")
 		header.Set("Content-Security-Policy", policy)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(found.text))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
 	})
-}
-
-// load adds the files of a directory, by the path that they are served at.
-func load(served map[string]asset, files fs.FS, dir, root string) {
-	err := fs.WalkDir(files, dir, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(files, name)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(text)
-		at := root + "assets" + strings.TrimPrefix(name, dir)
-		if name == "assets/index.html" {
-			at = root
-		}
-		served[at] = asset{kinds[path.Ext(name)], `"` + hex.EncodeToString(sum[:16]) + `"`, text}
-		return nil
-	})
-	if err != nil {
-		panic(err)
-	}
 }
