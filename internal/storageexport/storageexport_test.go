@@ -156,7 +156,7 @@ func write(t testing.TB, codec ocf.CodecName, n int) []byte {
 	gender, half := "F", float32(0.1)
 	for i := range n {
 		require.NoError(t, enc.Encode(map[string]any{
-			"gender": gender, "time": i, "machine_open": nil, "send_time": half,
+			"gender": gender, "time": i, "machine_open": map[string]any{"com.braze.users.messages.email.yes": "true"}, "send_time": half,
 			"nested": map[string]any{"a": []any{nil, map[string]any{"string": "b"}}}, "id": fmt.Sprint("id-", i, "\x01\"\\\xff"),
 		}))
 	}
@@ -232,7 +232,7 @@ func TestBrokenAvro(t *testing.T) {
 func TestVersions(t *testing.T) {
 	_, err := reader(t, "").Read("f", bytes.NewReader(write(t, ocf.Snappy, 1)), func(r storageexport.Record) error {
 		require.NoError(t, r.Err)
-		require.Equal(t, `{"event_type":"users.messages.email.Open","id":"id-0\u0001\"\\`+"\uFFFD"+`","properties":{"send_time":0.1},"time":0,"user":{}}`, string(r.Event))
+		require.Equal(t, `{"event_type":"users.messages.email.Open","id":"id-0\u0001\"\\`+"\uFFFD"+`","properties":{"machine_open":"true","send_time":0.1},"time":0,"user":{}}`, string(r.Event))
 		return nil
 	})
 	require.NoError(t, err)
