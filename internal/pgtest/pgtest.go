@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -119,46 +118,13 @@ func (s *Server) Run(t *testing.T, settings ...string) {
 }
 
 // Stop ends the server and all of its processes with a signal: SIGINT in order,
-// SIGKILL as a crash.
+// SIGQUIT as a crash, after which the next start recovers from the log.
 func (s *Server) Stop(signal syscall.Signal) {
-	if s.process == nil {
-		return
+	if s.process != nil {
+		_ = s.process.Process.Signal(signal)
+		_ = s.process.Wait()
+		s.process = nil
 	}
-	var children []string
-	if signal == syscall.SIGKILL { // they have groups of their own, and go on for a while
-		_ = s.process.Process.Signal(syscall.SIGSTOP) // it makes no more of them
-		children = s.children()
-		kill(children, signal)
-	}
-	_ = s.process.Process.Signal(signal)
-	_ = s.process.Wait()
-	s.process = nil
-	for running(children) { // the next start is refused while one holds on to the memory
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// children returns the ids of the server's processes but the first.
-func (s *Server) children() []string {
-	out, _ := exec.Command("ps", "-o", "pid=", "--ppid", strconv.Itoa(s.process.Process.Pid)).Output()
-	return strings.Fields(string(out))
-}
-
-func kill(processes []string, signal syscall.Signal) {
-	for _, field := range processes {
-		if pid, err := strconv.Atoi(field); err == nil {
-			_ = syscall.Kill(pid, signal)
-		}
-	}
-}
-
-// running tells whether one of the processes has not ended.
-func running(processes []string) bool {
-	if len(processes) == 0 {
-		return false
-	}
-	out, _ := exec.Command("ps", "-o", "stat=", "-p", strings.Join(processes, ",")).Output()
-	return strings.Trim(string(out), "Z+<NsLl \n") != ""
 }
 
 // URL names a database of the server.
