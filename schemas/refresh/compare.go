@@ -247,32 +247,29 @@ func (f *finding) describe() string {
 // WriteText writes the report for people.
 func (r *Report) WriteText(to io.Writer) error {
 	var out strings.Builder
-	for _, d := range r.Differences {
-		fmt.Fprintf(&out, "%-16s %s", strings.ReplaceAll(string(d.Change), "_", " "), d.EventType)
-		if d.Field != "" {
-			out.WriteString(" " + d.Field)
+	line := func(title, eventType, field, text, source string) {
+		fmt.Fprintf(&out, "%-16s %s", title, strings.TrimSpace(eventType+" "+field))
+		if text != "" {
+			out.WriteString(": " + text)
 		}
-		switch {
-		case d.Before != "" && d.After != "":
-			fmt.Fprintf(&out, ": %s -> %s", d.Before, d.After)
-		case d.Before+d.After != "":
-			fmt.Fprintf(&out, ": %s", d.Before+d.After)
-		}
-		if d.Source != "" {
-			fmt.Fprintf(&out, "  (%s)", d.Source)
+		if source != "" {
+			out.WriteString("  (" + source + ")")
 		}
 		out.WriteByte('\n')
+	}
+	for _, d := range r.Differences {
+		text := d.Before + d.After
+		if d.Before != "" && d.After != "" {
+			text = d.Before + " -> " + d.After
+		}
+		line(strings.ReplaceAll(string(d.Change), "_", " "), d.EventType, d.Field, text, d.Source)
 	}
 	for _, list := range []struct {
 		title string
 		notes []Note
 	}{{"contradiction", r.Contradictions}, {"unread", r.Unread}, {"undecided", r.Undecided}} {
 		for _, n := range list.notes {
-			fmt.Fprintf(&out, "%-16s %s: %s", list.title, strings.TrimSpace(n.EventType+" "+n.Field), n.Text)
-			if n.Source != "" {
-				fmt.Fprintf(&out, "  (%s)", n.Source)
-			}
-			out.WriteByte('\n')
+			line(list.title, n.EventType, n.Field, n.Text, n.Source)
 		}
 	}
 	fmt.Fprintf(&out, "%s from %s; %s in %s, %s, %s\n", count(len(r.Differences), "difference"), r.Glossary,
