@@ -57,11 +57,10 @@ func (s *Sources) page(where string, raw []byte) error {
 	return nil
 }
 
-// Where a tab begins, with its title, and where it ends: in Liquid, as Braze's
-// pages have them, and in MDX.
+// Where a tab begins, with its title, and where it ends, in Liquid.
 var (
-	tabBegins = regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}|<tab(?:item)?\b[^>]*\b(?:title|label|name)=["'](.*?)["']`)
-	tabEnds   = regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b|</tab(?:item|s)?>`)
+	tabBegins = regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}`)
+	tabEnds   = regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b`)
 )
 
 // blocks finds the fenced blocks of a page.
@@ -71,11 +70,8 @@ func blocks(text string) (list []block) {
 	for i, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
 		bare := strings.TrimSpace(line)
 		mark := bare[:len(bare)-len(strings.TrimLeft(bare, "`"))]
-		if mark == "" {
-			mark = bare[:len(bare)-len(strings.TrimLeft(bare, "~"))]
-		}
 		switch {
-		case open != nil && len(mark) >= len(fence) && mark == bare && mark[0] == fence[0]:
+		case open != nil && len(mark) >= len(fence) && mark == bare:
 			list = append(list, *open)
 			open = nil
 		case open != nil:
@@ -84,7 +80,7 @@ func blocks(text string) (list []block) {
 			open, fence = &block{line: i + 2, tab: tab}, mark
 		default:
 			if title := tabBegins.FindStringSubmatch(line); title != nil {
-				tab = title[1] + title[2]
+				tab = title[1]
 			} else if tabEnds.MatchString(line) {
 				tab = ""
 			}
@@ -175,8 +171,6 @@ func parseLeaf(value any) (fact, bool) {
 func typeOf(name string) string { return types[strings.ToLower(strings.TrimSpace(name))] }
 
 var types = map[string]string{
-	"string": "string", "enum": "string", "int": "integer", "integer": "integer", "long": "integer",
-	"float": "number", "double": "number", "number": "number", "boolean": "boolean", "bool": "boolean",
-	"object": "object", "map": "object", "record": "object",
-	"array of string": "array<string>", "array of strings": "array<string>", "array": "array<string>", "array<string>": "array<string>",
+	"string": "string", "enum": "string", "int": "integer", "long": "integer", "float": "number", "double": "number", "boolean": "boolean",
+	"object": "object", "map": "object", "record": "object", "array of string": "array<string>", "array": "array<string>",
 }
