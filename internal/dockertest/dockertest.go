@@ -34,9 +34,9 @@ const sweepTime = 2 * time.Minute // for removing what a run has made
 // Main builds the images of these programs, so that tests that run in parallel
 // build none twice, runs the tests of a package, and leaves nothing behind.
 // Without Docker it fails and says so in one line.
-func Main(m *testing.M, programs ...Program) { os.Exit(run(m, programs)) }
+func Main(m *testing.M, programs ...string) { os.Exit(run(m, programs)) }
 
-func run(m *testing.M, programs []Program) int {
+func run(m *testing.M, programs []string) int {
 	log.SetDefault(log.NewNoopLogger()) // the tests show their progress themselves
 	if err := available(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { dockertest.Main(m) }
 
 // image is that of mockbraze, from these sources.
 func image(ctx context.Context) string {
-	name, err := dockertest.Image(ctx, dockertest.MockBraze())
+	name, err := dockertest.Image(ctx, dockertest.MockBraze)
 	check(err)
 	return name
 }
@@ -40,7 +40,7 @@ func check(err error) {
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	rudderImage, err := dockertest.Image(ctx, dockertest.MockRudder())
+	rudderImage, err := dockertest.Image(ctx, dockertest.MockRudder)
 	check(err)
 	wire, err := network.New(ctx)
 	check(err)
