@@ -64,12 +64,12 @@ func Bridge(api jsoncall.API, connector string) Store {
 	}
 }
 
-// Config says what is to be backfilled. Connector, Files, Glossary, Progress and
-// Store are needed.
+// Config says what is to be backfilled. Connector, Files, Glossary, Progress, Store
+// and Stderr are needed.
 type Config struct {
 	Connector string
 	Files     []string  // files, directories, or - for Stdin
-	Stdin     io.Reader // default: empty
+	Stdin     io.Reader // where Files has -
 	Glossary  *schemas.Glossary
 	Progress  string // file that is written as it goes, and read at the start
 	Store     Store
@@ -78,7 +78,7 @@ type Config struct {
 	Type     string    // only event types of this pattern, as in path.Match; "": all
 	AsType   string    // event type of files that do not say theirs
 	Rate     float64   // events a second at most; 0: no bound
-	Stderr   io.Writer // progress, and what is broken; default: nowhere
+	Stderr   io.Writer // progress, and what is broken
 }
 
 // A batch is no larger than Braze's, so that a batch of Braze that is stored
@@ -99,12 +99,6 @@ const maxNamed = 100
 // those before that the progress file knows. Run again after an error or after
 // the end of ctx, it goes on where it was.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
-	if cfg.Stderr == nil {
-		cfg.Stderr = io.Discard
-	}
-	if cfg.Stdin == nil {
-		cfg.Stdin = strings.NewReader("")
-	}
 	if _, err := path.Match(cfg.Type, ""); err != nil {
 		return Summary{}, fmt.Errorf("type: %q is no event type and no pattern such as users.messages.email.*", cfg.Type)
 	}

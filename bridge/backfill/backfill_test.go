@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -95,7 +96,7 @@ func export(t *testing.T) (backfill.Config, *store) {
 	require.NoError(t, err)
 	s := &store{ids: map[string]bool{}}
 	return backfill.Config{
-		Connector: "a", Files: []string{dir}, Glossary: glossary, Progress: filepath.Join(t.TempDir(), "progress"), Store: s.put,
+		Connector: "a", Files: []string{dir}, Glossary: glossary, Progress: filepath.Join(t.TempDir(), "progress"), Store: s.put, Stderr: io.Discard,
 	}, s
 }
 
