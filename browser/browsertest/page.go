@@ -75,7 +75,7 @@ func (p *Page) Size(width, height int, phone bool) {
 	if phone {
 		opts = append(opts, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2))
 	}
-	p.do("resizing", chromedp.EmulateViewport(int64(width), int64(height), opts...))
+	run(p, "resizing", chromedp.EmulateViewport(int64(width), int64(height), opts...))
 }
 
 // AllowClipboard lets the page write to and read from the clipboard.
@@ -93,19 +93,19 @@ func (p *Page) AllowClipboard() {
 // Go opens a URL.
 func (p *Page) Go(to string) {
 	p.t.Helper()
-	p.do("opening "+to, chromedp.Navigate(to))
+	run(p, "opening "+to, chromedp.Navigate(to))
 }
 
 // Click clicks the middle of what a CSS selector finds first, as a user does.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.do("clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	run(p, "clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
 // Type puts text into a field as a user does, after what stands in it.
 func (p *Page) Type(selector, text string) {
 	p.t.Helper()
-	p.do("typing into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text))
+	run(p, "typing into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
 // Press sends keys to what has the focus; package kb of chromedp names those
@@ -171,11 +171,6 @@ func (p *Page) Text(expression string) string {
 func (p *Page) Number(expression string) float64 {
 	p.t.Helper()
 	return run(p, expression, chromedp.Evaluate[float64](expression))
-}
-
-func (p *Page) do(what string, action chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
-	run(p, what, action)
 }
 
 // run does something that must not take longer than timeout.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -133,21 +134,19 @@ func (c *Container) find(ctx context.Context, f mockrudder.Filter, more map[stri
 	if f.Match != nil {
 		return got, ErrMatch
 	}
-	query := url.Values{}
-	for name, value := range map[string]string{
-		"source": f.Source, "type": f.Type, "event": f.Event, "userId": f.UserID, "anonymousId": f.AnonymousID,
-		"messageId": f.MessageID, "test": f.TestID, "q": f.Text, "rule": f.Rule,
-		"limit": more["limit"], "after": more["after"], "count": more["count"], "wait": more["wait"],
-	} {
-		if value != "" {
-			query.Set(name, value)
-		}
+	query := url.Values{
+		"source": {f.Source}, "type": {f.Type}, "event": {f.Event}, "userId": {f.UserID}, "anonymousId": {f.AnonymousID},
+		"messageId": {f.MessageID}, "test": {f.TestID}, "q": {f.Text}, "rule": {f.Rule},
+	}
+	for name, value := range more {
+		query.Set(name, value)
 	}
 	for name, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
 		if !at.IsZero() {
 			query.Set(name, at.Format(time.RFC3339Nano))
 		}
 	}
+	maps.DeleteFunc(query, func(_ string, values []string) bool { return values[0] == "" })
 	switch {
 	case f.OnlyValid && f.OnlyInvalid:
 		return got, errors.New("a filter with both OnlyValid and OnlyInvalid matches nothing")
