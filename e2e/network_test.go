@@ -18,6 +18,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/wait"
 
 	"github.com/currentsbridge/currentsbridge/internal/dockertest"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
 const toxiproxyPort = "8474/tcp"
@@ -154,9 +155,7 @@ func (s *scenario) requests() (now requests) {
 	s.t.Helper()
 	admin, err := s.admin()
 	require.NoError(s.t, err)
-	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, admin+"/metrics", nil)
-	require.NoError(s.t, err)
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := jsoncall.API{Base: admin}.Open(s.ctx, http.MethodGet, "/metrics", nil)
 	require.NoError(s.t, err)
 	defer answer.Body.Close()
 	lines := bufio.NewScanner(answer.Body)
