@@ -163,7 +163,8 @@ func parseLeaf(value any) (fact, bool) {
 	if m == nil {
 		return fact{}, false
 	}
-	f := fact{typ: typeOf(m[2]), required: answerOf(strings.EqualFold(m[1], "required")), pii: answerOf(m[3] != ""), description: m[4]}
+	required := strings.EqualFold(m[1], "required")
+	f := fact{typ: typeOf(m[2]), required: answerOf(required), pii: answerOf(m[3] != ""), description: m[4]}
 	return f, f.typ != ""
 }
 
@@ -171,6 +172,7 @@ func parseLeaf(value any) (fact, bool) {
 func typeOf(name string) string { return types[strings.ToLower(strings.TrimSpace(name))] }
 
 var types = map[string]string{
-	"string": "string", "enum": "string", "int": "integer", "long": "integer", "float": "number", "double": "number", "boolean": "boolean",
+	"string": "string", "enum": "string", "boolean": "boolean", "int": "integer", "long": "integer",
+	"float": "number", "double": "number",
 	"object": "object", "map": "object", "record": "object", "array of string": "array<string>", "array": "array<string>",
 }
