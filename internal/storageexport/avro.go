@@ -206,7 +206,8 @@ func (x *Reader) fromAvro(in *avro.Reader, schema *avro.RecordSchema) error {
 }
 
 // plainJSON writes a value as Braze would: text has no more escapes than JSON asks
-// for, and a value of a named type in a union stands for itself.
+// for, and a value of a named type in a union stands for itself. Items of a list have
+// no schema here.
 func plainJSON(schema avro.Schema, value any) json.RawMessage {
 	if union, ok := schema.(*avro.UnionSchema); ok {
 		named, _ := value.(map[string]any)
@@ -221,6 +222,15 @@ func plainJSON(schema avro.Schema, value any) json.RawMessage {
 		return jsonlex.AppendString(nil, v)
 	case []byte:
 		return jsonlex.AppendString(nil, string(v))
+	case []any:
+		list := json.RawMessage{'['}
+		for i, item := range v {
+			if i > 0 {
+				list = append(list, ',')
+			}
+			list = append(list, plainJSON(nil, item)...)
+		}
+		return append(list, ']')
 	}
 	raw, err := json.Marshal(value)
 	if err != nil { // JSON has no NaN and no infinity

@@ -146,6 +146,7 @@ const schema = `{"type":"record","name":"Open","namespace":"com.braze.users.mess
 	{"name":"machine_open","type":["null",{"type":"enum","name":"yes","symbols":["true","false"]}]},
 	{"name":"send_time","type":["null","float"]},
 	{"name":"nested","type":{"type":"map","values":{"type":"array","items":["null","string"]}}},
+	{"name":"ip_pool","type":["null",{"type":"array","items":["null","string"]}]},
 	{"name":"id","type":"string"}]}`
 
 func write(t testing.TB, codec ocf.CodecName, n int) []byte {
@@ -157,7 +158,8 @@ func write(t testing.TB, codec ocf.CodecName, n int) []byte {
 	for i := range n {
 		require.NoError(t, enc.Encode(map[string]any{
 			"gender": gender, "time": i, "machine_open": map[string]any{"com.braze.users.messages.email.yes": "true"}, "send_time": half,
-			"nested": map[string]any{"a": []any{nil, map[string]any{"string": "b"}}}, "id": fmt.Sprint("id-", i, "\x01\"\\\xff"),
+			"ip_pool": map[string]any{"array": []any{nil, map[string]any{"string": "<&\u2028"}}},
+			"nested":  map[string]any{"a": []any{nil, map[string]any{"string": "b"}}}, "id": fmt.Sprint("id-", i, "\x01\"\\\xff"),
 		}))
 	}
 	require.NoError(t, enc.Close())
@@ -232,7 +234,7 @@ func TestBrokenAvro(t *testing.T) {
 func TestVersions(t *testing.T) {
 	_, err := reader(t, "").Read("f", bytes.NewReader(write(t, ocf.Snappy, 1)), func(r storageexport.Record) error {
 		require.NoError(t, r.Err)
-		require.Equal(t, `{"event_type":"users.messages.email.Open","id":"id-0\u0001\"\\`+"\uFFFD"+`","properties":{"machine_open":"true","send_time":0.1},"time":0,"user":{}}`, string(r.Event))
+		require.Equal(t, `{"event_type":"users.messages.email.Open","id":"id-0\u0001\"\\`+"\uFFFD"+`","properties":{"ip_pool":[null,"<&`+"\u2028"+`"],"machine_open":"true","send_time":0.1},"time":0,"user":{}}`, string(r.Event))
 		return nil
 	})
 	require.NoError(t, err)
