@@ -58,14 +58,12 @@ func startCluster(s *scenario) *cluster {
 	c.standby = c.startPostgres("db2", "db1")
 	c.psql(c.primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
 	c.psql(c.primary, "SELECT pg_reload_conf()")
-	for _, name := range bridgeNames() {
+	for _, name := range []string{"b1", "b2"} {
 		c.bridges[name] = c.startBridgeHere(name)
 	}
 	c.bridge = c.bridges["b1"]
 	return c
 }
-
-func bridgeNames() []string { return []string{"b1", "b2"} }
 
 func (c *cluster) startBridgeHere(name string) testcontainers.Container {
 	c.t.Helper()
@@ -133,8 +131,8 @@ func (c *cluster) awaitStandby() {
 func (c *cluster) restartBridges() {
 	c.t.Helper()
 	from := time.Now()
-	for i, name := range bridgeNames() {
-		c.bridge = c.bridges[bridgeNames()[1-i]]
+	for name, other := range map[string]string{"b1": "b2", "b2": "b1"} {
+		c.bridge = c.bridges[other]
 		c.say("restart %s", name)
 		timeout := stopTime
 		require.NoError(c.t, c.bridges[name].Stop(c.ctx, &timeout), name)
