@@ -96,7 +96,7 @@ E2E_ENV := TESTCONTAINERS_RYUK_DISABLED=$${TESTCONTAINERS_RYUK_DISABLED:-true} \
 
 e2e: go ## the programs in containers: killed, cut off, slowed down, and a verdict; figures in REPORT; needs Docker
 	@docker info >/dev/null 2>&1 || { echo "make e2e: Docker is missing or does not run: install it, and start dockerd"; exit 1; }
-	@mkdir -p $(dir $(REPORT))
+	@mkdir -p $(dir $(REPORT)) && rm -f $(REPORT)
 	$(E2E_ENV) CGO_ENABLED=0 $(GO) test -tags e2e $(TEST_BUILD) -v -count 1 -p 1 -parallel 3 -timeout 8m $(E2E_PACKAGES)
 
 bench: go ## benchmarks of scan, mapping, queue, delivery and the whole path, COUNT times

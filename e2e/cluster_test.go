@@ -37,7 +37,13 @@ func TestCluster(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	c := startCluster(open(t, "cluster", 41, 300))
 	c.launch("http://bridges:8080/currents", 500*time.Millisecond)
-	for _, step := range []func(){c.killBridge, c.loseDatabase, c.loseRudder, c.restartBridges, c.failOver} {
+	for _, step := range []func(){
+		c.killBridge,
+		// What the bridges have in flight is delivered, and its outcome cannot be kept.
+		func() { c.cut(c.primary, "db1", "the database") },
+		func() { c.cut(c.rudder, "rudder", "RudderStack") },
+		c.restartBridges, c.failOver,
+	} {
 		c.load()
 		c.during(2 * time.Second)
 		step()
@@ -52,14 +58,12 @@ func startCluster(s *scenario) *cluster {
 	c.standby = c.startPostgres("db2", "db1")
 	c.psql(c.primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
 	c.psql(c.primary, "SELECT pg_reload_conf()")
-	for _, name := range bridgeNames() {
+	for _, name := range []string{"b1", "b2"} {
 		c.bridges[name] = c.startBridgeHere(name)
 	}
 	c.bridge = c.bridges["b1"]
 	return c
 }
-
-func bridgeNames() []string { return []string{"b1", "b2"} }
 
 func (c *cluster) startBridgeHere(name string) testcontainers.Container {
 	c.t.Helper()
@@ -103,17 +107,15 @@ func (c *cluster) killBridge() {
 	c.bridges["b1"] = c.startBridgeHere("b1")
 }
 
-// loseDatabase takes PostgreSQL off the network: what the bridges have in flight
-// is delivered, and its outcome cannot be kept.
-func (c *cluster) loseDatabase() {
+// cut takes a container off the network for a while.
+func (c *cluster) cut(server testcontainers.Container, name, what string) {
 	c.t.Helper()
 	from := time.Now()
-	c.disconnect(c.primary)
+	c.disconnect(server)
 	c.during(10 * time.Second)
-	c.reconnect(c.primary, "db1")
-	c.settle("the database unreachable for 10 s", time.Now())
+	c.reconnect(server, name)
+	c.settle(what+" unreachable for 10 s", time.Now())
 	c.lose(from, 2*inFlight)
-	c.awaitStandby()
 }
 
 // awaitStandby waits until the standby follows again.
@@ -125,22 +127,12 @@ func (c *cluster) awaitStandby() {
 	}
 }
 
-func (c *cluster) loseRudder() {
-	c.t.Helper()
-	from := time.Now()
-	c.disconnect(c.rudder)
-	c.during(10 * time.Second)
-	c.reconnect(c.rudder, "rudder")
-	c.settle("RudderStack unreachable for 10 s", time.Now())
-	c.lose(from, 2*inFlight)
-}
-
 // restartBridges stops and starts one after the other, as an upgrade does.
 func (c *cluster) restartBridges() {
 	c.t.Helper()
 	from := time.Now()
-	for i, name := range bridgeNames() {
-		c.bridge = c.bridges[bridgeNames()[1-i]]
+	for name, other := range map[string]string{"b1": "b2", "b2": "b1"} {
+		c.bridge = c.bridges[other]
 		c.say("restart %s", name)
 		timeout := stopTime
 		require.NoError(c.t, c.bridges[name].Stop(c.ctx, &timeout), name)

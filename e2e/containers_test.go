@@ -38,9 +38,9 @@ const (
 )
 
 // image is that of a program, built from these sources.
-func (s *scenario) image(p dockertest.Program) string {
+func (s *scenario) image(program string) string {
 	s.t.Helper()
-	name, err := dockertest.Image(s.ctx, p)
+	name, err := dockertest.Image(s.ctx, program)
 	require.NoError(s.t, err)
 	return name
 }
@@ -116,7 +116,7 @@ func (s *scenario) run(name, image string, opts ...testcontainers.ContainerCusto
 
 func (s *scenario) startRudder() {
 	s.t.Helper()
-	c, err := rudders.Run(s.ctx, s.image(dockertest.MockRudder()),
+	c, err := rudders.Run(s.ctx, s.image(dockertest.MockRudder),
 		s.joined("rudder", mount(s.volume()), testcontainers.WithCmdArgs("--record", recording, "--keep", "1"))...)
 	s.keep("mockrudder", c, err)
 	s.rudder = c
@@ -124,7 +124,7 @@ func (s *scenario) startRudder() {
 
 func (s *scenario) startBraze() {
 	s.t.Helper()
-	c, err := brazes.Run(s.ctx, s.image(dockertest.MockBraze()), s.joined("braze", brazes.WithSeed(s.seed))...)
+	c, err := brazes.Run(s.ctx, s.image(dockertest.MockBraze), s.joined("braze", brazes.WithSeed(s.seed))...)
 	s.keep("mockbraze", c, err)
 	s.braze = c
 }
@@ -138,7 +138,7 @@ func (s *scenario) startBridge(name, volume string, args ...string) testcontaine
 		"--write-key", "wkHTTP", "--concurrency", fmt.Sprint(concurrency), "--batch-events", fmt.Sprint(perPost),
 		"--timeout", postTimeout.String(), "--backoff-max", maxBackoff.String(), "--grace", "5s",
 	}, args...)
-	return s.run(name, s.image(dockertest.Bridge()), s.joined(name, mount(volume),
+	return s.run(name, s.image(dockertest.Bridge), s.joined(name, mount(volume),
 		testcontainers.WithCmd(serve...), testcontainers.WithExposedPorts(adminPort),
 		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/readyz").WithPort(adminPort).WithPollInterval(pollEvery)))...)
 }

@@ -8,6 +8,6 @@
 // acknowledged may be lost, nothing changed, nothing may come that was never
 // sent, and no more may come twice than the faults explain.
 //
-// Where the variable E2E_REPORT names a file, each scenario writes its figures
-// there, as JSON.
+// Where the variable E2E_REPORT names a file, each scenario appends its figures
+// there, a line of JSON.
 package e2e

@@ -9,5 +9,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	dockertest.Main(m, dockertest.MockRudder(), dockertest.MockBraze(), dockertest.Bridge(), dockertest.Toxiproxy())
+	dockertest.Main(m, dockertest.MockRudder, dockertest.MockBraze, dockertest.Bridge, dockertest.Toxiproxy)
 }

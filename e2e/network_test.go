@@ -18,6 +18,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/wait"
 
 	"github.com/currentsbridge/currentsbridge/internal/dockertest"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
 const toxiproxyPort = "8474/tcp"
@@ -81,7 +82,7 @@ func TestNetwork(t *testing.T) {
 
 func (n *networkTest) startToxiproxy() {
 	n.t.Helper()
-	n.proxy = n.run("toxiproxy", n.image(dockertest.Toxiproxy()), n.joined("way",
+	n.proxy = n.run("toxiproxy", n.image(dockertest.Toxiproxy), n.joined("way",
 		testcontainers.WithCmd("-host", "0.0.0.0"), testcontainers.WithExposedPorts(toxiproxyPort),
 		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/version").WithPort(toxiproxyPort).WithPollInterval(pollEvery)))...)
 	url, err := n.proxy.PortEndpoint(n.ctx, toxiproxyPort, "http")
@@ -120,7 +121,7 @@ func (n *networkTest) disconnectRudder() (end func()) {
 // losePackets has the kernel drop packets in the network namespace of toxiproxy.
 func (n *networkTest) losePackets() (end func()) {
 	n.t.Helper()
-	program := dockertest.Program{Name: "droppackets", Package: "github.com/currentsbridge/currentsbridge/e2e/droppackets"}
+	const program = "github.com/currentsbridge/currentsbridge/e2e/droppackets"
 	c := n.run("droppackets", n.image(program), testcontainers.WithLabels(dockertest.Labels()),
 		testcontainers.WithCmd("--port", "8090", "--one-in", "5"),
 		testcontainers.WithHostConfigModifier(func(host *container.HostConfig) {
@@ -154,9 +155,7 @@ func (s *scenario) requests() (now requests) {
 	s.t.Helper()
 	admin, err := s.admin()
 	require.NoError(s.t, err)
-	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, admin+"/metrics", nil)
-	require.NoError(s.t, err)
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := jsoncall.API{Base: admin}.Open(s.ctx, http.MethodGet, "/metrics", nil)
 	require.NoError(s.t, err)
 	defer answer.Body.Close()
 	lines := bufio.NewScanner(answer.Body)

@@ -4,11 +4,8 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/stretchr/testify/require"
@@ -32,13 +29,8 @@ type result struct {
 	Run            harness.Report `json:"run"`
 }
 
-// document is the report of all scenarios.
-type document struct {
-	Scenarios []result `json:"scenarios"`
-}
-
-// write prints the line of a scenario, and puts its figures into the file that
-// E2E_REPORT names, in place of older ones of the same name.
+// write prints the line of a scenario, and appends its figures to the file that
+// E2E_REPORT names.
 func (s *scenario) write(r harness.Report) {
 	s.t.Helper()
 	s.say("%s", line(r, s.faults))
@@ -46,19 +38,10 @@ func (s *scenario) write(r harness.Report) {
 	if path == "" {
 		return
 	}
-	var all document
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(text, &all)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		require.NoError(s.t, err, "E2E_REPORT")
-	}
-	all.Scenarios = slices.DeleteFunc(all.Scenarios, func(old result) bool { return old.Name == s.name })
-	all.Scenarios = append(all.Scenarios, result{s.name, s.faults, r.DuplicateBound, r})
-	text, err = json.MarshalIndent(all, "", "  ")
-	require.NoError(s.t, err)
-	require.NoError(s.t, os.WriteFile(path, append(text, '\n'), 0o644))
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	require.NoError(s.t, err, "E2E_REPORT")
+	defer file.Close()
+	require.NoError(s.t, json.NewEncoder(file).Encode(result{s.name, s.faults, r.DuplicateBound, r}))
 }
 
 func line(r harness.Report, faults []fault) string {

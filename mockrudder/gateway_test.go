@@ -124,9 +124,9 @@ func exchange(t *testing.T, rudder *mockrudder.Server, c fixtures.GatewayCase) (
 	defer conn.Close()
 	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", c.Method, c.Path)
 	framed := false
-	for _, header := range c.Headers {
-		head += header[0] + ": " + header[1] + "\r\n"
-		framed = framed || slices.Contains([]string{"Content-Length", "Transfer-Encoding"}, header[0])
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		head += name + ": " + c.Headers[name] + "\r\n"
+		framed = framed || slices.Contains([]string{"Content-Length", "Transfer-Encoding"}, name)
 	}
 	body := ""
 	if c.Body != nil {

@@ -20,17 +20,11 @@ const (
 // without notice, and a rule made of them would reject valid events later, so they
 // are in "description" and "examples", which reject nothing.
 func eventSchema(g *Glossary, e *EventType) *schema {
-	s := eventBody(g, e)
+	s := envelopeSchema(g, e.Name)
 	s.Dialect = draft7
 	s.ID = base + "braze/" + e.Name + ".schema.json"
 	s.Title = e.Name
 	s.Description = describeEvent(e)
-	return s
-}
-
-// eventBody is the schema without its id, title and description.
-func eventBody(g *Glossary, e *EventType) *schema {
-	s := envelopeSchema(g, e.Name)
 	s.fill("user", e.User)
 	s.fill("properties", e.Properties)
 	return s

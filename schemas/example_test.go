@@ -35,8 +35,6 @@ func ExampleLoadFile() {
 
 func ExampleValidator_Event() {
 	v := must(schemas.NewValidator())
-	fmt.Println("knows", v.Types()[0], "and others")
-
 	verdict := v.Event([]byte(`{
 		"event_type": "users.messages.email.Open", "id": "5f9a", "time": "today",
 		"user": {"user_id": "u1"},
@@ -52,7 +50,6 @@ func ExampleValidator_Event() {
 	fmt.Println(v.Event([]byte(`{`)).Errors[0].Rule == schemas.RuleInvalidJSON)
 	fmt.Println(v.Event([]byte(`{"event_type":"new","id":"1","time":1}`)).Drift[0].Rule == schemas.RuleUnknownEventType)
 	// Output:
-	// knows agentconsole.AgentExecuted and others
 	// users.messages.email.Open valid: false
 	// invalid: /time type expected integer, got string "today"
 	// drift: /properties/opened_on true

@@ -22,7 +22,6 @@ import (
 // Where a JSON object has a key twice, the last one counts. Nesting deeper than
 // 10,000 is invalid_json. Nothing is decoded in a valid document.
 type Validator struct {
-	types    []string
 	events   map[string]*rules // by event type
 	envelope *rules            // of other events
 	messages map[string]*rules // by call
@@ -65,8 +64,7 @@ func (g *Glossary) Validator() (*Validator, error) {
 	v.envelope = compile("", envelopeSchema(g, ""))
 	for i := range g.Events {
 		e := &g.Events[i]
-		v.types = append(v.types, e.Name)
-		v.events[e.Name] = compile(e.Name, eventBody(g, e))
+		v.events[e.Name] = compile(e.Name, eventSchema(g, e))
 	}
 	v.typed = compile("", typedSchema())
 	for _, call := range calls() {
@@ -86,11 +84,6 @@ func typedSchema() *schema {
 		Required:   []string{"type"},
 		Properties: members{{"type", &schema{Type: types{"string"}, Enum: calls()}}},
 	}
-}
-
-// Types lists the event types that the Validator knows, sorted.
-func (v *Validator) Types() []string {
-	return slices.Clone(v.types)
 }
 
 // Event validates one Braze event. For an event of an unknown type, which is drift,

@@ -5,6 +5,7 @@
 package backfill
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,12 +64,12 @@ func Bridge(api jsoncall.API, connector string) Store {
 	}
 }
 
-// Config says what is to be backfilled. Connector, Files, Glossary, Progress and
-// Store are needed.
+// Config says what is to be backfilled. Connector, Files, Glossary, Progress, Store
+// and Stderr are needed.
 type Config struct {
 	Connector string
 	Files     []string  // files, directories, or - for Stdin
-	Stdin     io.Reader // default: empty
+	Stdin     io.Reader // where Files has -
 	Glossary  *schemas.Glossary
 	Progress  string // file that is written as it goes, and read at the start
 	Store     Store
@@ -77,14 +78,15 @@ type Config struct {
 	Type     string    // only event types of this pattern, as in path.Match; "": all
 	AsType   string    // event type of files that do not say theirs
 	Rate     float64   // events a second at most; 0: no bound
-	Stderr   io.Writer // progress, and what is broken; default: nowhere
+	Stderr   io.Writer // progress, and what is broken
 }
 
 // A batch is no larger than Braze's, so that a batch of Braze that is stored
-// beside it waits no longer than for another of Braze.
+// beside it waits no longer than for another of Braze; and with what stands around
+// its events it is below the least max_body.
 const (
 	batchEvents = 100
-	batchBytes  = 1 << 20
+	batchBytes  = 1<<20 - 100
 )
 
 // patience is how long ErrAway may go on once something was stored.
@@ -97,12 +99,6 @@ const maxNamed = 100
 // those before that the progress file knows. Run again after an error or after
 // the end of ctx, it goes on where it was.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
-	if cfg.Stderr == nil {
-		cfg.Stderr = io.Discard
-	}
-	if cfg.Stdin == nil {
-		cfg.Stdin = strings.NewReader("")
-	}
 	if _, err := path.Match(cfg.Type, ""); err != nil {
 		return Summary{}, fmt.Errorf("type: %q is no event type and no pattern such as users.messages.email.*", cfg.Type)
 	}
@@ -151,16 +147,17 @@ type run struct {
 	reached bool // something was stored
 
 	body   []byte // events of one type, as Braze's batches have, each with a comma
-	ends   []int  // of the events in body
+	events int    // in body
 	typ    string
 	next   entry // what is noted once they are stored
 	named  int
 	unread int // files that could not be opened or read by the system
 
-	began        time.Time
-	total        int64        // bytes
-	bytes, count atomic.Int64 // read; events stored
-	waits        atomic.Value // string: why nothing is stored now
+	began  time.Time
+	total  int64        // bytes
+	read   atomic.Int64 // bytes
+	stored atomic.Int64 // events
+	waits  atomic.Value // string: why nothing is stored now
 }
 
 // file reads one file from where it was left.
@@ -184,7 +181,7 @@ func (r *run) file(ctx context.Context, f file) error {
 		defer opened.Close()
 		in = opened
 	}
-	source := &counted{Reader: in, n: &r.bytes}
+	source := &counted{Reader: in, n: &r.read}
 	var ended error // by this program, not by the file
 	_, err := r.reader.Read(f.path, source, func(rec storageexport.Record) error {
 		if rec.Number > from.Record {
@@ -237,16 +234,16 @@ func (r *run) record(ctx context.Context, f file, rec storageexport.Record) erro
 	case !r.wants(rec.Type) || !r.within(rec.Time):
 		r.next.of(rec.Type).NotChosen++
 	default:
-		if len(r.ends) > 0 && (rec.Type != r.typ || len(r.body)+len(rec.Event) > batchBytes) {
+		if r.events > 0 && (rec.Type != r.typ || len(r.body)+len(rec.Event) > batchBytes) {
 			if err := r.flush(ctx); err != nil {
 				return err
 			}
 		}
 		r.body = append(append(r.body, rec.Event...), ',')
-		r.ends, r.typ = append(r.ends, len(r.body)), rec.Type
+		r.events, r.typ = r.events+1, rec.Type
 	}
 	r.next.place(f).Record = rec.Number
-	if len(r.ends) >= batchEvents {
+	if r.events >= batchEvents {
 		return r.flush(ctx)
 	}
 	return nil
@@ -265,43 +262,27 @@ func (r *run) within(seconds int64) bool {
 	return (r.From.IsZero() || !at.Before(r.From)) && (r.To.IsZero() || at.Before(r.To))
 }
 
-// flush stores the batch, and then notes how far the backfill has come.
+// flush stores the batch, and then notes how far the backfill has come. An event
+// that is too large by itself is skipped.
 func (r *run) flush(ctx context.Context) error {
-	if err := r.send(ctx, 0, len(r.ends)); err != nil {
-		return err
+	if r.events > 0 {
+		body := append([]byte(`{"events":[`), bytes.TrimSuffix(r.body, []byte{','})...)
+		receipt, err := r.store(ctx, append(body, "]}"...), r.events)
+		switch {
+		case err == nil:
+			r.next.of(r.typ).add(Count{Accepted: receipt.Accepted, Duplicates: receipt.Duplicates, Filtered: receipt.Filtered, Dead: receipt.Dead})
+			r.stored.Add(int64(r.events))
+		case errors.Is(err, ErrTooLarge) && r.events == 1:
+			last := r.next.At[len(r.next.At)-1]
+			r.next.Broken++
+			r.name(fmt.Sprintf("%s: an event at or before record %d: %v", last.File, last.Record, err))
+		default:
+			return err
+		}
 	}
 	err := r.notes.write(&r.next)
-	r.next, r.body, r.ends = entry{}, r.body[:0], r.ends[:0]
+	r.next, r.body, r.events = entry{}, r.body[:0], 0
 	return err
-}
-
-// send stores the events from one place of the batch to another, in halves where
-// they are too large together; one that is too large alone is skipped.
-func (r *run) send(ctx context.Context, from, to int) error {
-	if from == to {
-		return nil
-	}
-	begin := 0
-	if from > 0 {
-		begin = r.ends[from-1]
-	}
-	body := append([]byte(`{"events":[`), r.body[begin:r.ends[to-1]-1]...)
-	receipt, err := r.store(ctx, append(body, "]}"...), to-from)
-	switch {
-	case errors.Is(err, ErrTooLarge) && to-from > 1:
-		half := (from + to) / 2
-		return errors.Join(r.send(ctx, from, half), r.send(ctx, half, to))
-	case errors.Is(err, ErrTooLarge):
-		last := r.next.At[len(r.next.At)-1]
-		r.next.Broken++
-		r.name(fmt.Sprintf("%s: an event at or before record %d: %v", last.File, last.Record, err))
-		return nil
-	case err != nil:
-		return err
-	}
-	r.next.of(r.typ).add(Count{Accepted: receipt.Accepted, Duplicates: receipt.Duplicates, Filtered: receipt.Filtered, Dead: receipt.Dead})
-	r.count.Add(int64(to - from))
-	return nil
 }
 
 // longestCall bounds one attempt to store a batch. The end of ctx does not cut it
@@ -347,11 +328,11 @@ func (r *run) name(text string) {
 // line says how far the run is: events, their rate since its start, and what is
 // left by the bytes of the files.
 func (r *run) line(now time.Time) string {
-	events, bytes, since := r.count.Load(), r.bytes.Load(), now.Sub(r.began)
+	events, read, since := r.stored.Load(), r.read.Load(), now.Sub(r.began)
 	text := fmt.Sprintf("backfill: %s, %s/s", progress.Count("events")(events), progress.Count("events")(int64(float64(events)/max(since.Seconds(), 1e-3))))
-	if r.total > 0 && bytes > 0 {
-		left := time.Duration(float64(since) * float64(max(0, r.total-bytes)) / float64(bytes))
-		text += fmt.Sprintf(", %d %% of %s, %s left", min(100, bytes*100/r.total), progress.Bytes(r.total), left.Round(time.Second))
+	if r.total > 0 && read > 0 {
+		left := time.Duration(float64(since) * float64(max(0, r.total-read)) / float64(read))
+		text += fmt.Sprintf(", %d %% of %s, %s left", min(100, read*100/r.total), progress.Bytes(r.total), left.Round(time.Second))
 	}
 	if why, _ := r.waits.Load().(string); why != "" {
 		text += "; waits: " + why

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
-
-	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 )
 
 // notes is the progress file: a line of JSON that says which backfill it is
@@ -207,16 +205,10 @@ type Summary struct {
 // Whole tells whether nothing was skipped.
 func (s Summary) Whole() bool { return s.Broken == 0 && s.BrokenFiles == 0 }
 
-func (n *notes) summary(leftOut map[storageexport.LeftOut]int, unread int) Summary {
-	s := Summary{Types: n.sum.Types, Broken: n.sum.Broken, BrokenFiles: n.sum.BrokenFiles + unread, LeftOut: map[string]map[string]int{}}
+func (n *notes) summary(leftOut map[string]map[string]int, unread int) Summary {
+	s := Summary{Types: n.sum.Types, Broken: n.sum.Broken, BrokenFiles: n.sum.BrokenFiles + unread, LeftOut: leftOut}
 	for _, c := range s.Types {
 		s.Sum.add(*c)
-	}
-	for field, count := range leftOut {
-		if s.LeftOut[field.Type] == nil {
-			s.LeftOut[field.Type] = map[string]int{}
-		}
-		s.LeftOut[field.Type][field.Field] = count
 	}
 	return s
 }

@@ -153,7 +153,7 @@ func TestDatabaseAway(t *testing.T) {
 	server := pgtest.Start(t)
 	k, q := openPG(t, server.Database(t))
 	k.add(q, queue.Receipt{Accepted: 1}, "1")
-	server.Stop(syscall.SIGKILL)
+	server.Stop(syscall.SIGQUIT)
 	_, err := q.Append(k.ctx, k.batch("2"))
 	require.ErrorIs(t, err, queue.ErrAway)
 	require.ErrorIs(t, k.store.Usage().Away, queue.ErrAway)

@@ -80,6 +80,13 @@ func fill(page *browsertest.Page, url, token string) {
 	page.Type("[name=token]", token)
 }
 
+// launch makes a Current and waits until it is launched.
+func launch(page *browsertest.Page, url string) {
+	fill(page, url, "good")
+	page.Click("#launch-form")
+	page.Until(`document.querySelector("#launch").hidden`)
+}
+
 func counter(page *browsertest.Page, name, value string) {
 	page.Shows(fmt.Sprintf("[data-counter=%s] dd", name), value)
 }
@@ -160,9 +167,7 @@ func testTransformations(t *testing.T, browser *browsertest.Browser) {
 func testRefused(t *testing.T, browser *browsertest.Browser) {
 	target := newTarget(t)
 	page, _ := show(t, browser)
-	fill(page, target.url, "good")
-	page.Click("#launch-form")
-	page.Until(`document.querySelector("#launch").hidden`)
+	launch(page, target.url)
 	target.bad.Store("users.messages.email.Open\"")
 	page.Choose("#watch [name=events]", "20")
 	page.Choose("#watch [name=types]", "users.messages.email.Open")
@@ -231,9 +236,7 @@ func (c *leapClock) leap(d time.Duration) { c.ahead.Add(int64(d)) }
 func testDisabled(t *testing.T, browser *browsertest.Browser) {
 	target, clock := newTarget(t), &leapClock{}
 	page, braze := show(t, browser, mockbraze.WithClock(clock))
-	fill(page, target.url, "good")
-	page.Click("#launch-form")
-	page.Until(`document.querySelector("#launch").hidden`)
+	launch(page, target.url)
 	current := braze.Currents()[0]
 	fail := func(n int) {
 		target.down.Store(true)

@@ -23,8 +23,7 @@ type Receiver struct {
 	// Client posts to RudderStack.
 	Client *http.Client
 
-	mu   sync.Mutex
-	seen map[string]bool // ids of events that RudderStack has accepted
+	seen sync.Map // ids of events that RudderStack has accepted
 }
 
 // event is what it needs of a Braze event; properties pass as they are.
@@ -61,38 +60,21 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not a batch: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	fresh := rc.fresh(batch.Events)
+	var fresh []event
+	for _, e := range batch.Events {
+		if _, seen := rc.seen.Load(e.ID); !seen {
+			fresh = append(fresh, e)
+		}
+	}
 	if err := rc.forward(r, fresh); err != nil {
 		// Braze sends the same batch again later.
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	rc.remember(fresh)
+	for _, e := range fresh {
+		rc.seen.Store(e.ID, true)
+	}
 	fmt.Fprintf(w, "%d accepted, %d duplicates\n", len(fresh), len(batch.Events)-len(fresh))
-}
-
-// fresh are the events that were not accepted before.
-func (rc *Receiver) fresh(events []event) []event {
-	rc.mu.Lock()
-	defer rc.mu.Unlock()
-	var out []event
-	for _, e := range events {
-		if !rc.seen[e.ID] {
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
-func (rc *Receiver) remember(events []event) {
-	rc.mu.Lock()
-	defer rc.mu.Unlock()
-	if rc.seen == nil {
-		rc.seen = map[string]bool{}
-	}
-	for _, e := range events {
-		rc.seen[e.ID] = true
-	}
 }
 
 // forward posts the events as one batch. Its error says that RudderStack has

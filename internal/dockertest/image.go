@@ -15,35 +15,26 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
 
+// namespace is where no registry is, so that nothing of this name is ever pulled.
+const namespace = "localhost/currentsbridge/"
+
+// The programs that the tests put into images; Toxiproxy is Shopify's TCP proxy, in
+// the version of e2e/go.mod.
 const (
-	module = "github.com/currentsbridge/currentsbridge/"
-	// namespace is where no registry is, so that nothing of this name is ever pulled.
-	namespace = "localhost/currentsbridge/"
+	Bridge     = "github.com/currentsbridge/currentsbridge/cmd/bridge"
+	MockBraze  = "github.com/currentsbridge/currentsbridge/cmd/mockbraze"
+	MockRudder = "github.com/currentsbridge/currentsbridge/cmd/mockrudder"
+	Toxiproxy  = "github.com/Shopify/toxiproxy/v2/cmd/server"
 )
 
-// Program is something to make an image of.
-type Program struct {
-	Name    string // the image's, localhost/currentsbridge/NAME
-	Package string // what to build
-}
-
-// Bridge, MockBraze and MockRudder are the programs that the tests put into images.
-func Bridge() Program     { return Program{"bridge", module + "cmd/bridge"} }
-func MockBraze() Program  { return Program{"mockbraze", module + "cmd/mockbraze"} }
-func MockRudder() Program { return Program{"mockrudder", module + "cmd/mockrudder"} }
-
-// Toxiproxy is Shopify's TCP proxy, in the version of e2e/go.mod.
-func Toxiproxy() Program {
-	return Program{"toxiproxy", "github.com/Shopify/toxiproxy/v2/cmd/server"}
-}
-
-// Image returns the name of the image of a program, which it builds where this
-// run has not done so yet. The image has nothing in it but the program and an
-// empty directory /data, and is removed at the end of the run.
-func Image(ctx context.Context, p Program) (string, error) {
-	dockerfile := fmt.Sprintf("FROM scratch\nCOPY root /\nENTRYPOINT [\"/%s\"]\n", path.Base(p.Package))
-	return image(ctx, p.Name, dockerfile, func(root string) error {
-		_, err := gobuild.ProgramFor("linux", root, p.Package)
+// Image returns the name of the image of a program, which it builds from its package
+// where this run has not done so yet. The image, localhost/currentsbridge/ and the last
+// element of the package's path, has nothing in it but the program and an empty
+// directory /data, and is removed at the end of the run.
+func Image(ctx context.Context, program string) (string, error) {
+	name := path.Base(program)
+	return image(ctx, name, "FROM scratch\nCOPY root /\nENTRYPOINT [\"/"+name+"\"]\n", func(root string) error {
+		_, err := gobuild.ProgramFor("linux", root, program)
 		return errors.Join(err, os.Mkdir(filepath.Join(root, "data"), 0o755))
 	})
 }

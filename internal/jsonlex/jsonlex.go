@@ -10,39 +10,26 @@
 // JSON as bytes.
 package jsonlex
 
-import "math/bits"
-
-// chars are JSON text.
-type chars interface{ ~string | ~[]byte }
+import (
+	"math/bits"
+	"strings"
+)
 
 // Bad is returned instead of an index where the text is not JSON.
 const Bad = -1
 
-// Flags describe a string or number.
-type Flags uint8
-
-const (
-	// Escaped is a string with escapes.
-	Escaped Flags = 1 << iota
-	// High is a string with bytes beyond ASCII. It may be set for one that has
-	// such bytes close behind its end.
-	High
-	// Fraction is a number with a fraction or an exponent.
-	Fraction
-)
-
 // Space returns the first index at or after i that is not white space.
-func Space[T chars](s T, i int) int {
+func Space(s string, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
 		i++
 	}
 	return i
 }
 
-// Word returns the index behind the word that starts at i, or Bad where it is
+// word returns the index behind the word that starts at i, or Bad where it is
 // another one.
-func Word[T chars](s T, i int, word string) int {
-	if len(s)-i < len(word) || string(s[i:i+len(word)]) != word {
+func word(s string, i int, word string) int {
+	if !strings.HasPrefix(s[i:], word) {
 		return Bad
 	}
 	return i + len(word)
@@ -53,17 +40,14 @@ const (
 	tops = 0x8080808080808080
 )
 
-// String returns the index behind the string whose opening quote is at i, or
+// quoted returns the index behind the string whose opening quote is at i, or
 // Bad. It looks at eight bytes at a time.
-func String[T chars](s T, i int) (end int, flags Flags) {
+func quoted(s string, i int) (end int) {
 	for i++; ; {
 		for i+8 <= len(s) {
 			part := s[i : i+8]
 			eight := uint64(part[0]) | uint64(part[1])<<8 | uint64(part[2])<<16 | uint64(part[3])<<24 |
 				uint64(part[4])<<32 | uint64(part[5])<<40 | uint64(part[6])<<48 | uint64(part[7])<<56
-			if eight&tops != 0 {
-				flags |= High
-			}
 			if found := special(eight); found != 0 {
 				i += bits.TrailingZeros64(found) / 8
 				break
@@ -71,22 +55,18 @@ func String[T chars](s T, i int) (end int, flags Flags) {
 			i += 8
 		}
 		if i >= len(s) {
-			return Bad, 0
+			return Bad
 		}
 		switch c := s[i]; {
 		case c == '"':
-			return i + 1, flags
+			return i + 1
 		case c == '\\':
-			flags |= Escaped
 			if i = escape(s, i+1); i == Bad {
-				return Bad, 0
+				return Bad
 			}
 		case c < ' ':
-			return Bad, 0
+			return Bad
 		default:
-			if c >= 0x80 {
-				flags |= High
-			}
 			i++
 		}
 	}
@@ -101,7 +81,7 @@ func special(eight uint64) uint64 {
 }
 
 // escape returns the index behind the escape whose letter is at i, or Bad.
-func escape[T chars](s T, i int) int {
+func escape(s string, i int) int {
 	if i >= len(s) {
 		return Bad
 	}
@@ -120,34 +100,33 @@ func hex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// Number returns the index behind the number that starts at i, or Bad.
-func Number[T chars](s T, i int) (end int, flags Flags) {
+// number returns the index behind the number that starts at i, or Bad, and whether
+// it has an exponent.
+func number(s string, i int) (end int, exponent bool) {
 	if s[i] == '-' {
 		i++
 	}
 	if i < len(s) && s[i] == '0' {
 		i++
 	} else if i = digits(s, i); i == Bad {
-		return Bad, 0
+		return Bad, false
 	}
 	if i < len(s) && s[i] == '.' {
-		flags = Fraction
 		if i = digits(s, i+1); i == Bad {
-			return Bad, 0
+			return Bad, false
 		}
 	}
 	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
-		flags = Fraction
 		if i++; i < len(s) && (s[i] == '+' || s[i] == '-') {
 			i++
 		}
-		return digits(s, i), flags
+		return digits(s, i), true
 	}
-	return i, flags
+	return i, false
 }
 
 // digits returns the index behind one or more digits at i, or Bad.
-func digits[T chars](s T, i int) int {
+func digits(s string, i int) int {
 	start := i
 	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
 		i++
@@ -158,10 +137,10 @@ func digits[T chars](s T, i int) int {
 	return i
 }
 
-// List goes over the elements between the bracket at i and the closing one, and
+// list goes over the elements between the bracket at i and the closing one, and
 // returns the index behind that, or Bad. one gets the index at which each element
 // starts and returns the index behind it, or Bad.
-func List[T chars](s T, i int, closing byte, one func(start int) int) int {
+func list(s string, i int, closing byte, one func(start int) int) int {
 	if i = Space(s, i+1); i < len(s) && s[i] == closing {
 		return i + 1
 	}
@@ -184,13 +163,13 @@ func List[T chars](s T, i int, closing byte, one func(start int) int) int {
 	return Bad
 }
 
-// Key returns the index behind the quoted key at i, and where its value starts.
+// key returns the index behind the quoted key at i, and where its value starts.
 // That is Bad where there is no key with a colon.
-func Key[T chars](s T, i int) (end, value int) {
+func key(s string, i int) (end, value int) {
 	if s[i] != '"' {
 		return Bad, Bad
 	}
-	if end, _ = String(s, i); end == Bad {
+	if end = quoted(s, i); end == Bad {
 		return Bad, Bad
 	}
 	if value = Space(s, end); value >= len(s) || s[value] != ':' {

@@ -5,7 +5,6 @@ package pgtest
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -20,13 +19,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 )
 
 // Server is a PostgreSQL server on loopback. It ends with its test.
 type Server struct {
-	Port int
-	Dir  string // its data directory
-
+	address   string
+	dir       string // its data directory
 	bin       string
 	process   *exec.Cmd
 	databases atomic.Int64
@@ -49,12 +49,14 @@ func Start(t *testing.T, settings ...string) *Server {
 	dir, err := os.MkdirTemp("", "pgtest")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &Server{bin: bin, Dir: filepath.Join(dir, "data"), Port: freePort(t)}
+	free, err := bridgeproc.FreePorts(1)
+	require.NoError(t, err)
+	s := &Server{bin: bin, dir: filepath.Join(dir, "data"), address: free[0]}
 	if os.Getuid() == 0 {
 		uid, gid := owner(t)
 		require.NoError(t, os.Chown(dir, uid, gid))
 	}
-	out, err := s.command(t, "initdb", "-D", s.Dir, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C").CombinedOutput()
+	out, err := s.command(t, "initdb", "-D", s.dir, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C").CombinedOutput()
 	require.NoError(t, err, "initdb: %s", out)
 	s.Run(t, settings...)
 	t.Cleanup(func() { s.Stop(syscall.SIGINT) })
@@ -83,7 +85,7 @@ func owner(t *testing.T) (uid, gid int) {
 
 func (s *Server) command(t *testing.T, name string, args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(s.bin, name), args...)
-	c.Dir = filepath.Dir(s.Dir)
+	c.Dir = filepath.Dir(s.dir)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if os.Getuid() == 0 {
 		uid, gid := owner(t)
@@ -95,12 +97,12 @@ func (s *Server) command(t *testing.T, name string, args ...string) *exec.Cmd {
 // Run starts the server again after Stop, and waits until it answers.
 func (s *Server) Run(t *testing.T, settings ...string) {
 	t.Helper()
-	args := []string{"-D", s.Dir, "-p", strconv.Itoa(s.Port), "-h", "127.0.0.1", "-k", filepath.Dir(s.Dir)}
+	args := []string{"-D", s.dir, "-p", strings.TrimPrefix(s.address, "127.0.0.1:"), "-h", "127.0.0.1", "-k", filepath.Dir(s.dir)}
 	for _, setting := range settings {
 		args = append(args, "-c", setting)
 	}
 	s.process = s.command(t, "postgres", args...)
-	log, err := os.OpenFile(s.Dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(s.dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
 	defer log.Close()
 	s.process.Stdout, s.process.Stderr = log, log
@@ -112,58 +114,25 @@ func (s *Server) Run(t *testing.T, settings ...string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			text, _ := os.ReadFile(s.Dir + ".log")
+			text, _ := os.ReadFile(s.dir + ".log")
 			t.Fatalf("PostgreSQL does not answer: %v\n%s", err, text)
 		}
 	}
 }
 
 // Stop ends the server and all of its processes with a signal: SIGINT in order,
-// SIGKILL as a crash.
+// SIGQUIT as a crash, after which the next start recovers from the log.
 func (s *Server) Stop(signal syscall.Signal) {
-	if s.process == nil {
-		return
+	if s.process != nil {
+		_ = s.process.Process.Signal(signal)
+		_ = s.process.Wait()
+		s.process = nil
 	}
-	var children []string
-	if signal == syscall.SIGKILL { // they have groups of their own, and go on for a while
-		_ = s.process.Process.Signal(syscall.SIGSTOP) // it makes no more of them
-		children = s.children()
-		kill(children, signal)
-	}
-	_ = s.process.Process.Signal(signal)
-	_ = s.process.Wait()
-	s.process = nil
-	for running(children) { // the next start is refused while one holds on to the memory
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// children returns the ids of the server's processes but the first.
-func (s *Server) children() []string {
-	out, _ := exec.Command("ps", "-o", "pid=", "--ppid", strconv.Itoa(s.process.Process.Pid)).Output()
-	return strings.Fields(string(out))
-}
-
-func kill(processes []string, signal syscall.Signal) {
-	for _, field := range processes {
-		if pid, err := strconv.Atoi(field); err == nil {
-			_ = syscall.Kill(pid, signal)
-		}
-	}
-}
-
-// running tells whether one of the processes has not ended.
-func running(processes []string) bool {
-	if len(processes) == 0 {
-		return false
-	}
-	out, _ := exec.Command("ps", "-o", "stat=", "-p", strings.Join(processes, ",")).Output()
-	return strings.Trim(string(out), "Z+<NsLl \n") != ""
 }
 
 // URL names a database of the server.
 func (s *Server) URL(database string) string {
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.Port, database)
+	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", s.address, database)
 }
 
 // Database makes a new database and returns its URL.
@@ -176,11 +145,4 @@ func (s *Server) Database(t *testing.T) string {
 	_, err = conn.Exec(context.Background(), "CREATE DATABASE "+name)
 	require.NoError(t, err)
 	return s.URL(name)
-}
-
-func freePort(t *testing.T) int {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }

@@ -4,13 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"compress/flate"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"strings"
 
 	"github.com/hamba/avro/v2"
 	"github.com/hamba/avro/v2/ocf"
@@ -29,7 +28,6 @@ const (
 	magic     = "Obj\x01"
 	maxHeader = 16 << 20
 	maxBlock  = 256 << 20 // compressed or not
-	maxDepth  = 100       // of values
 )
 
 // container reads one file.
@@ -59,7 +57,7 @@ func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) erro
 	if err != nil {
 		return err
 	}
-	limits := avro.Config{MaxByteSliceSize: MaxRecord}.Freeze()
+	limits := avro.Config{MaxByteSliceSize: MaxRecord, MaxSliceAllocSize: MaxRecord}.Freeze()
 	for number := 0; ; {
 		records, data, err := c.block()
 		if errors.Is(err, io.EOF) {
@@ -70,9 +68,9 @@ func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) erro
 		} else if !errors.Is(err, errBlock) {
 			return fmt.Errorf("in a block after record %d: %w", number, err)
 		}
-		d := &decoder{Reader: avro.NewReader(nil, 0, avro.WithReaderConfig(limits)).Reset(data)}
+		values := avro.NewReader(nil, 0, avro.WithReaderConfig(limits)).Reset(data)
 		for ; records > 0 && err == nil; records-- {
-			if err = x.fromAvro(d, c.schema); err != nil {
+			if err = x.fromAvro(values, c.schema); err != nil {
 				break
 			}
 			number++
@@ -111,7 +109,8 @@ func (c *container) header() error {
 	if !ok {
 		return errors.New("the header has no schema")
 	}
-	schema, err := avro.ParseWithCache(string(text), "", &avro.SchemaCache{})
+	plain := strings.ReplaceAll(string(text), `"logicalType"`, `"was"`) // a time stays a number
+	schema, err := avro.ParseWithCache(plain, "", &avro.SchemaCache{})
 	if err != nil {
 		return fmt.Errorf("its schema: %w", err)
 	}
@@ -194,120 +193,48 @@ func (c *container) uncompress(data []byte) ([]byte, error) {
 }
 
 // fromAvro takes a record apart.
-func (x *Reader) fromAvro(d *decoder, schema *avro.RecordSchema) error {
+func (x *Reader) fromAvro(in *avro.Reader, schema *avro.RecordSchema) error {
+	var record map[string]any
+	if in.ReadVal(schema, &record); in.Error != nil {
+		return in.Error
+	}
 	clear(x.flat)
-	x.line = x.line[:0]
 	for _, f := range schema.Fields() {
-		start := len(x.line)
-		if x.line = d.append(x.line, f.Type()); d.Error != nil {
-			return fmt.Errorf("%s: %w", f.Name(), d.Error)
-		}
-		x.flat[f.Name()] = x.line[start:len(x.line):len(x.line)]
+		x.flat[f.Name()] = plainJSON(f.Type(), record[f.Name()])
 	}
 	return nil
 }
 
-// decoder writes Avro values as JSON. The library's own decoding into any value
-// trusts the lengths of a corrupt file, and makes maps.
-type decoder struct {
-	*avro.Reader
-	depth int
-}
-
-// append appends the next value of a schema to dst.
-func (d *decoder) append(dst []byte, schema avro.Schema) []byte {
-	if d.depth++; d.depth > maxDepth || len(dst) > 2*MaxRecord {
-		d.ReportError("read", "the record is too large, or nested too deeply")
-	}
-	defer func() { d.depth-- }()
-	if d.Error != nil {
-		return dst
-	}
-	switch s := schema.(type) {
-	case *avro.NullSchema:
-		return append(dst, "null"...)
-	case *avro.RefSchema:
-		return d.append(dst, s.Schema())
-	case *avro.UnionSchema:
-		member := d.ReadLong()
-		if member < 0 || member >= int64(len(s.Types())) {
-			d.ReportError("read", "a union has no such member")
-			return dst
+// plainJSON writes a value as Braze would: text has no more escapes than JSON asks
+// for, and a value of a named type in a union stands for itself. Items of a list have
+// no schema here.
+func plainJSON(schema avro.Schema, value any) json.RawMessage {
+	if union, ok := schema.(*avro.UnionSchema); ok {
+		named, _ := value.(map[string]any)
+		for name, inner := range named {
+			if branch, _ := union.Types().Get(name); branch != nil {
+				value = inner
+			}
 		}
-		return d.append(dst, s.Types()[member])
-	case *avro.EnumSchema:
-		symbol, ok := s.Symbol(int(d.ReadInt()))
-		if !ok {
-			d.ReportError("read", "an enum has no such symbol")
-		}
-		return jsonlex.AppendString(dst, symbol)
-	case *avro.FixedSchema:
-		raw := make([]byte, min(s.Size(), MaxRecord))
-		d.Read(raw)
-		return jsonlex.AppendString(dst, base64.StdEncoding.EncodeToString(raw))
-	case *avro.ArraySchema:
-		return d.appendMany(append(dst, '['), ']', func(dst []byte) []byte { return d.append(dst, s.Items()) })
-	case *avro.MapSchema:
-		return d.appendMany(append(dst, '{'), '}', func(dst []byte) []byte {
-			return d.append(append(jsonlex.AppendString(dst, d.ReadString()), ':'), s.Values())
-		})
-	case *avro.RecordSchema:
-		dst = append(dst, '{')
-		for i, f := range s.Fields() {
+	}
+	switch v := value.(type) {
+	case string:
+		return jsonlex.AppendString(nil, v)
+	case []byte:
+		return jsonlex.AppendString(nil, string(v))
+	case []any:
+		list := json.RawMessage{'['}
+		for i, item := range v {
 			if i > 0 {
-				dst = append(dst, ',')
+				list = append(list, ',')
 			}
-			dst = d.append(append(jsonlex.AppendString(dst, f.Name()), ':'), f.Type())
+			list = append(list, plainJSON(nil, item)...)
 		}
-		return append(dst, '}')
+		return append(list, ']')
 	}
-	return d.appendPlain(dst, schema.Type())
-}
-
-func (d *decoder) appendPlain(dst []byte, t avro.Type) []byte {
-	switch t {
-	case avro.Boolean:
-		return strconv.AppendBool(dst, d.ReadBool())
-	case avro.Int:
-		return strconv.AppendInt(dst, int64(d.ReadInt()), 10)
-	case avro.Long:
-		return strconv.AppendInt(dst, d.ReadLong(), 10)
-	case avro.Float:
-		return appendNumber(dst, d.ReadFloat())
-	case avro.Double:
-		return appendNumber(dst, d.ReadDouble())
-	case avro.String:
-		return jsonlex.AppendString(dst, d.ReadString())
-	case avro.Bytes:
-		return jsonlex.AppendString(dst, string(d.ReadBytes()))
+	raw, err := json.Marshal(value)
+	if err != nil { // JSON has no NaN and no infinity
+		return json.RawMessage("null")
 	}
-	d.ReportError("read", fmt.Sprintf("values of type %s are not known", t))
-	return dst
-}
-
-// appendMany appends the items of an array or a map.
-func (d *decoder) appendMany(dst []byte, end byte, one func([]byte) []byte) []byte {
-	for first := true; d.Error == nil; {
-		n, _ := d.ReadBlockHeader()
-		if n == 0 {
-			break
-		}
-		for ; n > 0 && d.Error == nil; n-- {
-			if !first {
-				dst = append(dst, ',')
-			}
-			first = false
-			dst = one(dst)
-		}
-	}
-	return append(dst, end)
-}
-
-// appendNumber appends a number; JSON has no NaN and no infinity.
-func appendNumber[T float32 | float64](dst []byte, f T) []byte {
-	text, err := json.Marshal(f)
-	if err != nil {
-		text = []byte("null")
-	}
-	return append(dst, text...)
+	return raw
 }

@@ -54,19 +54,16 @@ type Record struct {
 type Reader struct {
 	glossary *schemas.Glossary
 	as       string
-	leftOut  map[LeftOut]int
+	leftOut  map[string]map[string]int
 	line     []byte
 	flat     map[string]json.RawMessage // the record that is being read
 	out      []byte
 }
 
-// LeftOut is a field that was left out of events.
-type LeftOut struct{ Type, Field string }
-
 // New returns a Reader. asType is the event type of files that do not say theirs;
 // it may be empty. The error is for a type that the glossary does not have.
 func New(g *schemas.Glossary, asType string) (*Reader, error) {
-	x := &Reader{glossary: g, as: asType, leftOut: map[LeftOut]int{}, flat: map[string]json.RawMessage{}}
+	x := &Reader{glossary: g, as: asType, leftOut: map[string]map[string]int{}, flat: map[string]json.RawMessage{}}
 	if asType == "" {
 		return x, nil
 	}
@@ -74,8 +71,9 @@ func New(g *schemas.Glossary, asType string) (*Reader, error) {
 	return x, err
 }
 
-// LeftOut counts the fields, other than null, that were left out of events.
-func (x *Reader) LeftOut() map[LeftOut]int { return x.leftOut }
+// LeftOut counts, by event type and field, the fields other than null that were left
+// out of events.
+func (x *Reader) LeftOut() map[string]map[string]int { return x.leftOut }
 
 // IsAvro says whether a file that begins so is an Avro object container file.
 func IsAvro(begin []byte) bool { return bytes.HasPrefix(begin, []byte(magic)) }
@@ -254,9 +252,13 @@ func (x *Reader) event(typ *schemas.EventType) (r Record) {
 	x.members(&r, `,"user":{`, typ.User)
 	x.out = append(x.out, '}')
 	for name := range x.flat {
-		if x.take(name) != nil {
-			x.leftOut[LeftOut{typ.Name, name}]++
+		if x.take(name) == nil {
+			continue
 		}
+		if x.leftOut[typ.Name] == nil {
+			x.leftOut[typ.Name] = map[string]int{}
+		}
+		x.leftOut[typ.Name][name]++
 	}
 	if r.Err == nil {
 		r.Event = x.out

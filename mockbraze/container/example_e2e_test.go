@@ -20,13 +20,6 @@ import (
 
 func TestMain(m *testing.M) { dockertest.Main(m) }
 
-// image is that of mockbraze, from these sources.
-func image(ctx context.Context) string {
-	name, err := dockertest.Image(ctx, dockertest.MockBraze())
-	check(err)
-	return name
-}
-
 // check ends an example that fails.
 func check(err error) {
 	if err != nil {
@@ -40,7 +33,9 @@ func check(err error) {
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	rudderImage, err := dockertest.Image(ctx, dockertest.MockRudder())
+	rudderImage, err := dockertest.Image(ctx, dockertest.MockRudder)
+	check(err)
+	brazeImage, err := dockertest.Image(ctx, dockertest.MockBraze)
 	check(err)
 	wire, err := network.New(ctx)
 	check(err)
@@ -48,7 +43,7 @@ func Example() {
 	rudder, err := rudders.Run(ctx, rudderImage, network.WithNetwork([]string{"rudder"}, wire))
 	defer func() { _ = testcontainers.TerminateContainer(rudder) }()
 	check(err)
-	braze, err := container.Run(ctx, image(ctx), container.WithSeed(7), network.WithNetwork(nil, wire))
+	braze, err := container.Run(ctx, brazeImage, container.WithSeed(7), network.WithNetwork(nil, wire))
 	defer func() { _ = testcontainers.TerminateContainer(braze) }()
 	check(err)
 	current, err := braze.Launch(ctx, mockbraze.Current{

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { dockertest.Main(m) }
 
 // image is that of mockrudder, from these sources.
 func image(ctx context.Context) string {
-	name, err := dockertest.Image(ctx, dockertest.MockRudder())
+	name, err := dockertest.Image(ctx, dockertest.MockRudder)
 	if err != nil {
 		panic(err)
 	}

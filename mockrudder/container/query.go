@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,10 +20,6 @@ const waitStep = 20 * time.Second
 // page is the number of events of one request.
 const page = 1000
 
-// ErrMatch says that a Filter has a Match, which is a function and cannot be sent over
-// HTTP. Use it on the returned events.
-var ErrMatch = errors.New("a filter with Match cannot be sent to a container")
-
 // Stats returns the counts since the start or the last reset. They include messages
 // that are no longer kept.
 func (c *Container) Stats(ctx context.Context) (mockrudder.Stats, error) {
@@ -32,6 +29,7 @@ func (c *Container) Stats(ctx context.Context) (mockrudder.Stats, error) {
 }
 
 // Events returns the kept messages that match, in the order in which they were stored.
+// A filter with Match, a function, is an error here and below.
 func (c *Container) Events(ctx context.Context, filter mockrudder.Filter) ([]mockrudder.Event, error) {
 	var all []mockrudder.Event
 	for after := ""; ; {
@@ -62,24 +60,16 @@ func (c *Container) WaitFor(ctx context.Context, filter mockrudder.Filter, n int
 		got, err := c.find(ctx, filter, map[string]string{"limit": "0", "count": strconv.Itoa(max(n, 1)), "wait": waitStep.String()})
 		switch {
 		case ctx.Err() != nil:
-			return c.late(ctx, filter, n)
+			short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			events, err := c.Events(short, filter)
+			return events, errors.Join(fmt.Errorf("mockrudder: %d of %d messages came for %s: %w", len(events), n, filter, ctx.Err()), err)
 		case err != nil:
 			return nil, err
 		case got.Total >= uint64(max(n, 0)):
 			return c.Events(ctx, filter)
 		}
 	}
-}
-
-// late is the result of a wait that timed out.
-func (c *Container) late(ctx context.Context, filter mockrudder.Filter, n int) ([]mockrudder.Event, error) {
-	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	events, err := c.Events(short, filter)
-	if err != nil {
-		return nil, errors.Join(ctx.Err(), err)
-	}
-	return events, fmt.Errorf("mockrudder: %d of %d messages came for %s: %w", len(events), n, filter, ctx.Err())
 }
 
 // RequireValid fails the test for each kept message that is invalid.
@@ -131,23 +121,21 @@ type found struct {
 // find asks for the messages that match, with more parameters.
 func (c *Container) find(ctx context.Context, f mockrudder.Filter, more map[string]string) (got found, err error) {
 	if f.Match != nil {
-		return got, ErrMatch
+		return got, errors.New("a filter with Match, a function, cannot be sent to a container; use it on the returned events")
 	}
-	query := url.Values{}
-	for name, value := range map[string]string{
-		"source": f.Source, "type": f.Type, "event": f.Event, "userId": f.UserID, "anonymousId": f.AnonymousID,
-		"messageId": f.MessageID, "test": f.TestID, "q": f.Text, "rule": f.Rule,
-		"limit": more["limit"], "after": more["after"], "count": more["count"], "wait": more["wait"],
-	} {
-		if value != "" {
-			query.Set(name, value)
-		}
+	query := url.Values{
+		"source": {f.Source}, "type": {f.Type}, "event": {f.Event}, "userId": {f.UserID}, "anonymousId": {f.AnonymousID},
+		"messageId": {f.MessageID}, "test": {f.TestID}, "q": {f.Text}, "rule": {f.Rule},
+	}
+	for name, value := range more {
+		query.Set(name, value)
 	}
 	for name, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
 		if !at.IsZero() {
 			query.Set(name, at.Format(time.RFC3339Nano))
 		}
 	}
+	maps.DeleteFunc(query, func(_ string, values []string) bool { return values[0] == "" })
 	switch {
 	case f.OnlyValid && f.OnlyInvalid:
 		return got, errors.New("a filter with both OnlyValid and OnlyInvalid matches nothing")

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,41 +36,34 @@ func run(dir string, check bool) error {
 	if err != nil {
 		return err
 	}
-	stale := compare(dir, want)
-	if check && len(stale) > 0 {
-		return fmt.Errorf("run make generate: these files are not what the glossary says: %q", stale)
+	found, _ := filepath.Glob(filepath.Join(dir, "braze", "*.schema.json")) // it fails on a malformed pattern only
+	for _, path := range found {
+		if path = "braze/" + filepath.Base(path); want[path] == nil {
+			want[path] = nil // the event type is gone
+		}
 	}
-	for _, path := range stale {
+	var stale []string
+	for _, path := range slices.Sorted(maps.Keys(want)) {
 		file := filepath.Join(dir, filepath.FromSlash(path))
-		content, wanted := want[path]
-		if wanted {
-			err = os.WriteFile(file, content, 0o644)
-		} else {
+		have, err := os.ReadFile(file)
+		switch {
+		case err == nil && want[path] != nil && bytes.Equal(have, want[path]):
+			continue
+		case check:
+			stale = append(stale, path)
+			continue
+		case want[path] == nil:
 			err = os.Remove(file)
+		default:
+			err = os.WriteFile(file, want[path], 0o644)
 		}
 		if err != nil {
 			return err
 		}
 		fmt.Println("updated", path)
 	}
+	if len(stale) > 0 {
+		return fmt.Errorf("run make generate: these files are not what the glossary says: %q", stale)
+	}
 	return nil
-}
-
-// compare names the files that differ, are missing, or belong to an event type
-// that is gone, sorted.
-func compare(dir string, want map[string][]byte) (stale []string) {
-	for path, content := range want {
-		if have, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(path))); err != nil || !bytes.Equal(have, content) {
-			stale = append(stale, path)
-		}
-	}
-	found, _ := filepath.Glob(filepath.Join(dir, "braze", "*.schema.json")) // it fails on a malformed pattern only
-	for _, path := range found {
-		path = "braze/" + filepath.Base(path)
-		if _, wanted := want[path]; !wanted {
-			stale = append(stale, path)
-		}
-	}
-	slices.Sort(stale)
-	return stale
 }

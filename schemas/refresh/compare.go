@@ -151,21 +151,19 @@ func (r *Report) add(eventType string, at place, have *finding, said fact, by cl
 	if by.kind != Avro && (have.typ == "" || have.typ == "integer" && said.typ == "number" && have.kind == Sample) {
 		have.typ, have.kind = said.typ, by.kind
 	}
-	// Storage schemas require other fields than HTTP does.
-	if by.kind != Avro || have.kind == Avro {
-		if have.required != unsaid && said.required != unsaid && have.required != said.required {
-			against("required", have.required.String(), said.required.String())
-			have.required = unsaid
-		} else if have.required == unsaid {
-			have.required = said.required
+	answered := func(what string, have *answer, said, disputed answer) {
+		if *have == unsaid {
+			*have = said
+		} else if said != unsaid && said != *have {
+			against(what, have.String(), said.String())
+			*have = disputed
 		}
 	}
-	if have.pii != unsaid && said.pii != unsaid && have.pii != said.pii {
-		against("[PII]", have.pii.String(), said.pii.String())
-		have.pii = yes
-	} else if have.pii == unsaid {
-		have.pii = said.pii
+	// Storage schemas require other fields than HTTP does.
+	if by.kind != Avro || have.kind == Avro {
+		answered("required", &have.required, said.required, unsaid)
 	}
+	answered("[PII]", &have.pii, said.pii, yes)
 }
 
 func (a answer) String() string { return [...]string{"not said", "no", "yes"}[a] }
@@ -178,12 +176,7 @@ func agrees(a string, aKind Kind, b string, bKind Kind) bool {
 }
 
 // fits says whether a field's type in the glossary is what the sources say.
-func (f *finding) fits(typ string) bool {
-	if f.kind == Sample {
-		return f.typ == typ || f.typ == "" || f.typ == "integer" && typ == "number"
-	}
-	return f.typ == typ || f.typ == ""
-}
+func (f *finding) fits(typ string) bool { return agrees(f.typ, f.kind, typ, "") }
 
 func byPlace(a, b place) int { return strings.Compare(a.String(), b.String()) }
 
@@ -247,32 +240,29 @@ func (f *finding) describe() string {
 // WriteText writes the report for people.
 func (r *Report) WriteText(to io.Writer) error {
 	var out strings.Builder
-	for _, d := range r.Differences {
-		fmt.Fprintf(&out, "%-16s %s", strings.ReplaceAll(string(d.Change), "_", " "), d.EventType)
-		if d.Field != "" {
-			out.WriteString(" " + d.Field)
+	line := func(title, eventType, field, text, source string) {
+		fmt.Fprintf(&out, "%-16s %s", title, strings.TrimSpace(eventType+" "+field))
+		if text != "" {
+			out.WriteString(": " + text)
 		}
-		switch {
-		case d.Before != "" && d.After != "":
-			fmt.Fprintf(&out, ": %s -> %s", d.Before, d.After)
-		case d.Before+d.After != "":
-			fmt.Fprintf(&out, ": %s", d.Before+d.After)
-		}
-		if d.Source != "" {
-			fmt.Fprintf(&out, "  (%s)", d.Source)
+		if source != "" {
+			out.WriteString("  (" + source + ")")
 		}
 		out.WriteByte('\n')
+	}
+	for _, d := range r.Differences {
+		text := d.Before + d.After
+		if d.Before != "" && d.After != "" {
+			text = d.Before + " -> " + d.After
+		}
+		line(strings.ReplaceAll(string(d.Change), "_", " "), d.EventType, d.Field, text, d.Source)
 	}
 	for _, list := range []struct {
 		title string
 		notes []Note
 	}{{"contradiction", r.Contradictions}, {"unread", r.Unread}, {"undecided", r.Undecided}} {
 		for _, n := range list.notes {
-			fmt.Fprintf(&out, "%-16s %s: %s", list.title, strings.TrimSpace(n.EventType+" "+n.Field), n.Text)
-			if n.Source != "" {
-				fmt.Fprintf(&out, "  (%s)", n.Source)
-			}
-			out.WriteByte('\n')
+			line(list.title, n.EventType, n.Field, n.Text, n.Source)
 		}
 	}
 	fmt.Fprintf(&out, "%s from %s; %s in %s, %s, %s\n", count(len(r.Differences), "difference"), r.Glossary,

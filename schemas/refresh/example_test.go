@@ -23,11 +23,7 @@ func Example() {
 		return
 	}
 	g := must(schemas.Load())
-	sources, err := refresh.Read(dir, g)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	sources := must(refresh.Read(dir, g))
 	report := refresh.Compare(g, sources)
 	fmt.Println("the same:", report.Same, report.Files[refresh.Page] == 1, report.Files[refresh.Sample]+report.Files[refresh.Avro])
 	for _, d := range report.Differences {

@@ -57,11 +57,10 @@ func (s *Sources) page(where string, raw []byte) error {
 	return nil
 }
 
-// Where a tab begins, with its title, and where it ends: in Liquid, as Braze's
-// pages have them, and in MDX.
+// Where a tab begins, with its title, and where it ends, in Liquid.
 var (
-	tabBegins = regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}|<tab(?:item)?\b[^>]*\b(?:title|label|name)=["'](.*?)["']`)
-	tabEnds   = regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b|</tab(?:item|s)?>`)
+	tabBegins = regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}`)
+	tabEnds   = regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b`)
 )
 
 // blocks finds the fenced blocks of a page.
@@ -71,11 +70,8 @@ func blocks(text string) (list []block) {
 	for i, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
 		bare := strings.TrimSpace(line)
 		mark := bare[:len(bare)-len(strings.TrimLeft(bare, "`"))]
-		if mark == "" {
-			mark = bare[:len(bare)-len(strings.TrimLeft(bare, "~"))]
-		}
 		switch {
-		case open != nil && len(mark) >= len(fence) && mark == bare && mark[0] == fence[0]:
+		case open != nil && len(mark) >= len(fence) && mark == bare:
 			list = append(list, *open)
 			open = nil
 		case open != nil:
@@ -84,7 +80,7 @@ func blocks(text string) (list []block) {
 			open, fence = &block{line: i + 2, tab: tab}, mark
 		default:
 			if title := tabBegins.FindStringSubmatch(line); title != nil {
-				tab = title[1] + title[2]
+				tab = title[1]
 			} else if tabEnds.MatchString(line) {
 				tab = ""
 			}
@@ -93,19 +89,17 @@ func blocks(text string) (list []block) {
 	return list
 }
 
+// commentLine is a line of a block that is no JSON.
+var commentLine = regexp.MustCompile(`^\s*(//|#|/?\*)`)
+
 // split returns the event type that a block's comment names, and the rest.
 func (b *block) split() (eventType, body string) {
 	var rest []string
 	for _, line := range b.text {
-		bare := strings.TrimSpace(line)
-		if !strings.HasPrefix(bare, "//") && !strings.HasPrefix(bare, "#") && !strings.HasPrefix(bare, "/*") && !strings.HasPrefix(bare, "*") {
+		if !commentLine.MatchString(line) {
 			rest = append(rest, line)
-			continue
-		}
-		for _, word := range strings.FieldsFunc(bare, func(r rune) bool { return r > 0x7f || !strings.ContainsRune(letters+".", r) }) {
-			if word = strings.Trim(word, "."); eventType == "" && isTypeName(word) {
-				eventType = word
-			}
+		} else if eventType == "" {
+			eventType = typeName.FindString(line)
 		}
 	}
 	return eventType, strings.Join(rest, "\n")
@@ -156,49 +150,29 @@ func readLines(body string) (map[string]any, bool) {
 	return nil, false
 }
 
-// parseLeaf reads "(required, string) [PII] What it is", or an object.
+// leaf is a field of a page, such as "(required, string) [PII] What it is".
+var leaf = regexp.MustCompile(`(?is)^\s*\(\s*(required|optional)\s*,([^)]*)\)\s*(\[PII\])?\s*(.*?)\s*$`)
+
+// parseLeaf reads a leaf, or an object.
 func parseLeaf(value any) (fact, bool) {
 	if _, ok := value.(map[string]any); ok {
 		return fact{typ: "object"}, true
 	}
 	text, _ := value.(string)
-	open, rest, ok := strings.Cut(strings.TrimSpace(text), ")")
-	presence, typ, both := strings.Cut(strings.TrimPrefix(open, "("), ",")
-	if !ok || !both || !strings.HasPrefix(open, "(") {
+	m := leaf.FindStringSubmatch(text)
+	if m == nil {
 		return fact{}, false
 	}
-	f := fact{pii: no}
-	switch strings.ToLower(strings.TrimSpace(presence)) {
-	case "required":
-		f.required = yes
-	case "optional":
-		f.required = no
-	default:
-		return fact{}, false
-	}
-	f.description = strings.TrimSpace(rest)
-	if words, found := strings.CutPrefix(f.description, "[PII]"); found {
-		f.pii, f.description = yes, strings.TrimSpace(words)
-	}
-	f.typ = typeOf(typ)
+	required := strings.EqualFold(m[1], "required")
+	f := fact{typ: typeOf(m[2]), required: answerOf(required), pii: answerOf(m[3] != ""), description: m[4]}
 	return f, f.typ != ""
 }
 
-// typeOf translates Braze's names of types; empty: not known.
-func typeOf(name string) string {
-	switch strings.ToLower(strings.TrimSpace(name)) {
-	case "string":
-		return "string"
-	case "int", "integer", "long":
-		return "integer"
-	case "float", "double", "number":
-		return "number"
-	case "boolean", "bool":
-		return "boolean"
-	case "object", "map":
-		return "object"
-	case "array of string", "array of strings", "array", "array<string>":
-		return "array<string>"
-	}
-	return ""
+// typeOf translates Braze's and Avro's names of types; empty: not known.
+func typeOf(name string) string { return types[strings.ToLower(strings.TrimSpace(name))] }
+
+var types = map[string]string{
+	"string": "string", "enum": "string", "boolean": "boolean", "int": "integer", "long": "integer",
+	"float": "number", "double": "number",
+	"object": "object", "map": "object", "record": "object", "array of string": "array<string>", "array": "array<string>",
 }

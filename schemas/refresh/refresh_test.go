@@ -25,6 +25,15 @@ func load(t testing.TB) *schemas.Glossary {
 	return g
 }
 
+// property returns a field of an event type's properties; nil: it has none.
+func property(t testing.TB, g *schemas.Glossary, eventType, name string) *schemas.Field {
+	t.Helper()
+	e, ok := g.Event(eventType)
+	require.True(t, ok, eventType)
+	f, _ := schemas.FieldNamed(e.Properties, name)
+	return f
+}
+
 func write(t testing.TB, dir, name, text string) {
 	t.Helper()
 	path := filepath.Join(dir, filepath.FromSlash(name))
@@ -189,15 +198,8 @@ func TestTheGlossaryItselfIsTheSame(t *testing.T) {
 func changed(t testing.TB) []schemas.EventType {
 	t.Helper()
 	g := load(t)
-	edit := func(name, field string) *schemas.Field {
-		e, ok := g.Event(name)
-		require.True(t, ok)
-		f, ok := schemas.FieldNamed(e.Properties, field)
-		require.True(t, ok, field)
-		return f
-	}
-	edit("users.messages.email.Open", "is_amp").Type = "integer"
-	edit("users.messages.sms.Send", "category").PII = true
+	property(t, g, "users.messages.email.Open", "is_amp").Type = "integer"
+	property(t, g, "users.messages.sms.Send", "category").PII = true
 	e, _ := g.Event("users.behaviors.Purchase")
 	e.Properties = append(e.Properties, schemas.Field{Name: "voucher", Type: "string"})
 	return append(current(g), schemas.EventType{Name: "users.messages.fax.Send", Family: "message",
@@ -244,15 +246,9 @@ func TestRefresh(t *testing.T) {
 	fax, ok := next.Event("users.messages.fax.Send")
 	require.True(t, ok)
 	require.Equal(t, "v13 message", fax.Since+" "+fax.Family)
-	text, ok := schemas.FieldNamed(fax.Properties, "fax_text")
-	require.True(t, ok)
-	require.Equal(t, schemas.Field{Name: "fax_text", Type: "string", PII: true, Description: "What it is (more, or less)"}, *text)
-	app, ok := schemas.FieldNamed(fax.Properties, "app_id")
-	require.True(t, ok)
-	require.Equal(t, "uuid", app.Format, "what is known of the name")
-	open, _ := next.Event("users.messages.email.Open")
-	amp, _ := schemas.FieldNamed(open.Properties, "is_amp")
-	require.Equal(t, "integer", amp.Type)
+	require.Equal(t, schemas.Field{Name: "fax_text", Type: "string", PII: true, Description: "What it is (more, or less)"}, *property(t, next, fax.Name, "fax_text"))
+	require.Equal(t, "uuid", property(t, next, fax.Name, "app_id").Format, "what is known of the name")
+	require.Equal(t, "integer", property(t, next, "users.messages.email.Open", "is_amp").Type)
 	newsfeed, ok := next.Event("users.messages.newsfeedcard.Click")
 	require.True(t, ok, "what the sources do not speak of stays")
 	require.Equal(t, "2024-10", newsfeed.Retired)
@@ -265,9 +261,7 @@ func TestRefresh(t *testing.T) {
 
 	next, r, err = refresh.Refresh(g, read(t, g, dir+"/sample"), refresh.Options{})
 	require.NoError(t, err)
-	purchase, _ := next.Event("users.behaviors.Purchase")
-	voucher, ok := schemas.FieldNamed(purchase.Properties, "voucher")
-	require.True(t, ok)
+	voucher := property(t, next, "users.behaviors.Purchase", "voucher")
 	require.True(t, voucher.Personal && voucher.Since == "after v12", "text may be personal unless a source says otherwise")
 	require.Len(t, r.Undecided, 8, "%v", r.Undecided)
 
@@ -275,9 +269,7 @@ func TestRefresh(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, next.Events, len(g.Events), "storage adds no types")
 	require.Equal(t, load(t), g, "the glossary itself is not changed")
-	sms, _ := next.Event("users.messages.sms.Send")
-	category, _ := schemas.FieldNamed(sms.Properties, "category")
-	require.True(t, category.PII, "but flags")
+	require.True(t, property(t, next, "users.messages.sms.Send", "category").PII, "but flags")
 	require.Len(t, r.Undecided, 3)
 }
 
@@ -286,7 +278,7 @@ func TestRefreshKeepsWhatIsGone(t *testing.T) {
 	g := load(t)
 	edited := load(t)
 	open, _ := edited.Event("users.messages.email.Open")
-	mail, _ := schemas.FieldNamed(open.Properties, "email_address")
+	mail := property(t, edited, open.Name, "email_address")
 	mail.PII, mail.Required = false, false
 	open.Properties = slices.DeleteFunc(open.Properties, func(f schemas.Field) bool { return f.Name == "is_amp" })
 	events := slices.DeleteFunc(current(edited), func(e schemas.EventType) bool { return e.Name == "users.UserOrphan" })
@@ -300,12 +292,9 @@ func TestRefreshKeepsWhatIsGone(t *testing.T) {
 	next, r, err := refresh.Refresh(g, s, refresh.Options{})
 	require.NoError(t, err)
 	require.Len(t, r.Undecided, 3)
-	_, ok := next.Event("users.UserOrphan")
-	require.True(t, ok)
-	open, _ = next.Event("users.messages.email.Open")
-	_, ok = schemas.FieldNamed(open.Properties, "is_amp")
-	require.True(t, ok)
-	mail, _ = schemas.FieldNamed(open.Properties, "email_address")
+	require.NotNil(t, property(t, next, "users.UserOrphan", "orphaned_by_id"))
+	require.NotNil(t, property(t, next, open.Name, "is_amp"))
+	mail = property(t, next, open.Name, "email_address")
 	require.True(t, mail.PII)
 	require.False(t, mail.Required, "what HTTP requires, pages say")
 }
@@ -339,9 +328,7 @@ func TestContradictions(t *testing.T) {
 	next, r, err := refresh.Refresh(g, s, refresh.Options{})
 	require.NoError(t, err)
 	require.NotEmpty(t, r.Undecided)
-	send, _ = next.Event("users.messages.sms.Send")
-	_, added := schemas.FieldNamed(send.Properties, "new")
-	require.False(t, added, "its type is not known")
+	require.Nil(t, property(t, next, send.Name, "new"), "its type is not known")
 }
 
 // Storage has fields that HTTP does not have, and requires others.
@@ -365,9 +352,8 @@ func TestPagesAsPeopleWriteThem(t *testing.T) {
 	g := load(t)
 	for name, text := range map[string]string{
 		"commas too many":  "```json\n// Uninstall: users.behaviors.Uninstall\n{\n  \"event_type\": \"users.behaviors.Uninstall\",\n  \"user\": {\n    \"user_id\": \"(required, string) [PII] The \"id\"\",\n  },\n  \"properties\": {\n    \"new\": \"(optional,long)a number\",\n  },\n}\n```",
-		"no tab, one line": "~~~\n# users.behaviors.Uninstall.\n{\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\"}}\n~~~",
+		"no tab, one line": "````\n# users.behaviors.Uninstall.\n{\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\"}}\n````",
 		"a free object":    "```json\n// users.behaviors.Uninstall\n{\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\",\"free\":{\"a\":\"b\"}}}\n```",
-		"mdx":              "<Tabs><TabItem value=\"x\" label=\"Custom HTTP Connector\">\n\n  ```json\n  // users.behaviors.Uninstall\n  {\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\"}}\n  ```\n</TabItem></Tabs>",
 		"another tab":      "{% tab Segment %}\n```json\n// users.behaviors.Uninstall\n{\"properties\":{\"other\":\"(required, string) x\"}}\n```\n{% endtab %}\n{% tab \"Custom HTTP Connector\" %}\n```\n// users.behaviors.Uninstall\n{\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\"}}\n```\n{% endtab %}",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -131,13 +131,5 @@ func avroType(s avro.Schema) (typ string, nullable bool) {
 	case *avro.RefSchema:
 		return avroType(s.Schema())
 	}
-	switch s.Type() {
-	case avro.Array:
-		return "array<string>", false
-	case avro.Map, avro.Record:
-		return "object", false
-	case avro.Enum:
-		return "string", false
-	}
 	return typeOf(string(s.Type())), false
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -31,7 +32,8 @@ type Sources struct {
 	// Files counts the files of each kind that have claims.
 	Files map[Kind]int
 	// types has the claims by event type.
-	types map[string][]claim
+	types  map[string][]claim
+	claims int // all of them
 	// unread names the sources that could not be read.
 	unread []Note
 }
@@ -78,7 +80,7 @@ func answerOf(b bool) answer {
 	return no
 }
 
-// Read reads a file, or all files of a directory: *.md and *.mdx, *.json and
+// Read reads a file, or all files of a directory: *.md, *.json and
 // *.avro. Other files, and JSON that is not an event, are skipped. The glossary
 // helps to find the names of event types in Avro files. It is an error where there
 // is no source at all.
@@ -106,7 +108,7 @@ func (s *Sources) file(root, file string, g *schemas.Glossary) error {
 	var read func(where string, raw []byte) error
 	var kind Kind
 	switch strings.ToLower(filepath.Ext(file)) {
-	case ".md", ".mdx", ".markdown":
+	case ".md":
 		read, kind = s.page, Page
 	case ".json":
 		read, kind = s.sample, Sample
@@ -123,21 +125,14 @@ func (s *Sources) file(root, file string, g *schemas.Glossary) error {
 	if relative, err := filepath.Rel(root, file); err == nil && relative != "." {
 		where = filepath.ToSlash(relative)
 	}
-	before := s.claims()
+	before := s.claims
 	if err := read(where, raw); err != nil {
 		s.unread = append(s.unread, Note{Source: where, Text: err.Error()})
 	}
-	if s.claims() > before {
+	if s.claims > before {
 		s.Files[kind]++
 	}
 	return nil
-}
-
-func (s *Sources) claims() (n int) {
-	for _, list := range s.types {
-		n += len(list)
-	}
-	return n
 }
 
 // add adds a claim about an event type.
@@ -146,18 +141,11 @@ func (s *Sources) add(eventType string, c claim) error {
 		return fmt.Errorf("%q is no name of an event type", eventType)
 	}
 	s.types[eventType] = append(s.types[eventType], c)
+	s.claims++
 	return nil
 }
 
-// isTypeName accepts two or more words with dots between them.
-func isTypeName(name string) bool {
-	words := strings.Split(name, ".")
-	for _, word := range words {
-		if word == "" || strings.Trim(word, letters) != "" {
-			return false
-		}
-	}
-	return len(words) > 1
-}
+// typeName finds names of event types: two or more words with dots between them.
+var typeName = regexp.MustCompile(`[\w-]+(?:\.[\w-]+)+`)
 
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+func isTypeName(name string) bool { return name != "" && typeName.FindString(name) == name }
