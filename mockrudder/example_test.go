@@ -46,9 +46,7 @@ func ExampleStart() {
 
 	rudder := mockrudder.Start(t,
 		mockrudder.WithSource("app", mockrudder.HTTP),
-		mockrudder.WithSource("braze", mockrudder.Braze, mockrudder.Renamed(map[string]string{
-			"users.messages.email.Open": "Email Opened",
-		})))
+		mockrudder.WithSource("braze", mockrudder.Braze, mockrudder.CustomMapping([]byte(`{"users.messages.email.Open":"Email Opened"}`))))
 	fmt.Println(mustPost(rudder.Client(), rudder.URL+"/v1/track", "app", `{"event":"Order Placed","userId":"u-1","properties":{"total":5}}`))
 	fmt.Println(mustPost(rudder.Client(), rudder.WebhookURL("braze"), "", `{"events":[{"event_type":"users.messages.email.Open","id":"e-1",`+
 		`"time":1700000000,"user":{"user_id":"b-1","external_user_id":"u-1"},"properties":{"email_address":"ada@example.com"}}]}`))

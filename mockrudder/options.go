@@ -95,14 +95,8 @@ func Disabled() SourceOption {
 	}
 }
 
-// Renamed gives a Braze source a custom mapping from event types to names.
-func Renamed(names map[string]string) SourceOption {
-	text, _ := json.Marshal(names)
-	return CustomMapping(text)
-}
-
-// CustomMapping gives a Braze source a custom mapping as JSON: an object
-// {"event type":"name"} or, as RudderStack keeps it, a list
+// CustomMapping gives a Braze source a custom mapping from event types to names as JSON: an
+// object {"event type":"name"} or, as RudderStack keeps it, a list
 // [{"from":"event type","to":"name"}].
 func CustomMapping(text []byte) SourceOption {
 	return func(s *source) error {
