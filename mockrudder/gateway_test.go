@@ -84,10 +84,10 @@ type answerCase struct {
 
 	Headers      []string
 	Gzip         bool // compresses the body
-	Rested       bool // after time enough for the rate limit
 	Size, Stored int
 
-	Fault *mockrudder.Fault // that is in force
+	After mockrudder.Duration // how long to wait before it
+	Fault *mockrudder.Fault   // that is in force
 	Took  mockrudder.Duration
 	Kind  string // the media type of the answer, "" for any
 	Retry string // its Retry-After
@@ -115,6 +115,7 @@ func (c answerCase) require(t *testing.T, s *mockrudder.Server) {
 	if c.Gzip {
 		body = gzipped(t, body)
 	}
+	time.Sleep(time.Duration(c.After))
 	start := time.Now()
 	got, header := probe{method: c.Method, path: c.Path, key: c.Key, body: body, headers: c.Headers}.ask(t, s)
 	requireLike(t, c.Want, strings.ToValidUTF8(got, "\ufffd"), "%s %.200s", c.Path, c.Body)
@@ -157,16 +158,14 @@ func TestAnswers(t *testing.T) {
 // mistakes at first and are refused for one after the other, in the order in which
 // RudderStack checks: each has one mistake less than the one before.
 func TestSequencesOfAnswers(t *testing.T) {
-	for file, stored := range map[string]int{"order-webhook": 3, "order-batch": 4, "order-beacon": 4, "limits": 2, "faults-api": 0} {
+	for file, stored := range map[string]int{"order-webhook": 3, "order-batch": 4, "order-beacon": 4, "limits": 2, "hosts": 1, "faults-api": 0, "rates": 3} {
 		synctest.Test(t, func(t *testing.T) {
-			s := server(t, mockrudder.WithRateLimit(1, time.Second))
+			s, err := mockrudder.New(append(recordedSources(), mockrudder.WithRateLimit(1, time.Second), mockrudder.WithAllowedHosts("rudder.staging.example.com"))...)
+			require.NoError(t, err)
 			if file == "order-webhook" {
 				require.NoError(t, s.Fault(mockrudder.Fault{Transformer: mockrudder.TransformerError, Nth: 8, Path: "/v1/webhook"}))
 			}
 			for _, c := range answerCases(t, file) {
-				if c.Rested {
-					time.Sleep(time.Minute)
-				}
 				c.require(t, s)
 			}
 			require.Len(t, s.Events(mockrudder.Filter{}), stored)
@@ -246,6 +245,7 @@ func (p probe) request() *http.Request {
 	for i := 0; i < len(p.headers); i += 2 {
 		request.Header.Set(p.headers[i], p.headers[i+1])
 	}
+	request.Host = cmp.Or(request.Header.Get("Host"), request.Host)
 	return request
 }
 
@@ -411,6 +411,7 @@ func TestWrongOptions(t *testing.T) {
 		"need some bytes":                          mockrudder.WithKeepBytes(0),
 		"-1 in 1s":                                 mockrudder.WithRateLimit(-1, time.Second),
 		"1 in 0s":                                  mockrudder.WithRateLimit(1, 0),
+		"--allow-host":                             mockrudder.WithAllowedHosts("a.b:80"),
 	} {
 		_, err := mockrudder.New(opt)
 		require.ErrorContains(t, err, want)
