@@ -10,11 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // command runs mockrudder with this standard input and returns what it wrote
@@ -39,43 +42,18 @@ const (
 	bad  = `{"event_type":"users.behaviors.app.SessionStart","id":"b-2","time":"soon","user":{"user_id":"u"},"properties":{"app_id":"a","session_id":"s"}}` + "\n"
 )
 
-func TestValidateExitCodes(t *testing.T) {
-	goodFile, badFile, brokenFile := write(t, "good", good), write(t, "bad", bad), write(t, "broken", good+"{")
-	missing := filepath.Join(t.TempDir(), "missing")
-	for _, c := range []struct {
-		name, stdin string
-		args        []string
-		code        int
-		out         string
-	}{
-		{"valid input", good + good, nil, 0, `^2 events: 2 valid, 0 invalid;`},
-		{"as braze", good, []string{"--as", "braze"}, 0, `1 valid`},
-		{"dash", good, []string{"-"}, 0, `1 valid`},
-		{"invalid", good + bad, []string{"--as", "braze"}, 2, `^stdin:2: users\.behaviors\.app\.SessionStart id=b-2: /time: type: expected .+\n`},
-		{"wrong kind", good, []string{"--as", "rudder"}, 2, `stdin:1: `},
-		{"files", "", []string{goodFile, badFile}, 2, regexp.QuoteMeta(badFile) + `:1: (.|\n)*2 events: 1 valid, 1 invalid`},
-		{"torn", good + "{\n" + good, nil, 2, `^stdin:2: \(no type\): \(the event\): invalid_json: .+\n3 events: 2 valid, 1 invalid; .+; read 2 of 3 lines\n`},
-		{"torn and invalid", "", []string{badFile, brokenFile}, 2, `3 events: 1 valid, 2 invalid`},
-		{"torn, in json", good + "{", []string{"--format", "json"}, 2, `"summary":{"events":2,"valid":1,"invalid":1,.+"lines":{"total":2,"read":1}}`},
-		{"unreadable, in json", "", []string{"--format", "json", missing}, 1, `"unread":\["lstat .+missing: no such file`},
-		{"torn and unreadable, in junit", "", []string{"--format", "junit", brokenFile, missing}, 1,
-			`tests="3" failures="1" errors="1">(.|\n)*<error message="lstat .+missing: no such file`},
-		{"missing file, the rest is judged", "", []string{missing, goodFile}, 1, `1 events: 1 valid`},
-		{"empty", "", nil, 1, `^0 events`},
-		{"an empty file among others", "", []string{goodFile, write(t, "empty", " \n")}, 1, `1 events: 1 valid`},
-		{"a request of no events", `{"events":[]}`, nil, 0, `^0 events`},
-		{"UTF-16", "\xff\xfe{\x00}\x00", nil, 1, `^0 events`},
-		{"json", bad, []string{"--format", "json"}, 2, `"path":"/time"`},
-		{"junit", bad, []string{"--format=junit"}, 2, `<testsuite `},
-		{"unknown format", "", []string{"--format", "xml"}, 1, ``},
-		{"unknown as", "", []string{"--as", "xml"}, 1, ``},
-		{"unknown flag", "", []string{"--nope"}, 1, ``},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			out, code, err := command(t, c.stdin, append([]string{"validate"}, c.args...)...)
-			require.Equal(t, c.code, code, "%v", err)
-			require.Regexp(t, c.out, out)
-			if c.code == 2 {
+// Of each command what it prints, how it ends and with which error.
+func TestCommands(t *testing.T) {
+	for _, row := range casefile.Read(t, "testdata/commands.txt", 5) {
+		t.Run(row[1], func(t *testing.T) {
+			stdin := strings.NewReplacer("{good}", strings.TrimSpace(good), "{bad}", strings.TrimSpace(bad)).Replace(row[0])
+			out, code, err := command(t, stdin, strings.Fields(row[1])...)
+			require.Equal(t, row[2], strconv.Itoa(code), "%v", err)
+			require.Regexp(t, row[3], out)
+			switch code {
+			case 1:
+				require.ErrorContains(t, err, row[4])
+			case 2:
 				require.Empty(t, err.Error(), "the report has said it")
 			}
 		})
@@ -145,19 +123,25 @@ func status(t *testing.T, method, url, body string, changes ...func(*http.Reques
 	return answer.StatusCode
 }
 
+// total is how many messages a server has that a query finds.
+func total(t *testing.T, url, query string) int {
+	t.Helper()
+	answer, err := http.Get(url + "/_mock/events?" + query)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	var page struct{ Total int }
+	require.NoError(t, json.NewDecoder(answer.Body).Decode(&page))
+	return page.Total
+}
+
 func TestServe(t *testing.T) {
 	url := serving(t, "--source", "a=braze,map="+write(t, "names.json", `{"t":"T"}`), "--source", "b=http", "--source", "c=braze,disabled", "--no-validate")
 	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
 	require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=a", body))
 	require.Equal(t, 401, status(t, "POST", url+"/v1/webhook?writeKey=b", body))
 	require.Equal(t, 404, status(t, "POST", url+"/v1/webhook?writeKey=c", body))
-	answer, err := http.Get(url + "/_mock/events?event=T")
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	var page struct{ Total int }
-	require.NoError(t, json.NewDecoder(answer.Body).Decode(&page))
-	require.Equal(t, 1, page.Total)
-	_, _, err = command(t, "", "healthcheck", "--listen", strings.TrimPrefix(url, "http://"))
+	require.Equal(t, 1, total(t, url, "event=T"))
+	_, _, err := command(t, "", "healthcheck", "--listen", strings.TrimPrefix(url, "http://"))
 	require.NoError(t, err)
 	_, _, err = command(t, "", "healthcheck", "--url", url+"/nowhere")
 	require.ErrorContains(t, err, "/nowhere answered 404")
@@ -187,62 +171,22 @@ func TestServeAllowHost(t *testing.T) {
 	}
 }
 
-func TestSourceMistakes(t *testing.T) {
-	for spec, want := range map[string]string{
-		"x":                    "want KEY=braze|http[,disabled][,map=FILE]",
-		"=braze":               "want KEY=braze|http[,disabled][,map=FILE]",
-		"x=kafka":              `unknown kind "kafka"`,
-		"x=braze,off":          `unknown part "off"`,
-		"x=braze,map=no/where": "no such file",
-	} {
-		_, code, err := command(t, "", "serve", "--source", spec)
-		require.Equal(t, 1, code)
-		require.ErrorContains(t, err, want)
-	}
-	// The environment variable is split at commas, which a source may have too.
+// The environment variable is split at commas, which a source may have too.
+func TestRejoin(t *testing.T) {
 	require.Equal(t, []string{"a=braze,disabled,map=f", "b=http"}, rejoin([]string{"a=braze", "disabled", "map=f", "b=http"}))
-}
-
-func TestAudit(t *testing.T) {
-	file := write(t, "recorded", `{"events":[`+strings.TrimSpace(good)+`]}`)
-	out, code, err := command(t, "", "audit", file)
-	require.NoError(t, err)
-	require.Zero(t, code)
-	require.Contains(t, out, "1 requests, 0 of them refused; 1 events: 1 unchanged")
-	harmful := `{"event_type":"t","id":"1","user":{"user_id":"u"},"properties":{"a.b":1}}`
-	out, code, _ = command(t, harmful, "audit", "--format", "json", "--fail", "-")
-	require.Equal(t, 2, code)
-	require.Contains(t, out, `"property":"properties.a.b","what":"moved"`)
-	// Both formats have the same numbers and the files that could not be read.
-	in := "{\"events\":[" + harmful + "," + strings.TrimSpace(good) + "]}\n{\n"
-	const counts = "2 requests, 1 of them refused; 3 events: 1 unchanged, 1 changed, 0 dropped without a word, 1 refused, and 0 refused because of a neighbour; read 1 of 2 lines"
-	for format, want := range map[string][]string{
-		"text": {counts},
-		"json": {`"requests":{"total":2,"refused":1},"events":{"total":3,"unchanged":1,"changed":1,"dropped":0,"refused":1,"refused_beside":0},"lines":{"total":2,"read":1}`,
-			`"unread":["lstat no/where`},
-	} {
-		out, code, _ = command(t, in, "audit", "--format", format, "-", "no/where")
-		require.Equal(t, 1, code)
-		for _, part := range want {
-			require.Contains(t, out, part, format)
-		}
-	}
-	_, code, _ = command(t, "", "audit", "--format", "junit", file)
-	require.Equal(t, 1, code)
 }
 
 func TestDirectoriesAndGzip(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, "deep"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "deep", "a.ndjson"), []byte(good+bad), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("no JSON"), 0o600))
 	var compressed bytes.Buffer
 	w := gzip.NewWriter(&compressed)
 	_, err := io.WriteString(w, good)
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.jsonl.gz"), compressed.Bytes(), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.JSON"), []byte(good), 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "deep"), 0o700))
+	for name, text := range map[string]string{"deep/a.ndjson": good + bad, "notes.txt": "no JSON", "b.jsonl.gz": compressed.String(), "c.JSON": good} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
 	var stderr bytes.Buffer
 	in, err := newInputs("validate", nil, &stderr, []string{dir})
 	require.NoError(t, err)
