@@ -1,3 +1,5 @@
+// Package gateway answers HTTP requests as RudderStack's gateway does: which it
+// accepts, which messages it stores of them, and which errors it answers to others.
 package gateway
 
 import (
@@ -371,3 +373,81 @@ func pixelMessage(r *http.Request) string {
 	text, _ := json.Marshal(message)
 	return string(text)
 }
+
+// Outage says which parts of RudderStack fail, and how: the transformer as "down",
+// "hang" or "error", the database as "down" or "locked"; "" is a part that works.
+type Outage struct{ Transformer, Database string }
+
+type outageKey struct{}
+
+// WithOutage makes parts of RudderStack fail for the requests of a context.
+func WithOutage(ctx context.Context, outage Outage) context.Context {
+	return context.WithValue(ctx, outageKey{}, outage)
+}
+
+func outageOf(r *http.Request) Outage {
+	outage, _ := r.Context().Value(outageKey{}).(Outage)
+	return outage
+}
+
+// transformer is the response of a failing transformer, after the time that RudderStack
+// takes for it; nil if it works.
+func (g *Gateway) transformer(r *http.Request, key string) *Refusal {
+	switch outageOf(r).Transformer {
+	case "down":
+		g.Pause(r.Context(), time.Second)
+		return &Refusal{http.StatusServiceUnavailable, `JS HTTP connection to source transformer (URL: http://localhost:9090/v2/sources/braze): ` +
+			`Post "http://localhost:9090/v2/sources/braze": dial tcp 127.0.0.1:9090: connect: connection refused`}
+	case "hang":
+		g.Pause(r.Context(), 30*time.Second)
+		g.abort(key)
+	case "error":
+		return &Refusal{http.StatusInternalServerError, "internal server error in source transformer"}
+	}
+	return nil
+}
+
+// database is the response of a failing database, as transformer.
+func (g *Gateway) database(r *http.Request, key string) *Refusal {
+	switch outageOf(r).Database {
+	case "down":
+		return &Refusal{http.StatusInternalServerError, "dial tcp 127.0.0.1:5432: connect: connection refused"}
+	case "locked":
+		g.Pause(r.Context(), 10*time.Second)
+		g.abort(key)
+	}
+	return nil
+}
+
+// abort closes the connection without a response.
+func (g *Gateway) abort(key string) {
+	g.Answered(key, 0)
+	panic(http.ErrAbortHandler)
+}
+
+// MaxRequestBytes is RudderStack's limit for an uncompressed request, and for the
+// batch that the transformation of a webhook makes of it.
+const MaxRequestBytes = 4_096_000
+
+// Refusal is an error response.
+type Refusal struct {
+	Status int
+	Text   string
+}
+
+// The error responses of RudderStack's server 1.83.
+var (
+	NoKeyInHeader   = &Refusal{http.StatusUnauthorized, "failed to read writekey from header"}
+	NoKeyInQuery    = &Refusal{http.StatusUnauthorized, "failed to read writekey from query params"}
+	WrongKey        = &Refusal{http.StatusUnauthorized, "invalid write key"}
+	SourceDisabled  = &Refusal{http.StatusNotFound, "source is disabled"}
+	BrokenBody      = &Refusal{http.StatusInternalServerError, "failed to read body from request"}
+	BrokenForm      = &Refusal{http.StatusBadRequest, "error during parsing form"}
+	BrokenMultiform = &Refusal{http.StatusBadRequest, "error during parsing multiform"}
+	InvalidJSON     = &Refusal{http.StatusBadRequest, "invalid json"}
+	EmptyBatch      = &Refusal{http.StatusBadRequest, "empty batch payload"}
+	NotRudderEvent  = &Refusal{http.StatusBadRequest, "event is not a valid rudder event"}
+	NoIdentity      = &Refusal{http.StatusBadRequest, "request neither has anonymousId nor userId"}
+	TooLarge        = &Refusal{http.StatusRequestEntityTooLarge, "request size exceeds max limit"}
+	TooMany         = &Refusal{http.StatusTooManyRequests, "max requests limit reached"}
+)
