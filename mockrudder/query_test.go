@@ -1,6 +1,7 @@
 package mockrudder_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
+	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -181,4 +183,83 @@ func TestRecording(t *testing.T) {
 	require.Len(t, lines.all, 2, "no gap: nothing after an error")
 	require.EqualValues(t, 8, s.Stats().Stored)
 	require.NoError(t, server(t).RecordingError())
+}
+
+// openAPI is the description of the query API.
+func openAPI(t *testing.T) openapitest.Document {
+	t.Helper()
+	return openapitest.Read(t, probe{method: http.MethodGet, path: "/_mock/openapi.json"}.send(server(t)).Body.Bytes())
+}
+
+// Responses match the description.
+func TestOpenAPIAnswers(t *testing.T) {
+	s, err := mockrudder.New(mockrudder.WithSource("k", mockrudder.Braze), mockrudder.WithSource("off", mockrudder.HTTP, mockrudder.Disabled()))
+	require.NoError(t, err)
+	require.Equal(t, 200, probe{path: "/v1/webhook?writeKey=k", body: `{"events":[{"event_type":"users.behaviors.app.SessionStart","id":"e","time":"abc","user":{"user_id":"u"},"properties":{"brand_new":1}}]}`, headers: []string{"X-Test-ID", "t-1"}}.send(s).Code)
+	require.Equal(t, 401, probe{path: batchPath, body: `{}`}.send(s).Code)
+	ask := func(c openapitest.Call) *httptest.ResponseRecorder {
+		return probe{method: c.Method, path: c.Path, body: c.Body}.send(s)
+	}
+	call := openapitest.NewCall
+	openAPI(t).RequireAnswers(t, ask, "/_mock/stream", []openapitest.Call{
+		call("GET", "/_mock/events", "", "/_mock/events", "200"),
+		call("GET", "/_mock/events?summary=1&order=desc&test=t-1", "", "/_mock/events", "200"),
+		call("GET", "/_mock/events?count=9&wait=1ms", "", "/_mock/events", "200"),
+		call("GET", "/_mock/events?limit=x", "", "/_mock/events", "400"),
+		call("GET", "/_mock/events/1", "", "/_mock/events/{id}", "200"),
+		call("GET", "/_mock/events/99", "", "/_mock/events/{id}", "404"),
+		call("GET", "/_mock/stats", "", "/_mock/stats", "200"),
+		call("GET", "/_mock/rates?seconds=5", "", "/_mock/rates", "200"),
+		call("GET", "/_mock/sources", "", "/_mock/sources", "200"),
+		call("GET", "/_mock/openapi.json", "", "/_mock/openapi.json", "200"),
+		call("PUT", "/_mock/faults", `[{"hang":true},{"path":"/v1/*","source":"k","probability":0.5,"requests":3,"method":"GET","test_id":"x","nth":1,"latency":"1s","latency_max":"2s","status":500,"body":"x","retry_after":1,"trickle":"1s"},{"wrong_body":"html","every":2}]`, "/_mock/faults", "200"),
+		call("POST", "/_mock/faults", `{"id":"mine","close":"stored"}`, "/_mock/faults", "201"),
+		call("POST", "/_mock/faults", `{"hang":"1s","contains":"x"}`, "/_mock/faults", "201"),
+		call("POST", "/_mock/faults", `{"database":"locked","transformer":"error"}`, "/_mock/faults", "201"),
+		call("POST", "/_mock/faults", `{"close":"never"}`, "/_mock/faults", "400"),
+		call("GET", "/_mock/faults", "", "/_mock/faults", "200"),
+		call("DELETE", "/_mock/faults/mine", "", "/_mock/faults/{id}", "200"),
+		call("DELETE", "/_mock/faults/mine", "", "/_mock/faults/{id}", "404"),
+		call("POST", "/_mock/reset?keep=faults", "", "/_mock/reset", "200"),
+		call("GET", "/_mock/stats?x=1", "", "/_mock/stats", "400"),
+	})
+}
+
+// Events of every kind of request are the same when they are read from a recording.
+func TestEventsFromJSON(t *testing.T) {
+	var recording bytes.Buffer
+	s, err := mockrudder.New(mockrudder.WithRecording(&recording))
+	require.NoError(t, err)
+	post := func(path, body string) {
+		require.Equal(t, http.StatusOK, probe{path: path, key: "wkHTTP", body: body}.send(s).Code)
+	}
+	post("/v1/batch", `{"batch":[{"type":"track","event":"Bought","userId":"u","messageId":"m1","properties":{"n":9007199254740993}},
+		{"type":"track","userId":7,"anonymousId":null}]}`)
+	post("/v1/identify", `{"anonymousId":"a","traits":{"x":"é\u0000"}}`)
+	post("/v1/webhook?writeKey=wkBraze", `{"events":[{"event_type":"users.messages.email.Open","id":"e1","user":{"external_user_id":"u"},"new":1}]}`)
+
+	events := s.Events(mockrudder.Filter{})
+	require.Len(t, events, 4)
+	lines := json.NewDecoder(&recording)
+	for _, want := range events {
+		var got mockrudder.Event
+		require.NoError(t, lines.Decode(&got))
+		require.Equal(t, string(want.Message()), string(got.Message()))
+		again, err := json.Marshal(got)
+		require.NoError(t, err)
+		before, err := json.Marshal(want)
+		require.NoError(t, err)
+		require.Equal(t, string(before), string(again))
+		require.Equal(t, []string{want.Type, want.Name, want.UserID, want.AnonymousID, want.MessageID, want.ID()},
+			[]string{got.Type, got.Name, got.UserID, got.AnonymousID, got.MessageID, got.ID()})
+	}
+}
+
+func TestEventsFromMalformedJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		`[]`: "read an event", `{"message":[]}`: "message of an event", `{"id":"x","message":{}}`: `"x" is no number`,
+	} {
+		var e mockrudder.Event
+		require.ErrorContains(t, json.Unmarshal([]byte(text), &e), want)
+	}
 }

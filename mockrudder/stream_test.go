@@ -17,8 +17,8 @@ import (
 
 // sse is one server-sent event, or a comment.
 type sse struct {
-	event, id, comment string
-	batch              struct {
+	event, id, comment, data string
+	batch                    struct {
 		Events []struct {
 			ID        string
 			Event     string
@@ -48,6 +48,7 @@ func listen(t *testing.T, rudder *mockrudder.Server, query, lastID string) (next
 	answer, err := rudder.Client().Do(request)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, answer.StatusCode)
+	require.Equal(t, "text/event-stream", answer.Header.Get("Content-Type"))
 	lines := bufio.NewScanner(answer.Body)
 	lines.Buffer(nil, 1<<20)
 	return func() (e sse) {
@@ -60,6 +61,7 @@ func listen(t *testing.T, rudder *mockrudder.Server, query, lastID string) (next
 				e.id = value
 			case "data":
 				require.NoError(t, json.Unmarshal([]byte(value), &e.batch))
+				e.data = value
 			case "":
 				if lines.Text() != "" {
 					e.comment = value
@@ -83,6 +85,7 @@ func track(s *mockrudder.Server, events ...string) {
 }
 
 func TestStreamSendsNewMessages(t *testing.T) {
+	api := openAPI(t)
 	inFakeTime(t, func(t *testing.T, s *mockrudder.Server) {
 		track(s, "before")
 		next, leave := listen(t, s, "", "")
@@ -97,6 +100,7 @@ func TestStreamSendsNewMessages(t *testing.T) {
 		track(s, "B")
 		got := next()
 		require.Equal(t, "A B", got.names(), "one batch")
+		api.RequireShape(t, http.MethodGet, "/_mock/stream", "200", "text/event-stream", []byte(got.data))
 		require.Equal(t, "3", got.id)
 		require.LessOrEqual(t, time.Since(start), 250*time.Millisecond)
 		require.EqualValues(t, 3, got.batch.Stats.Stored)
