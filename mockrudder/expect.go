@@ -17,7 +17,6 @@ import (
 // How much the text of a failed assertion shows.
 const (
 	shownMessages = 10
-	shownFindings = 5 // of a message
 	shownNearest  = 3
 )
 
@@ -148,11 +147,8 @@ func (s *Server) RequireValid(t TB, filters ...Filter) {
 		filter.OnlyInvalid = true
 		invalid := s.Events(filter)
 		for _, e := range invalid[:min(shownMessages, len(invalid))] {
-			for _, f := range e.Errors[:min(shownFindings, len(e.Errors))] {
+			for _, f := range e.Errors {
 				t.Errorf("mockrudder: %s: %s %s: %s: %s", describe(&e), f.In, f.Path, f.Rule, f.Detail)
-			}
-			if more := len(e.Errors) - shownFindings; more > 0 {
-				t.Errorf("mockrudder: %s: and %d more", describe(&e), more)
 			}
 		}
 		if all := s.Count(filter); all > 0 {

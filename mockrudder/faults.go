@@ -330,8 +330,7 @@ const (
 	DatabaseLocked DatabaseState = "locked" // the connection is closed after 10 seconds
 )
 
-// Duration is a duration that is text such as "250ms" in JSON. JSON may also have
-// milliseconds as a number, or true for Forever.
+// Duration is a duration that is text such as "250ms" in JSON, or true for Forever.
 type Duration time.Duration
 
 // Forever lasts until the client leaves.
@@ -345,27 +344,18 @@ func (d Duration) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.Duration(d).String())
 }
 
-// UnmarshalJSON takes "250ms", 250 or true.
+// UnmarshalJSON takes "250ms" or true.
 func (d *Duration) UnmarshalJSON(text []byte) error {
-	var value any
-	_ = json.Unmarshal(text, &value) // the decoder has checked it
-	switch v := value.(type) {
-	case bool:
-		*d = 0
-		if v {
-			*d = Forever
-		}
-		return nil
-	case float64:
-		*d = Duration(v * float64(time.Millisecond))
-		return nil
-	case string:
-		span, err := time.ParseDuration(v)
-		if err != nil {
-			return fmt.Errorf("%q is no duration such as 250ms", v)
-		}
-		*d = Duration(span)
+	if string(text) == "true" {
+		*d = Forever
 		return nil
 	}
-	return fmt.Errorf("%s is no duration such as \"250ms\"", text)
+	var given string
+	_ = json.Unmarshal(text, &given) // "" for another value, which is no duration
+	span, err := time.ParseDuration(given)
+	if err != nil {
+		return fmt.Errorf(`%s is no duration such as "250ms"`, text)
+	}
+	*d = Duration(span)
+	return nil
 }

@@ -175,9 +175,6 @@ func timeParam(to *time.Time) param {
 
 func waitParam(to *time.Duration) param {
 	return param{fmt.Sprintf("a duration such as 5s, up to %s", maxWait), func(value string) bool {
-		if _, err := strconv.ParseFloat(value, 64); err == nil {
-			value += "s"
-		}
 		wait, err := time.ParseDuration(value)
 		*to = wait
 		return err == nil && wait >= 0 && wait <= maxWait

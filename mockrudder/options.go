@@ -159,27 +159,17 @@ func WithRecording(w io.Writer) Option {
 	return func(c *config) { c.recording = w }
 }
 
-// WithPlan also validates track messages by a tracking plan. Violations make a
+// WithPlan also validates track messages by a tracking plan; nil is none. Violations make a
 // message invalid, with findings whose In is "plan"; an event that the plan does
 // not have is drift.
 func WithPlan(p *plan.Plan) Option {
-	return func(c *config) {
-		if p == nil {
-			c.err = cmp.Or(c.err, errors.New("there is no tracking plan"))
-		}
-		c.plan = p
-	}
+	return func(c *config) { c.plan = p }
 }
 
-// WithGlossary validates Braze events by another glossary than the built-in one,
-// such as a newer one from schemas.LoadFile.
+// WithGlossary validates Braze events by another glossary than the built-in one, such
+// as a newer one from schemas.LoadFile; nil is the built-in one.
 func WithGlossary(g *schemas.Glossary) Option {
-	return func(c *config) {
-		if g == nil {
-			c.err = cmp.Or(c.err, errors.New("there is no glossary"))
-		}
-		c.glossary = g
-	}
+	return func(c *config) { c.glossary = g }
 }
 
 // WithAllowedHosts allows requests to the query API under /_mock/ for these hosts,

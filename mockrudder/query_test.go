@@ -112,7 +112,7 @@ func TestQueryWaits(t *testing.T) {
 		p, _ = ask("event=C&wait=1s")
 		require.Equal(t, `nearest: track "A", messageId `+query(t, s, "order=desc").Events[0].MessageID+`: event is "A", want "C"`, p.Instead[0])
 
-		p, took = ask("wait=1.5&after=" + cursor)
+		p, took = ask("wait=1500ms&after=" + cursor)
 		require.Empty(t, p.Events)
 		require.Equal(t, cursor, p.Next, "so that the next wait continues from here")
 		require.Equal(t, 1500*time.Millisecond, took)

@@ -118,5 +118,5 @@ func TestOpenAPIRoutes(t *testing.T) {
 	for _, r := range s.queries() {
 		routes = append(routes, openapitest.Route{Method: r.method, Path: r.path, Params: r.params})
 	}
-	openapitest.Read(t, []byte(openAPI)).RequireRoutes(t, routes)
+	openapitest.Read(t, openAPI).RequireRoutes(t, routes)
 }
