@@ -87,22 +87,6 @@ func ExampleStartInMemory() {
 	// Output: 1 Order Placed u-1
 }
 
-// A wait that times out says which messages were nearest.
-func ExampleServer_WaitFor() {
-	t := &exampleT{}
-	defer t.done()
-	rudder := mockrudder.Start(t)
-	mustPost(rudder.Client(), rudder.URL+"/v1/track", "wkHTTP", `{"event":"Order Placed","userId":"b","messageId":"m-1"}`)
-
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
-	defer cancel()
-	_, err := rudder.WaitFor(ctx, mockrudder.Filter{Event: "Order Placed", UserID: "a"}, 1)
-	fmt.Println(err)
-	// Output:
-	// mockrudder: 0 of 1 messages came for event "Order Placed", userId "a", and 1 others: context deadline exceeded
-	// 	nearest: track "Order Placed", messageId m-1: userId is "b", want "a"
-}
-
 // Faults show how a sender handles failures of RudderStack.
 func ExampleServer_Fault() {
 	t := &exampleT{}

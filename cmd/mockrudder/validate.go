@@ -53,11 +53,7 @@ func validate(cmd *cobra.Command, as check.As, asType, format, planPath, glossar
 	}
 	checker.AsType = asType
 	if glossary != "" {
-		g, err := schemas.LoadFile(glossary)
-		if err != nil {
-			return err
-		}
-		if err := checker.Use(g); err != nil {
+		if checker.Glossary, err = schemas.LoadFile(glossary); err != nil {
 			return err
 		}
 	}

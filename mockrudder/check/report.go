@@ -88,14 +88,9 @@ func (p *report) event(r Result) (err error) {
 		}
 		p.written++
 		text, _ := json.Marshal(struct {
-			File   string            `json:"file"`
-			Line   int               `json:"line"`
-			Number int               `json:"number"`
-			As     As                `json:"as"`
-			Type   string            `json:"type"`
-			ID     string            `json:"id"`
+			Result
 			Errors []schemas.Finding `json:"errors"`
-		}{r.File, r.Line, r.Number, r.As, r.Type, r.ID, r.Errors})
+		}{r, r.Errors})
 		_, err = fmt.Fprintf(p.out, "%s%s", before, text)
 	}
 	return err

@@ -221,7 +221,7 @@ func (g *Gateway) take(src *Source, r *http.Request, size int, messages []Messag
 	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.Limiter.AllowN(time.Now(), len(messages)) {
 		return TooMany
 	}
-	if no := g.database(r, src.Key); no != nil {
+	if no := g.outage("database", r, src.Key); no != nil {
 		return no
 	}
 	g.Store(src, r, size, messages)
@@ -271,7 +271,7 @@ func (g *Gateway) webhook(src *Source, r *http.Request, body string) *Refusal {
 	if WebhookSize(r, body) > MaxRequestBytes {
 		return TooLarge
 	}
-	if no := g.transformer(r, src.Key); no != nil {
+	if no := g.outage("transformer", r, src.Key); no != nil {
 		return no
 	}
 	out := Webhook(src.Mapper, body)
@@ -374,49 +374,43 @@ func pixelMessage(r *http.Request) string {
 	return string(text)
 }
 
-// Outage says which parts of RudderStack fail, and how: the transformer as "down",
-// "hang" or "error", the database as "down" or "locked"; "" is a part that works.
-type Outage struct{ Transformer, Database string }
-
 type outageKey struct{}
 
-// WithOutage makes parts of RudderStack fail for the requests of a context.
-func WithOutage(ctx context.Context, outage Outage) context.Context {
-	return context.WithValue(ctx, outageKey{}, outage)
+// WithOutage makes parts of RudderStack fail for the requests of a context: the transformer as
+// "down", "hang" or "error", the database as "down" or "locked"; "" is a part that works.
+func WithOutage(ctx context.Context, transformer, database string) context.Context {
+	return context.WithValue(ctx, outageKey{}, map[string]string{"transformer": transformer, "database": database})
 }
 
-func outageOf(r *http.Request) Outage {
-	outage, _ := r.Context().Value(outageKey{}).(Outage)
-	return outage
+// outages say how parts of RudderStack fail: after this time with a refusal, or without any
+// response.
+var outages = map[string]struct {
+	after time.Duration
+	no    *Refusal
+}{
+	"transformer down": {time.Second, &Refusal{http.StatusServiceUnavailable,
+		`JS HTTP connection to source transformer (URL: http://localhost:9090/v2/sources/braze): ` +
+			`Post "http://localhost:9090/v2/sources/braze": dial tcp 127.0.0.1:9090: connect: connection refused`}},
+	"transformer hang":  {30 * time.Second, nil},
+	"transformer error": {0, &Refusal{http.StatusInternalServerError, "internal server error in source transformer"}},
+	"database down":     {0, &Refusal{http.StatusInternalServerError, "dial tcp 127.0.0.1:5432: connect: connection refused"}},
+	"database locked":   {10 * time.Second, nil},
 }
 
-// transformer is the response of a failing transformer, after the time that RudderStack
-// takes for it; nil if it works.
-func (g *Gateway) transformer(r *http.Request, key string) *Refusal {
-	switch outageOf(r).Transformer {
-	case "down":
-		g.Pause(r.Context(), time.Second)
-		return &Refusal{http.StatusServiceUnavailable, `JS HTTP connection to source transformer (URL: http://localhost:9090/v2/sources/braze): ` +
-			`Post "http://localhost:9090/v2/sources/braze": dial tcp 127.0.0.1:9090: connect: connection refused`}
-	case "hang":
-		g.Pause(r.Context(), 30*time.Second)
-		g.abort(key)
-	case "error":
-		return &Refusal{http.StatusInternalServerError, "internal server error in source transformer"}
+// outage is the response if a part of RudderStack fails, nil if it works.
+func (g *Gateway) outage(part string, r *http.Request, key string) *Refusal {
+	states, _ := r.Context().Value(outageKey{}).(map[string]string)
+	if states[part] == "" {
+		return nil
 	}
-	return nil
-}
-
-// database is the response of a failing database, as transformer.
-func (g *Gateway) database(r *http.Request, key string) *Refusal {
-	switch outageOf(r).Database {
-	case "down":
-		return &Refusal{http.StatusInternalServerError, "dial tcp 127.0.0.1:5432: connect: connection refused"}
-	case "locked":
-		g.Pause(r.Context(), 10*time.Second)
+	fails := outages[part+" "+states[part]]
+	if fails.after > 0 {
+		g.Pause(r.Context(), fails.after)
+	}
+	if fails.no == nil {
 		g.abort(key)
 	}
-	return nil
+	return fails.no
 }
 
 // abort closes the connection without a response.
