@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -73,47 +74,34 @@ func hits(s *mockrudder.Server, requests ...probe) (pattern string) {
 }
 
 func TestFaultsAreLimited(t *testing.T) {
-	batch := probe{path: batchPath, key: "wkHTTP", body: goodBatch}
-	brazeKey, imported, webhook, poisoned, mine, other := batch, batch, batch, batch, batch, batch
-	brazeKey.key, imported.path, webhook.path, webhook.body = "wkBraze", "/v1/import", webhookPath, brazeEvent(`{}`)
-	poisoned.body = strings.Replace(goodBatch, `"E"`, `"poison"`, 1)
-	mine.headers, other.headers = []string{"X-Test-ID", "mine"}, []string{"X-Test-ID", "other"}
-	compressed := func(p probe) probe {
-		p.body, p.headers = gzipped(t, p.body), []string{"Content-Encoding", "gzip"}
-		return p
+	poisoned, compressed := strings.Replace(goodBatch, `"E"`, `"poison"`, 1), []string{"Content-Encoding", "gzip"}
+	requests := map[string]probe{
+		"batch":       {path: batchPath, key: "wkHTTP", body: goodBatch},
+		"braze-key":   {path: batchPath, key: "wkBraze", body: goodBatch},
+		"import":      {path: "/v1/import", key: "wkHTTP", body: goodBatch},
+		"webhook":     {path: webhookPath, body: brazeEvent(`{}`)},
+		"poison":      {path: batchPath, key: "wkHTTP", body: poisoned},
+		"gzip":        {path: batchPath, key: "wkHTTP", body: gzipped(t, goodBatch), headers: compressed},
+		"gzip-poison": {path: batchPath, key: "wkHTTP", body: gzipped(t, poisoned), headers: compressed},
+		"mine":        {path: batchPath, key: "wkHTTP", body: goodBatch, headers: []string{"X-Test-ID", "mine"}},
+		"other":       {path: batchPath, key: "wkHTTP", body: goodBatch, headers: []string{"X-Test-ID", "other"}},
+		"health":      {method: http.MethodGet, path: "/health"},
+		"stats":       {method: http.MethodGet, path: "/_mock/stats"},
 	}
-	ten := slices.Repeat([]probe{batch}, 10)
-	for _, c := range []struct {
-		faults   []mockrudder.Fault
-		requests []probe
-		want     string
-	}{
-		{[]mockrudder.Fault{{Path: batchPath}}, []probe{batch, imported}, "x-"},
-		{[]mockrudder.Fault{{Path: "/v1/im*"}}, []probe{batch, imported}, "-x"},
-		{[]mockrudder.Fault{{Source: "wkBraze"}}, []probe{batch, brazeKey, webhook}, "-xx"},
-		{[]mockrudder.Fault{{Method: http.MethodGet}}, []probe{batch, {method: http.MethodGet, path: "/health"}}, "-x"},
-		{[]mockrudder.Fault{{Contains: "poison"}}, []probe{batch, poisoned, compressed(batch), compressed(poisoned)}, "-x-x"},
-		{[]mockrudder.Fault{{TestID: "mine", Nth: 2}}, []probe{mine, batch, other, mine, mine}, "---x-"},
-		{[]mockrudder.Fault{{}}, []probe{{method: http.MethodGet, path: "/_mock/stats"}}, "-"},
-		{[]mockrudder.Fault{{Requests: 2}, {Requests: 1}}, ten, "xxx-------"},
-		{[]mockrudder.Fault{{Nth: 1}}, ten, "x---------"},
-		{[]mockrudder.Fault{{Nth: 3}}, ten, "--x-------"},
-		{[]mockrudder.Fault{{Every: 3}}, ten, "--x--x--x-"},
-		{[]mockrudder.Fault{{Every: 2, Requests: 2}}, ten, "-x-x------"},
-		{[]mockrudder.Fault{{Nth: 3}, {Every: 2, Requests: 2}}, ten, "-xxx------"}, // each counts all requests, whatever hit them
-		{[]mockrudder.Fault{{Nth: 1, Path: "/v1/track"}}, ten, "----------"},
-	} {
+	for _, row := range casefile.Read(t, "testdata/fault-limits.txt", 3) {
 		s := server(t)
-		for i := range c.faults {
-			c.faults[i].Status = http.StatusServiceUnavailable
+		faults, err := mockrudder.ParseFaults([]byte(row[0]))
+		require.NoError(t, err)
+		require.NoError(t, s.SetFaults(faults...))
+		pattern, sum := "", 0
+		for name := range strings.FieldsSeq(row[1]) {
+			pattern += hits(s, requests[name])
 		}
-		require.NoError(t, s.SetFaults(c.faults...))
-		require.Equal(t, c.want, hits(s, c.requests...), "%+v", c.faults)
-		sum := 0
+		require.Equal(t, row[2], pattern, row[0])
 		for _, fault := range s.Faults() {
 			sum += fault.Hits
 		}
-		require.Equal(t, strings.Count(c.want, "x"), sum)
+		require.Equal(t, strings.Count(row[2], "x"), sum)
 	}
 }
 
