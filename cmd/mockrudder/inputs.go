@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -64,17 +65,26 @@ func isRecording(path string) bool {
 	return slices.Contains([]string{".avro", ".json", ".jsonl", ".ndjson"}, filepath.Ext(strings.TrimSuffix(path, ".gz")))
 }
 
-// each calls read for every file. It returns what was not found and the errors
-// of read, after each of which it goes on with the next file.
-func (in *inputs) each(read func(name string, r io.Reader) error) (unread []error) {
+// reader is what reads files, and is told of those that could not be read.
+type reader interface {
+	Stream(name string, r io.Reader) error
+	Unread(err error)
+}
+
+// each has every file read. It returns what was not found and the errors of reading, after
+// each of which it goes on with the next file.
+func (in *inputs) each(to reader) error {
 	defer in.meter.Stop()
-	unread = in.missing
+	unread := in.missing
 	for _, file := range in.files {
-		if err := in.one(file, read); err != nil {
+		if err := in.one(file, to.Stream); err != nil {
 			unread = append(unread, err)
 		}
 	}
-	return unread
+	for _, err := range unread {
+		to.Unread(err)
+	}
+	return errors.Join(unread...)
 }
 
 func (in *inputs) one(file string, read func(name string, r io.Reader) error) error {

@@ -61,14 +61,6 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-func TestFlagsFromTheEnvironment(t *testing.T) {
-	t.Setenv("MOCKRUDDER_AS", "rudder")
-	_, code, _ := command(t, good, "validate")
-	require.Equal(t, 2, code)
-	_, code, _ = command(t, good, "validate", "--as", "braze")
-	require.Equal(t, 0, code, "a flag wins")
-}
-
 // lines are the lines that the server prints.
 type lines chan string
 
@@ -151,10 +143,14 @@ func TestServe(t *testing.T) {
 	go func() { _, _ = http.Post(url+"/v1/batch", "", strings.NewReader("{}")) }()
 }
 
-func TestServeDefaults(t *testing.T) {
+func TestServeDefaultsAndEnvironment(t *testing.T) {
 	t.Setenv("MOCKRUDDER_RATE_LIMIT", "1")
 	t.Setenv("MOCKRUDDER_RATE_WINDOW", "1h")
+	t.Setenv("MOCKRUDDER_ALLOW_HOST", "a.example.com, b.example.com")
 	url := serving(t)
+	for host, want := range map[string]int{"a.example.com": 200, "b.example.com:8090": 200, "c.example.com": 403} {
+		require.Equal(t, want, status(t, "GET", url+"/_mock/stats", "", func(r *http.Request) { r.Host = host }), host)
+	}
 	require.Equal(t, 200, status(t, "GET", url+"/v1/webhook?writeKey=wkBraze", ""))
 	require.Equal(t, 401, status(t, "GET", url+"/v1/webhook?writeKey=wkHTTP", ""))
 	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
@@ -162,14 +158,6 @@ func TestServeDefaults(t *testing.T) {
 		require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
 	}
 	require.Equal(t, 429, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
-}
-
-func TestServeAllowHost(t *testing.T) {
-	t.Setenv("MOCKRUDDER_ALLOW_HOST", "a.example.com, b.example.com")
-	url := serving(t)
-	for host, want := range map[string]int{"a.example.com": 200, "b.example.com:8090": 200, "c.example.com": 403} {
-		require.Equal(t, want, status(t, "GET", url+"/_mock/stats", "", func(r *http.Request) { r.Host = host }), host)
-	}
 }
 
 // The environment variable is split at commas, which a source may have too.
