@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -13,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -61,45 +61,30 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// lines are the lines that the server prints.
-type lines chan string
-
-func (l lines) Write(p []byte) (int, error) {
-	l <- string(p)
-	return len(p), nil
-}
-
 // serving starts mockrudder serve and returns its address.
 func serving(t *testing.T, args ...string) (url string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	root := newRoot()
 	root.SilenceErrors, root.SilenceUsage = true, true
-	printed := make(lines, 10)
-	root.SetOut(printed)
+	printed, out := io.Pipe()
+	root.SetOut(out)
 	root.SetArgs(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))
 	done := make(chan error, 1)
-	go func() { done <- root.ExecuteContext(ctx) }()
+	go func() {
+		done <- root.ExecuteContext(ctx)
+		_ = out.Close()
+	}()
 	t.Cleanup(func() {
 		stop()
-		select {
-		case err := <-done:
-			require.NoError(t, err)
-		case <-time.After(30 * time.Second):
-			t.Error("the server does not stop")
-		}
+		require.NoError(t, <-done)
 	})
-	select {
-	case line := <-printed:
-		match := regexp.MustCompile(`^ready: listen=(http://127\.0\.0\.1:\d+) page=(http://127\.0\.0\.1:\d+)/_mock/\n$`).FindStringSubmatch(line)
-		require.NotNil(t, match, line)
-		require.Equal(t, match[1], match[2])
-		return match[1]
-	case err := <-done:
-		done <- err
-		t.Fatal(err)
-		return ""
-	}
+	line, err := bufio.NewReader(printed).ReadString('\n')
+	require.NoError(t, err)
+	match := regexp.MustCompile(`^ready: listen=(http://127\.0\.0\.1:\d+) page=(http://127\.0\.0\.1:\d+)/_mock/\n$`).FindStringSubmatch(line)
+	require.NotNil(t, match, line)
+	require.Equal(t, match[1], match[2])
+	return match[1]
 }
 
 // status sends a request, with a change to it, and returns the status of the answer.
