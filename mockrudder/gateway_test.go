@@ -93,8 +93,7 @@ type answerCase struct {
 	Kind  string // the media type of the answer, "" for any
 	Retry string // its Retry-After
 
-	Raw, Message  string // of the last message that is stored, "" for any
-	Errors, Drift string // of its findings: in, path and rule
+	Raw, Message, Findings string // of the last message that is stored, "" for any
 }
 
 func answerCases(t *testing.T, file string) (cases []answerCase) {
@@ -128,12 +127,25 @@ func (c answerCase) require(t *testing.T, s *mockrudder.Server) {
 		require.Equal(t, c.Kind, header.Get("Content-Type"))
 		require.Equal(t, "Origin", header.Get("Vary"))
 	}
-	if c.Raw == "" && c.Message == "" {
+	if c.Raw+c.Message+c.Findings == "" {
 		return
 	}
 	e := s.Events(mockrudder.Filter{})[s.Count(mockrudder.Filter{})-1]
 	requireLike(t, c.Raw, e.Raw)
 	requireLike(t, c.Message, string(e.Message()))
+	requireLike(t, c.Findings, findings(e))
+}
+
+// findings lists those of a message: in, path and rule.
+func findings(e mockrudder.Event) string {
+	var all []string
+	for kind, list := range map[string][]mockrudder.Finding{"errors": e.Errors, "drift": e.Drift} {
+		for _, f := range list {
+			all = append(all, fmt.Sprint(kind, " ", f.In, " ", f.Path, " ", f.Rule))
+		}
+	}
+	slices.Sort(all)
+	return fmt.Sprint(e.Judged && e.Valid, " ", strings.Join(all, ", "))
 }
 
 // requireLike compares texts; … in the wanted one stands for anything, as does "".
@@ -157,11 +169,17 @@ func TestAnswers(t *testing.T) {
 
 // Requests to one server, one after the other. Those of webhook, batch and beacon have all
 // mistakes at first and are refused for one after the other, in the order in which
-// RudderStack checks: each has one mistake less than the one before.
+// RudderStack checks: each has one mistake less than the one before. Of verdicts a single call
+// is validated by the type of its path, whatever type the message has, but for the tracking
+// plan, which goes by that of the message; and a message of the webhook as Braze's event too.
 func TestSequencesOfAnswers(t *testing.T) {
-	for file, stored := range map[string]int{"order-webhook": 3, "order-batch": 4, "order-beacon": 4, "limits": 2, "hosts": 1, "faults-api": 0, "rates": 3} {
+	for file, stored := range map[string]int{"order-webhook": 3, "order-batch": 4, "order-beacon": 4, "limits": 2, "hosts": 1, "faults-api": 0, "rates": 3, "verdicts": 13} {
 		synctest.Test(t, func(t *testing.T) {
-			s, err := mockrudder.New(append(recordedSources(), mockrudder.WithRateLimit(1, time.Second), mockrudder.WithAllowedHosts("rudder.staging.example.com"))...)
+			p, err := plan.Read("testdata/plan.json")
+			require.NoError(t, err)
+			s, err := mockrudder.New(append(recordedSources(),
+				mockrudder.WithRateLimit(1, time.Second), mockrudder.WithAllowedHosts("rudder.staging.example.com"), mockrudder.WithPlan(p),
+				mockrudder.WithSource("wkPlan", mockrudder.Braze, mockrudder.CustomMapping([]byte(`{"users.messages.email.Open":"Opened"}`))))...)
 			require.NoError(t, err)
 			if file == "order-webhook" {
 				require.NoError(t, s.Fault(mockrudder.Fault{Transformer: mockrudder.TransformerError, Nth: 8, Path: "/v1/webhook"}))
@@ -431,35 +449,4 @@ func TestDeepMessage(t *testing.T) {
 	for _, path := range []string{"/_mock/events", "/_mock/events/1"} {
 		require.Contains(t, probe{method: "GET", path: path}.send(s).Body.String(), deep)
 	}
-}
-
-// A single call is validated by the type of its path, whatever type the message has, but
-// for the plan, which goes by that of the message; a message of the webhook as Braze's event
-// too; and each by the tracking plan.
-func TestVerdicts(t *testing.T) {
-	p, err := plan.New(map[string]json.RawMessage{
-		"P":      []byte(`{"required":["total"],"properties":{"total":{"type":"number"}}}`),
-		"Opened": []byte(`{"properties":{"send_id":{"type":"string","maxLength":3}}}`),
-	})
-	require.NoError(t, err)
-	s, err := mockrudder.New(mockrudder.WithPlan(p),
-		mockrudder.WithSource("k", mockrudder.Braze, mockrudder.CustomMapping([]byte(`{"users.messages.email.Open":"Opened"}`))))
-	require.NoError(t, err)
-	for i, c := range answerCases(t, "verdicts") {
-		c.require(t, s)
-		e := s.Events(mockrudder.Filter{})[i]
-		text := func(findings []mockrudder.Finding) string {
-			var all []string
-			for _, f := range findings {
-				all = append(all, f.In+" "+f.Path+" "+f.Rule)
-			}
-			return strings.Join(all, ", ")
-		}
-		require.Equal(t, c.Errors, text(e.Errors), c.Body)
-		require.Equal(t, c.Drift, text(e.Drift), c.Body)
-		require.True(t, e.Judged)
-		require.Equal(t, c.Errors == "", e.Valid)
-	}
-	require.Len(t, s.Events(mockrudder.Filter{Rule: "unplanned"}), 4)
-	require.Equal(t, mockrudder.Counts{Stored: 13, Valid: 5, Invalid: 8, Drift: 4}, s.Stats().Counts)
 }

@@ -82,7 +82,7 @@ func (g *Gateway) Handler() http.Handler {
 		switch {
 		case handle != nil:
 			handle(w, r)
-		case !knownMethod(r.Method):
+		case !slices.Contains(knownMethods, r.Method):
 			g.notAllowed(w, nil)
 		case !found:
 			g.respond(w, "", &Refusal{Status: http.StatusNotFound, Text: "404 page not found"})
@@ -100,10 +100,8 @@ func (g *Gateway) notAllowed(w http.ResponseWriter, here methods) {
 	w.WriteHeader(http.StatusMethodNotAllowed)
 }
 
-// knownMethod says whether RudderStack's router knows a method.
-func knownMethod(method string) bool {
-	return slices.Contains([]string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}, method)
-}
+// knownMethods are the methods that RudderStack's router knows.
+var knownMethods = strings.Fields("CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT QUERY TRACE")
 
 // health is the response of an idle server 1.83.
 func health(w http.ResponseWriter, r *http.Request) {
@@ -136,11 +134,11 @@ func keyInQuery(r *http.Request) (string, *Refusal) {
 // KeyOfWebhook reads the query's writeKey, and basic authentication if that is empty:
 // a key in the query wins even if it is wrong.
 func KeyOfWebhook(r *http.Request) (string, *Refusal) {
-	if key := r.URL.Query().Get("writeKey"); key != "" {
-		return key, NoKeyInQuery
+	key, no := keyInQuery(r)
+	if key == "" {
+		key, _ = keyInHeader(r)
 	}
-	user, _, _ := r.BasicAuth()
-	return user, NoKeyInQuery
+	return key, no
 }
 
 // authenticate returns the source of a request, or how it is refused. The webhook
