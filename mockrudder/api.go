@@ -23,7 +23,7 @@ import (
 // describes it; a test compares it with the routes below.
 
 //go:embed openapi.json
-var openAPI string
+var openAPI json.RawMessage
 
 // route is one operation of the query API.
 type route struct {
@@ -45,7 +45,7 @@ func (s *Server) queries() []route {
 		{http.MethodPut, "/_mock/faults", nil, call(s.putFaults)},
 		{http.MethodPost, "/_mock/faults", nil, call(s.postFault)},
 		{http.MethodDelete, "/_mock/faults/{id}", nil, call(s.deleteFault)},
-		{http.MethodGet, "/_mock/openapi.json", nil, getOpenAPI},
+		{http.MethodGet, "/_mock/openapi.json", nil, call(func(*http.Request) (int, any) { return http.StatusOK, openAPI })},
 	}
 }
 
@@ -106,11 +106,6 @@ func known(params []string, handle http.HandlerFunc) http.HandlerFunc {
 		}
 		handle(w, r)
 	}
-}
-
-func getOpenAPI(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = io.WriteString(w, openAPI)
 }
 
 func (s *Server) getRates(r *http.Request) (int, any) {

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder/internal/gateway"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
+	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // Event is one message that the gateway stored, with its verdict.
@@ -120,7 +123,7 @@ func (e Event) MarshalJSON() ([]byte, error) { return e.appendJSON(nil), nil }
 // does not have stay empty.
 func (e *Event) UnmarshalJSON(text []byte) error {
 	var shown struct {
-		ID      string          `json:"id"`
+		ID      uint64          `json:"id,string"`
 		Message json.RawMessage `json:"message"`
 		eventJSON
 	}
@@ -137,19 +140,8 @@ func (e *Event) UnmarshalJSON(text []byte) error {
 		Type: asText("type"), Name: asText("event"), UserID: asText("userId"),
 		AnonymousID: asText("anonymousId"), MessageID: asText("messageId"),
 		Judged: shown.Valid != nil, Valid: shown.Valid != nil && *shown.Valid, Errors: shown.Errors, Drift: shown.Drift,
-		made: string(shown.Message),
+		seq: shown.ID, made: string(shown.Message),
 	}
-	if len(e.Errors) == 0 {
-		e.Errors = nil
-	}
-	if shown.ID == "" {
-		return nil
-	}
-	seq, err := strconv.ParseUint(shown.ID, 10, 64)
-	if err != nil {
-		return fmt.Errorf("read an event of mockrudder: its id %q is no number", shown.ID)
-	}
-	e.seq = seq
 	return nil
 }
 
@@ -190,4 +182,63 @@ func (e *Event) summary() summary {
 func encode(value any) []byte {
 	text, _ := gateway.Marshal(value)
 	return text
+}
+
+// judge validates messages. It is safe for concurrent use.
+type judge struct {
+	validator *schemas.Validator
+	plan      *plan.Plan // nil for none
+	buffers   sync.Pool  // of *[]byte, for texts during validation
+}
+
+// newJudge makes a judge. A nil plan is none, a nil glossary the built-in one.
+func newJudge(p *plan.Plan, g *schemas.Glossary) (*judge, error) {
+	compile := schemas.NewValidator
+	if g != nil {
+		compile = g.Validator
+	}
+	validator, err := compile()
+	if err != nil {
+		return nil, err
+	}
+	return &judge{validator: validator, plan: p}, nil
+}
+
+// events validates messages. Of a webhook it validates the message that the
+// transformation made, and the Braze event too.
+func (j *judge) events(events []Event) {
+	buffer, ok := j.buffers.Get().(*[]byte)
+	if !ok {
+		buffer = new([]byte)
+	}
+	for i := range events {
+		e := &events[i]
+		e.Judged, e.Valid = true, true
+		m := e.message()
+		*buffer = m.AppendText((*buffer)[:0])
+		j.note(e, "message", j.validator.Message(*buffer))
+		if j.plan != nil {
+			j.note(e, "plan", j.plan.Judge(string(*buffer)))
+		}
+		if e.made != "" {
+			*buffer = append((*buffer)[:0], e.Raw...)
+			j.note(e, "event", j.validator.Event(*buffer))
+		}
+	}
+	if cap(*buffer) <= 1<<20 {
+		j.buffers.Put(buffer)
+	}
+}
+
+func (j *judge) note(e *Event, in string, verdict schemas.Verdict) {
+	e.Valid = e.Valid && verdict.Valid
+	e.Errors = appendFindings(e.Errors, in, verdict.Errors)
+	e.Drift = appendFindings(e.Drift, in, verdict.Drift)
+}
+
+func appendFindings(to []Finding, in string, found []schemas.Finding) []Finding {
+	for _, f := range found {
+		to = append(to, Finding{Path: f.Path, Rule: f.Rule, Detail: f.Detail, In: in})
+	}
+	return to
 }

@@ -46,9 +46,7 @@ func ExampleStart() {
 
 	rudder := mockrudder.Start(t,
 		mockrudder.WithSource("app", mockrudder.HTTP),
-		mockrudder.WithSource("braze", mockrudder.Braze, mockrudder.Renamed(map[string]string{
-			"users.messages.email.Open": "Email Opened",
-		})))
+		mockrudder.WithSource("braze", mockrudder.Braze, mockrudder.CustomMapping([]byte(`{"users.messages.email.Open":"Email Opened"}`))))
 	fmt.Println(mustPost(rudder.Client(), rudder.URL+"/v1/track", "app", `{"event":"Order Placed","userId":"u-1","properties":{"total":5}}`))
 	fmt.Println(mustPost(rudder.Client(), rudder.WebhookURL("braze"), "", `{"events":[{"event_type":"users.messages.email.Open","id":"e-1",`+
 		`"time":1700000000,"user":{"user_id":"b-1","external_user_id":"u-1"},"properties":{"email_address":"ada@example.com"}}]}`))
@@ -87,22 +85,6 @@ func ExampleStartInMemory() {
 	}
 	rudder.RequireValid(t, mine)
 	// Output: 1 Order Placed u-1
-}
-
-// A wait that times out says which messages were nearest.
-func ExampleServer_WaitFor() {
-	t := &exampleT{}
-	defer t.done()
-	rudder := mockrudder.Start(t)
-	mustPost(rudder.Client(), rudder.URL+"/v1/track", "wkHTTP", `{"event":"Order Placed","userId":"b","messageId":"m-1"}`)
-
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
-	defer cancel()
-	_, err := rudder.WaitFor(ctx, mockrudder.Filter{Event: "Order Placed", UserID: "a"}, 1)
-	fmt.Println(err)
-	// Output:
-	// mockrudder: 0 of 1 messages came for event "Order Placed", userId "a", and 1 others: context deadline exceeded
-	// 	nearest: track "Order Placed", messageId m-1: userId is "b", want "a"
 }
 
 // Faults show how a sender handles failures of RudderStack.

@@ -17,7 +17,6 @@ import (
 // How much the text of a failed assertion shows.
 const (
 	shownMessages = 10
-	shownFindings = 5 // of a message
 	shownNearest  = 3
 )
 
@@ -85,7 +84,6 @@ func describe(e *Event) string {
 type nearMiss struct {
 	event  *Event
 	failed conditions
-	apart  int // bytes that differ
 }
 
 // differences says which conditions the message does not meet.
@@ -97,39 +95,20 @@ func (m *nearMiss) differences() string {
 	return strings.Join(differs, "; ")
 }
 
-// nearest returns up to n messages that do not match: first those that fail the
-// fewest conditions, of them those with the smallest difference, and of them the
-// newest.
+// nearest returns up to n messages that do not match: first those that fail the fewest
+// conditions, and of them the newest.
 func (s *store) nearest(filter Filter, n int) (best []nearMiss) {
 	all := filter.conditions()
 	for _, e := range slices.Backward(s.kept(0, 0)) {
-		miss := nearMiss{event: e, failed: all.failed(e)}
-		if len(miss.failed) == 0 || len(best) == n && len(miss.failed) > len(best[n-1].failed) {
+		failed := all.failed(e)
+		if len(failed) == 0 || len(best) == n && len(failed) >= len(best[n-1].failed) {
 			continue
 		}
-		for _, c := range miss.failed {
-			miss.apart += apart(c.is(e), c.want)
-		}
-		best = append(best, miss)
-		slices.SortStableFunc(best, func(a, b nearMiss) int {
-			return cmp.Or(cmp.Compare(len(a.failed), len(b.failed)), cmp.Compare(a.apart, b.apart))
-		})
+		best = append(best, nearMiss{e, failed})
+		slices.SortStableFunc(best, func(a, b nearMiss) int { return cmp.Compare(len(a.failed), len(b.failed)) })
 		best = best[:min(len(best), n)]
 	}
 	return best
-}
-
-// apart is the length of two texts without their common beginning and end, whatever
-// the case.
-func apart(a, b string) int {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	for a != "" && b != "" && a[0] == b[0] {
-		a, b = a[1:], b[1:]
-	}
-	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
-		a, b = a[:len(a)-1], b[:len(b)-1]
-	}
-	return max(len(a), len(b))
 }
 
 // RequireValid fails the test for each kept message that is invalid by a schema or
@@ -148,11 +127,8 @@ func (s *Server) RequireValid(t TB, filters ...Filter) {
 		filter.OnlyInvalid = true
 		invalid := s.Events(filter)
 		for _, e := range invalid[:min(shownMessages, len(invalid))] {
-			for _, f := range e.Errors[:min(shownFindings, len(e.Errors))] {
+			for _, f := range e.Errors {
 				t.Errorf("mockrudder: %s: %s %s: %s: %s", describe(&e), f.In, f.Path, f.Rule, f.Detail)
-			}
-			if more := len(e.Errors) - shownFindings; more > 0 {
-				t.Errorf("mockrudder: %s: and %d more", describe(&e), more)
 			}
 		}
 		if all := s.Count(filter); all > 0 {

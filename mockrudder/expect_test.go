@@ -73,19 +73,6 @@ func TestRequireNone(t *testing.T) {
 	})
 }
 
-// Of messages that fail the same number of conditions, the most similar one is nearest,
-// though it is older.
-func TestNearestMessages(t *testing.T) {
-	s := server(t)
-	for i, event := range []string{"Order Placd", "Page Viewed", "order placed", "Signed Up", "Order Cancelled"} {
-		batch(s, fmt.Sprintf(`{"batch":[{"type":"track","event":"%s","userId":"a","messageId":"m%d"}]}`, event, i))
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	_, err := s.WaitFor(ctx, mockrudder.Filter{Event: "Order Placed", UserID: "a"}, 1)
-	require.Regexp(t, `(?s)nearest: .*m2: .*nearest: .*m0: .*nearest: .*m4: `, err.Error())
-}
-
 func TestWaitForTimesOut(t *testing.T) {
 	s := server(t)
 	for i, user := range []string{"a", "b", "c", "b"} {

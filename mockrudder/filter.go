@@ -148,40 +148,30 @@ func choiceParam(to *bool, first, second string) param {
 	}}
 }
 
-func numberParam(to *int, low, high int) param {
-	return param{fmt.Sprintf("a whole number from %d to %d", low, high), func(value string) bool {
-		n, err := strconv.Atoi(value)
-		*to = n
-		return err == nil && n >= low && n <= high
+// valueParam parses a value, which must fit.
+func valueParam[T any](to *T, want string, parse func(string) (T, error), fits func(T) bool) param {
+	return param{want, func(value string) bool {
+		got, err := parse(value)
+		*to = got
+		return err == nil && fits(got)
 	}}
 }
 
+func numberParam(to *int, low, high int) param {
+	return valueParam(to, fmt.Sprintf("a whole number from %d to %d", low, high), strconv.Atoi, func(n int) bool { return n >= low && n <= high })
+}
+
 func cursorParam(to *uint64, lowest uint64) param {
-	return param{"a cursor from next", func(value string) bool {
-		cursor, err := strconv.ParseUint(value, 10, 64)
-		*to = cursor
-		return err == nil && cursor >= lowest
-	}}
+	parse := func(value string) (uint64, error) { return strconv.ParseUint(value, 10, 64) }
+	return valueParam(to, "a cursor from next", parse, func(cursor uint64) bool { return cursor >= lowest })
 }
 
 // timeParam reads a time. A + that is not escaped in the query arrives as a space.
 func timeParam(to *time.Time) param {
-	return param{"a time such as 2026-11-25T04:15:00Z", func(value string) bool {
-		at, err := time.Parse(time.RFC3339Nano, strings.ReplaceAll(value, " ", "+"))
-		*to = at
-		return err == nil
-	}}
-}
-
-func waitParam(to *time.Duration) param {
-	return param{fmt.Sprintf("a duration such as 5s, up to %s", maxWait), func(value string) bool {
-		if _, err := strconv.ParseFloat(value, 64); err == nil {
-			value += "s"
-		}
-		wait, err := time.ParseDuration(value)
-		*to = wait
-		return err == nil && wait >= 0 && wait <= maxWait
-	}}
+	parse := func(value string) (time.Time, error) {
+		return time.Parse(time.RFC3339Nano, strings.ReplaceAll(value, " ", "+"))
+	}
+	return valueParam(to, "a time such as 2026-11-25T04:15:00Z", parse, func(time.Time) bool { return true })
 }
 
 // search is the query of a request for events.
@@ -217,7 +207,8 @@ func (q *search) params() map[string]param {
 	all["after"], all["before"] = cursorParam(&q.after, 0), cursorParam(&q.before, 1)
 	all["order"], all["summary"] = choiceParam(&q.newestFirst, "asc", "desc"), choiceParam(&q.summaries, "0", "1")
 	all["limit"], all["count"] = numberParam(&q.limit, 0, maxLimit), numberParam(&q.count, 1, 1<<40)
-	all["wait"] = waitParam(&q.wait)
+	all["wait"] = valueParam(&q.wait, fmt.Sprintf("a duration such as 5s, up to %s", maxWait), time.ParseDuration,
+		func(wait time.Duration) bool { return wait >= 0 && wait <= maxWait })
 	return all
 }
 

@@ -3,13 +3,14 @@ package mockrudder_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,16 +26,15 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/fixtures"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
+	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
 // recordedSources are the sources of the server that the cases were recorded on.
 func recordedSources() []mockrudder.Option {
 	return []mockrudder.Option{
 		mockrudder.WithSource("wkBraze", mockrudder.Braze),
-		mockrudder.WithSource("wkBrazeMap", mockrudder.Braze, mockrudder.Renamed(map[string]string{
-			"users.behaviors.CustomEvent": "Custom Event",
-			"users.messages.email.Open":   "Email Opened",
-		})),
+		mockrudder.WithSource("wkBrazeMap", mockrudder.Braze, mockrudder.CustomMapping([]byte(
+			`{"users.behaviors.CustomEvent":"Custom Event","users.messages.email.Open":"Email Opened"}`))),
 		mockrudder.WithSource("wkHTTP", mockrudder.HTTP),
 		mockrudder.WithSource("wkOffBraze", mockrudder.Braze, mockrudder.Disabled()),
 		mockrudder.WithSource("wkOffHTTP", mockrudder.HTTP, mockrudder.Disabled()),
@@ -66,7 +66,7 @@ func TestRecordedAnswers(t *testing.T) {
 				require.Equal(t, want, text)
 			}
 			for name, want := range c.Want.Headers {
-				require.Equal(t, want, joined(answer.Header.Values(name)), name)
+				require.Equal(t, want, strings.Join(slices.Sorted(slices.Values(answer.Header.Values(name))), ", "), name)
 			}
 			require.EqualValues(t, c.Want.Stored, rudder.Count(mockrudder.Filter{}))
 			events := rudder.Events(mockrudder.Filter{})
@@ -78,14 +78,22 @@ func TestRecordedAnswers(t *testing.T) {
 	}
 }
 
-// answerCase is a case that is not recorded. In its body … stands for so much of Fill
-// that the body has Size bytes.
+// answerCase is a request that is not recorded, and what comes of it. In its body … stands
+// for so much of Fill that the body has Size bytes; in what is wanted, for anything.
 type answerCase struct {
 	Name, Method, Path, Key, Body, Fill, Want string
 
 	Headers      []string
+	Gzip         bool // compresses the body
 	Size, Stored int
-	Rested       bool // after time enough for the rate limit
+
+	After mockrudder.Duration // how long to wait before it
+	Fault *mockrudder.Fault   // that is in force
+	Took  mockrudder.Duration
+	Kind  string // the media type of the answer, "" for any
+	Retry string // its Retry-After
+
+	Raw, Message, Findings string // of the last message that is stored, "" for any
 }
 
 func answerCases(t *testing.T, file string) (cases []answerCase) {
@@ -100,10 +108,53 @@ func answerCases(t *testing.T, file string) (cases []answerCase) {
 	return cases
 }
 
+// require sends the request and compares what comes of it, but for Stored.
 func (c answerCase) require(t *testing.T, s *mockrudder.Server) {
 	t.Helper()
 	body := strings.Replace(c.Body, "…", strings.Repeat(c.Fill, max(0, c.Size-len(c.Body)+len("…"))), 1)
-	require.Equal(t, c.Want, probe{method: c.Method, path: c.Path, key: c.Key, body: body, headers: c.Headers}.answer(t, s), "%.200s", c.Body)
+	if c.Gzip {
+		body = gzipped(t, body)
+	}
+	time.Sleep(time.Duration(c.After))
+	start := time.Now()
+	got, header := probe{method: c.Method, path: c.Path, key: c.Key, body: body, headers: c.Headers}.ask(t, s)
+	requireLike(t, c.Want, strings.ToValidUTF8(got, "\ufffd"), "%s %.200s", c.Path, c.Body)
+	if c.Fault != nil {
+		require.EqualValues(t, c.Took, time.Since(start))
+	}
+	require.Equal(t, c.Retry, header.Get("Retry-After"))
+	if c.Kind != "" {
+		require.Equal(t, c.Kind, header.Get("Content-Type"))
+		require.Equal(t, "Origin", header.Get("Vary"))
+	}
+	if c.Raw+c.Message+c.Findings == "" {
+		return
+	}
+	e := s.Events(mockrudder.Filter{})[s.Count(mockrudder.Filter{})-1]
+	requireLike(t, c.Raw, e.Raw)
+	requireLike(t, c.Message, string(e.Message()))
+	requireLike(t, c.Findings, findings(e))
+}
+
+// findings lists those of a message: in, path and rule.
+func findings(e mockrudder.Event) string {
+	var all []string
+	for kind, list := range map[string][]mockrudder.Finding{"errors": e.Errors, "drift": e.Drift} {
+		for _, f := range list {
+			all = append(all, fmt.Sprint(kind, " ", f.In, " ", f.Path, " ", f.Rule))
+		}
+	}
+	slices.Sort(all)
+	return fmt.Sprint(e.Judged && e.Valid, " ", strings.Join(all, ", "))
+}
+
+// requireLike compares texts; … in the wanted one stands for anything, as does "".
+func requireLike(t *testing.T, want, got string, about ...any) {
+	t.Helper()
+	if want == "" {
+		return
+	}
+	require.Regexp(t, "(?s)^"+strings.ReplaceAll(regexp.QuoteMeta(want), "…", ".*")+"$", got, about...)
 }
 
 func TestAnswers(t *testing.T) {
@@ -112,6 +163,31 @@ func TestAnswers(t *testing.T) {
 			s := server(t)
 			c.require(t, s)
 			require.Len(t, s.Events(mockrudder.Filter{}), c.Stored)
+		})
+	}
+}
+
+// Requests to one server, one after the other. Those of webhook, batch and beacon have all
+// mistakes at first and are refused for one after the other, in the order in which
+// RudderStack checks: each has one mistake less than the one before. Of verdicts a single call
+// is validated by the type of its path, whatever type the message has, but for the tracking
+// plan, which goes by that of the message; and a message of the webhook as Braze's event too.
+func TestSequencesOfAnswers(t *testing.T) {
+	for file, stored := range map[string]int{"order-webhook": 3, "order-batch": 4, "order-beacon": 4, "limits": 2, "hosts": 1, "faults-api": 0, "rates": 3, "verdicts": 13} {
+		synctest.Test(t, func(t *testing.T) {
+			p, err := plan.Read("testdata/plan.json")
+			require.NoError(t, err)
+			s, err := mockrudder.New(append(recordedSources(),
+				mockrudder.WithRateLimit(1, time.Second), mockrudder.WithAllowedHosts("rudder.staging.example.com"), mockrudder.WithPlan(p),
+				mockrudder.WithSource("wkPlan", mockrudder.Braze, mockrudder.CustomMapping([]byte(`{"users.messages.email.Open":"Opened"}`))))...)
+			require.NoError(t, err)
+			if file == "order-webhook" {
+				require.NoError(t, s.Fault(mockrudder.Fault{Transformer: mockrudder.TransformerError, Nth: 8, Path: "/v1/webhook"}))
+			}
+			for _, c := range answerCases(t, file) {
+				c.require(t, s)
+			}
+			require.Len(t, s.Events(mockrudder.Filter{}), stored)
 		})
 	}
 }
@@ -153,18 +229,16 @@ func exchange(t *testing.T, rudder *mockrudder.Server, c fixtures.GatewayCase) (
 // requireStored compares messages as JSON; <uuid> and <now> match any UUID and time.
 func requireStored(t *testing.T, want string, got json.RawMessage) {
 	t.Helper()
-	uuid := regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"`)
-	now := regexp.MustCompile(`"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z"`)
+	varying := map[string]string{
+		`"<uuid>"`: `"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"`,
+		`"<now>"`:  `"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z"`,
+	}
 	var members, wanted map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(got, &members))
 	require.NoError(t, json.Unmarshal([]byte(want), &wanted))
 	for name, value := range wanted {
-		switch string(value) {
-		case `"<uuid>"`:
-			require.Regexp(t, uuid, string(members[name]), name)
-			members[name] = value
-		case `"<now>"`:
-			require.Regexp(t, now, string(members[name]), name)
+		if pattern := varying[string(value)]; pattern != "" {
+			require.Regexp(t, pattern, string(members[name]), name)
 			members[name] = value
 		}
 	}
@@ -173,40 +247,63 @@ func requireStored(t *testing.T, want string, got json.RawMessage) {
 	require.JSONEq(t, want, string(text))
 }
 
-func joined(values []string) string {
-	values = slices.Clone(values)
-	slices.Sort(values)
-	return strings.Join(values, ", ")
-}
-
-// probe is a request that needs no network.
+// probe is a request.
 type probe struct {
 	method, path, key, body string
 	headers                 []string // name, value, name, value, …
 }
 
-// answer is the status and the body of an answer, without the newline at its end.
-func (p probe) answer(t *testing.T, s *mockrudder.Server) string {
-	t.Helper()
-	answer := p.send(s)
-	return fmt.Sprintf("%d %s", answer.Code, strings.TrimSuffix(answer.Body.String(), "\n"))
-}
-
-func (p probe) send(s *mockrudder.Server) *httptest.ResponseRecorder {
-	if p.method == "" {
-		p.method = http.MethodPost
+func (p probe) request() *http.Request {
+	request, err := http.NewRequest(cmp.Or(p.method, http.MethodPost), "http://rudder.test"+p.path, strings.NewReader(p.body))
+	if err != nil {
+		panic(err)
 	}
-	request := httptest.NewRequest(p.method, p.path, strings.NewReader(p.body))
-	request.Host = "localhost:8090"
 	if p.key != "" {
 		request.SetBasicAuth(p.key, "")
 	}
 	for i := 0; i < len(p.headers); i += 2 {
 		request.Header.Set(p.headers[i], p.headers[i+1])
 	}
+	request.Host = cmp.Or(request.Header.Get("Host"), request.Host)
+	return request
+}
+
+// send sends a request without a network.
+func (p probe) send(s *mockrudder.Server) *httptest.ResponseRecorder {
 	answer := httptest.NewRecorder()
-	s.ServeHTTP(answer, request)
+	s.ServeHTTP(answer, p.request())
 	return answer
+}
+
+// ask returns the status and the body of an answer, without the newline at its end and with
+// a word about one that is cut off, or "closed" if there is none; and the headers. The
+// request goes over the network of the server, if it has one.
+func (p probe) ask(t *testing.T, s *mockrudder.Server) (got string, header http.Header) {
+	t.Helper()
+	var answer *http.Response
+	if s.URL == "" {
+		answer = p.send(s).Result()
+	} else {
+		var err error
+		if answer, err = s.Client().Do(p.request().WithContext(t.Context())); err != nil {
+			require.True(t, errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.ErrUnexpectedEOF), "%v", err)
+			return "closed", nil
+		}
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	got = fmt.Sprintf("%d %s", answer.StatusCode, strings.TrimSuffix(string(text), "\n"))
+	if err != nil {
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		got += " (cut)"
+	}
+	return got, answer.Header
+}
+
+func (p probe) answer(t *testing.T, s *mockrudder.Server) string {
+	t.Helper()
+	got, _ := p.ask(t, s)
+	return got
 }
 
 // batch posts a body to /v1/batch.
@@ -233,16 +330,6 @@ func gzipped(t *testing.T, text string) string {
 	return buf.String()
 }
 
-// stored returns the only message that a server has, as RudderStack would store it.
-func stored(t *testing.T, s *mockrudder.Server) map[string]any {
-	t.Helper()
-	events := s.Events(mockrudder.Filter{})
-	require.Len(t, events, 1)
-	var message map[string]any
-	require.NoError(t, json.Unmarshal(events[0].Message(), &message))
-	return message
-}
-
 const (
 	batchPath   = "/v1/batch"
 	webhookPath = "/v1/webhook?writeKey=wkBraze"
@@ -251,67 +338,6 @@ const (
 // brazeEvent makes a webhook body with one event of these properties.
 func brazeEvent(properties string) string {
 	return `{"events":[{"event_type":"t","id":"i","user":{"external_user_id":"u"},"properties":` + properties + `}]}`
-}
-
-func TestGzip(t *testing.T) {
-	batch, event := `{"batch":[{"userId":"u"}]}`, brazeEvent(`{}`)
-	s := server(t)
-	for _, c := range []struct{ path, encoding, body, want string }{
-		{batchPath, "gzip", gzipped(t, batch), "200 ok"},
-		{batchPath, "gzip", gzipped(t, batch)[:20], "500 failed to read body from request"},
-		{batchPath, "GZIP", gzipped(t, batch), "400 invalid json"},
-		{batchPath, "gzip", gzipped(t, pad(batch, mockrudder.MaxRequestBytes+1)), "413 request size exceeds max limit"},
-		{webhookPath, "gzip", gzipped(t, event), "200 ok"},
-		{webhookPath, "gzip", "{}", "500 reading request body: unexpected EOF"},
-		{webhookPath, "Gzip", gzipped(t, event), "400 Malformed JSON in request body"},
-		{webhookPath, "deflate", event, "200 ok"},
-	} {
-		require.Equal(t, c.want, probe{path: c.path, key: "wkHTTP", body: c.body, headers: []string{"Content-Encoding", c.encoding}}.answer(t, s))
-	}
-}
-
-// What the recorded answers of these paths leave open.
-func TestStaticPaths(t *testing.T) {
-	s := server(t)
-	get := func(path string) string {
-		answer := probe{method: http.MethodGet, path: path}.send(s)
-		require.Equal(t, http.StatusOK, answer.Code)
-		return answer.Body.String()
-	}
-	for _, path := range []string{"/", "/health"} {
-		var health map[string]string
-		require.NoError(t, json.Unmarshal([]byte(get(path)), &health))
-		require.ElementsMatch(t, slices.Collect(maps.Keys(health)), []string{"appType", "server", "db", "acceptingEvents", "routingEvents",
-			"mode", "backendConfigMode", "lastSync", "lastRegulationSync"})
-	}
-	require.Regexp(t, `^\{"BuildDate":".+","BuiltBy":".+","Commit":".*","Features":\["gzip-req-payload"\],"Version":"1.83.0"\}$`, get("/version"))
-	require.Contains(t, get("/docs"), "<title>")
-	require.Equal(t, "User-agent: * \nDisallow: / \n", get("/robots.txt"))
-}
-
-// The pixel always answers with its image; only a valid message is stored.
-func TestPixel(t *testing.T) {
-	for query, want := range map[string]int{
-		"writeKey=wkHTTP&event=E":             0,
-		"writeKey=wkHTTP&userId=%20":          0,
-		"event=E&userId=u":                    0,
-		"writeKey=nope&event=E&userId=u":      0,
-		"writeKey=wkOffHTTP&event=E&userId=u": 0,
-		"writeKey=wkHTTP&userId=u&properties.a.b=1&properties.c=2&properties=x": 1,
-	} {
-		s := server(t)
-		answer := probe{method: http.MethodGet, path: "/pixel/v1/track?" + query}.send(s)
-		require.Equal(t, http.StatusOK, answer.Code)
-		require.Equal(t, "image/gif", answer.Header().Get("Content-Type"))
-		require.Equal(t, 43, answer.Body.Len())
-		require.Len(t, s.Events(mockrudder.Filter{Type: "track"}), want, query)
-		if want == 1 {
-			message := stored(t, s)
-			require.Equal(t, "web", message["channel"])
-			require.NotContains(t, message, "writeKey")
-			require.Equal(t, map[string]any{"a": map[string]any{"b": "1"}, "c": "2"}, message["properties"])
-		}
-	}
 }
 
 // The bucket holds one event more than a window; a request of more never passes.
@@ -337,6 +363,65 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
+// Events that make the transformer fail.
+func TestTransformerFails(t *testing.T) {
+	deep := func(levels int) string {
+		return brazeEvent(`{"x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}`)
+	}
+	for body, want := range map[string]struct {
+		answer string
+		took   time.Duration
+	}{
+		deep(4_000):                        {"200 ok", 0},
+		deep(6_000):                        {"500 Maximum call stack size exceeded", 20 * time.Millisecond},
+		brazeEvent(`{"900000":1}`):         {"413 request size exceeds max limit", 0},
+		brazeEvent(`{"5000000":1}`):        {"413 request size exceeds max limit", 5 * time.Second},
+		brazeEvent(`{"a.20000000":1}`):     {"closed", 11 * time.Second},
+		brazeEvent(`{"4294967294":1}`):     {"closed", 11 * time.Second},
+		brazeEvent(`{"a":{"20000000":1}}`): {"200 ok", 0},
+	} {
+		inFakeTime(t, func(t *testing.T, s *mockrudder.Server) {
+			start := time.Now()
+			require.Equal(t, want.answer, probe{path: webhookPath, body: body}.answer(t, s))
+			require.Equal(t, want.took, time.Since(start))
+		})
+	}
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server) {
+		answers := make(chan string)
+		for i, body := range []string{deep(6_000), brazeEvent(`{}`), brazeEvent(`{}`)} {
+			go func() {
+				time.Sleep(time.Duration(i) * 15 * time.Millisecond)
+				answers <- probe{path: webhookPath, body: body}.answer(t, s)
+			}()
+		}
+		require.Contains(t, <-answers, "500 ")
+		require.Contains(t, <-answers, "500 ", "in the same call to the transformer")
+		require.Equal(t, "200 ok", <-answers)
+	})
+}
+
+func TestCustomMapping(t *testing.T) {
+	for mapping, want := range map[string]string{
+		`{"t":"T"}`:               "T",
+		`[{"from":"t","to":"T"}]`: "T",
+		`[{"from":"t","to":"S"},{"from":"t","to":"T"}]`: "T",
+		`[]`:     "t",
+		`[null]`: "500 Cannot read properties of null (reading 'from')",
+		`{`:      "source k: custom mapping",
+	} {
+		s, err := mockrudder.New(mockrudder.WithoutValidation(), mockrudder.WithSource("k", mockrudder.Braze, mockrudder.CustomMapping([]byte(mapping))))
+		if err != nil {
+			require.ErrorContains(t, err, want)
+			continue
+		}
+		got := probe{path: "/v1/webhook?writeKey=k", body: brazeEvent(`{}`)}.answer(t, s)
+		if got == "200 ok" {
+			got = s.Events(mockrudder.Filter{})[0].Name
+		}
+		require.Equal(t, want, got, mapping)
+	}
+}
+
 func TestWrongOptions(t *testing.T) {
 	for want, opt := range map[string]mockrudder.Option{
 		"a source needs a write key":               mockrudder.WithSource("", mockrudder.Braze),
@@ -345,10 +430,23 @@ func TestWrongOptions(t *testing.T) {
 		"need some bytes":                          mockrudder.WithKeepBytes(0),
 		"-1 in 1s":                                 mockrudder.WithRateLimit(-1, time.Second),
 		"1 in 0s":                                  mockrudder.WithRateLimit(1, 0),
+		"--allow-host":                             mockrudder.WithAllowedHosts("a.b:80"),
 	} {
 		_, err := mockrudder.New(opt)
 		require.ErrorContains(t, err, want)
 	}
 	_, err := mockrudder.New(mockrudder.WithSource("k", mockrudder.Braze), mockrudder.WithSource("k", mockrudder.HTTP))
 	require.ErrorContains(t, err, "source k is given twice")
+}
+
+// A message nested deeper than encoding/json reads is shown as well as others.
+func TestDeepMessage(t *testing.T) {
+	const levels = 20_000
+	s := server(t)
+	batch(s, `{"batch":[{"userId":"u","x":`+strings.Repeat("[", levels)+strings.Repeat("]", levels)+`}]}`)
+	deep := `"x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}`
+	require.Contains(t, string(s.Events(mockrudder.Filter{})[0].Message()), deep)
+	for _, path := range []string{"/_mock/events", "/_mock/events/1"} {
+		require.Contains(t, probe{method: "GET", path: path}.send(s).Body.String(), deep)
+	}
 }

@@ -65,8 +65,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, f Fault, key string
 		}
 		http.Error(w, strings.TrimSuffix(body, "\n"), f.Status)
 	default:
-		outage := gateway.Outage{Transformer: string(f.Transformer), Database: string(f.Database)}
-		s.gateway.ServeHTTP(w, r.WithContext(gateway.WithOutage(r.Context(), outage)))
+		s.gateway.ServeHTTP(w, r.WithContext(gateway.WithOutage(r.Context(), string(f.Transformer), string(f.Database))))
 	}
 }
 

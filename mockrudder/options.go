@@ -95,14 +95,8 @@ func Disabled() SourceOption {
 	}
 }
 
-// Renamed gives a Braze source a custom mapping from event types to names.
-func Renamed(names map[string]string) SourceOption {
-	text, _ := json.Marshal(names)
-	return CustomMapping(text)
-}
-
-// CustomMapping gives a Braze source a custom mapping as JSON: an object
-// {"event type":"name"} or, as RudderStack keeps it, a list
+// CustomMapping gives a Braze source a custom mapping from event types to names as JSON: an
+// object {"event type":"name"} or, as RudderStack keeps it, a list
 // [{"from":"event type","to":"name"}].
 func CustomMapping(text []byte) SourceOption {
 	return func(s *source) error {
@@ -165,27 +159,17 @@ func WithRecording(w io.Writer) Option {
 	return func(c *config) { c.recording = w }
 }
 
-// WithPlan also validates track messages by a tracking plan. Violations make a
+// WithPlan also validates track messages by a tracking plan; nil is none. Violations make a
 // message invalid, with findings whose In is "plan"; an event that the plan does
 // not have is drift.
 func WithPlan(p *plan.Plan) Option {
-	return func(c *config) {
-		if p == nil {
-			c.err = cmp.Or(c.err, errors.New("there is no tracking plan"))
-		}
-		c.plan = p
-	}
+	return func(c *config) { c.plan = p }
 }
 
-// WithGlossary validates Braze events by another glossary than the built-in one,
-// such as a newer one from schemas.LoadFile.
+// WithGlossary validates Braze events by another glossary than the built-in one, such
+// as a newer one from schemas.LoadFile; nil is the built-in one.
 func WithGlossary(g *schemas.Glossary) Option {
-	return func(c *config) {
-		if g == nil {
-			c.err = cmp.Or(c.err, errors.New("there is no glossary"))
-		}
-		c.glossary = g
-	}
+	return func(c *config) { c.glossary = g }
 }
 
 // WithAllowedHosts allows requests to the query API under /_mock/ for these hosts,

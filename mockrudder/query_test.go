@@ -1,12 +1,12 @@
 package mockrudder_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
+	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
 
@@ -46,187 +48,27 @@ func query(t *testing.T, s *mockrudder.Server, rawQuery string) page {
 	return p
 }
 
-// judged returns a server that validates, with five messages of two sources.
-func judged(t *testing.T) *mockrudder.Server {
-	t.Helper()
-	s, err := mockrudder.New(recordedSources()...)
-	require.NoError(t, err)
-	t.Cleanup(s.Close)
-	require.Equal(t, "200 ok", probe{path: batchPath, key: "wkHTTP", body: `{"batch":[` +
-		`{"type":"track","event":"A b","userId":"u1","messageId":"m1"},` +
-		`{"type":"track","event":"B","userId":"u2","messageId":"m2"},` +
-		`{"type":"identify","userId":"u1","messageId":"m3","traits":5}]}`}.answer(t, s))
-	require.Equal(t, "200 ok", probe{path: "/v1/page", key: "wkBraze", body: `{"userId":"u3","messageId":"m4"}`}.answer(t, s))
-	require.Equal(t, "200 ok", probe{path: batchPath, key: "wkBraze", body: `{"batch":[{"type":"track","userId":7,"messageId":"m5"}]}`}.answer(t, s))
-	return s
-}
-
-func TestQueryFilters(t *testing.T) {
-	s := judged(t)
-	for rawQuery, want := range map[string]string{
-		"":                                "m1 m2 m3 m4 m5",
-		"type=track":                      "m1 m2 m5",
-		"type=page":                       "m4",
-		"event=" + url.QueryEscape("A b"): "m1",
-		"userId=u1":                       "m1 m3",
-		"userId=7":                        "m5",
-		"messageId=m2":                    "m2",
-		"source=wkBraze":                  "m4 m5",
-		"source=wkHTTP&type=track":        "m1 m2",
-		"valid=true":                      "m1 m2 m4",
-		"valid=false":                     "m3 m5",
-		"valid=false&source=wkHTTP":       "m3",
-		"type=trac":                       "",
-		"valid=&type=&limit=5":            "m1 m2 m3 m4 m5",
-	} {
-		p := query(t, s, rawQuery)
-		require.Equal(t, want, p.ids(), rawQuery)
-		require.Equal(t, len(p.Events), p.Total, rawQuery)
-	}
-}
-
-// Filters by more than the tally counts.
-func TestQueryFiltersOfKeptMessages(t *testing.T) {
+// Requests and queries of one server, and what its filters find: of a query the ids of the
+// messages, the cursor and the total.
+func TestQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := mockrudder.New()
+		s, err := mockrudder.New(recordedSources()...)
 		require.NoError(t, err)
-		start := time.Now()
-		for i, message := range []string{
-			`{"type":"track","event":"E","userId":"u","messageId":"m1","properties":{"plan":"Gold"}}`,
-			`{"type":"track","event":"E","anonymousId":"a","messageId":"m2"}`,
-			`{"type":"track","userId":"u","messageId":"m3"}`,
-		} {
-			require.Equal(t, 200, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[` + message + `]}`,
-				headers: []string{"X-Test-ID", fmt.Sprint("t", i%2)}}.send(s).Code)
-			time.Sleep(time.Minute)
+		for _, c := range answerCases(t, "queries") {
+			c.require(t, s)
 		}
-		at := func(minutes int) string {
-			return url.QueryEscape(start.Add(time.Duration(minutes) * time.Minute).Format(time.RFC3339Nano))
+		for _, row := range casefile.Read(t, "testdata/filters.txt", 4) {
+			p := query(t, s, row[0])
+			require.Equal(t, row[1:], []string{p.ids(), p.Next, fmt.Sprint(p.Total)}, row[0])
 		}
-		for rawQuery, want := range map[string]string{
-			"q=Gold":                             "m1",
-			"q=gold":                             "",
-			"anonymousId=a":                      "m2",
-			"test=t0":                            "m1 m3",
-			"test=t0&rule=required":              "m3",
-			"rule=type":                          "",
-			"since=" + at(1):                     "m2 m3",
-			"until=" + at(1):                     "m1",
-			"since=" + at(1) + "&until=" + at(2): "m2",
-			"order=desc":                         "m3 m2 m1",
-			"order=desc&limit=2":                 "m3 m2",
-			"order=desc&before=2":                "m1",
-			"before=3":                           "m1 m2",
-			"after=1&before=3":                   "m2",
-			"after=1&order=desc":                 "m3 m2",
-		} {
-			require.Equal(t, want, query(t, s, rawQuery).ids(), rawQuery)
-		}
-		p := query(t, s, "order=desc&limit=2")
-		require.Equal(t, "m1", query(t, s, "order=desc&before="+p.Next).ids(), "next goes on in the same direction")
-		require.Equal(t, "t0", p.Events[0].TestID)
-		require.Len(t, query(t, s, "since=1999-01-01T00:00:00+01:00").Events, 3, "a + that is not escaped")
 		matched := s.Events(mockrudder.Filter{Match: func(e mockrudder.Event) bool {
-			return len(s.Events(mockrudder.Filter{})) == 3 && e.MessageID > "m1" // asking the server again is fine
+			return len(s.Events(mockrudder.Filter{})) == 9 && e.MessageID > "m7" // asking the server again is fine
 		}})
 		require.Len(t, matched, 2)
+		s.Reset()
+		require.Equal(t, mockrudder.Counts{}, s.Stats().Counts)
+		require.Empty(t, query(t, s, "").Events)
 	})
-}
-
-func TestOneEventAndSummaries(t *testing.T) {
-	s := judged(t)
-	get := func(path string) (answer map[string]any) {
-		got := probe{method: http.MethodGet, path: path}.send(s)
-		require.Equal(t, 200, got.Code)
-		require.NoError(t, json.Unmarshal(got.Body.Bytes(), &answer))
-		return answer
-	}
-	first := get("/_mock/events?summary=1&limit=1")["events"].([]any)[0].(map[string]any)
-	delete(first, "received_at")
-	require.Equal(t, map[string]any{"id": "1", "source": "wkHTTP", "type": "track", "event": "A b", "userId": "u1", "anonymousId": "",
-		"messageId": "m1", "valid": true, "errors": 0.0, "drift": 0.0, "bytes": 61.0, "test_id": ""}, first)
-	one := get("/_mock/events/3")
-	require.Equal(t, "3", one["id"])
-	require.Equal(t, false, one["valid"])
-	for _, id := range []string{"0", "6", "x", "-1"} {
-		require.Equal(t, 404, probe{method: http.MethodGet, path: "/_mock/events/" + id}.send(s).Code, id)
-	}
-}
-
-func TestRates(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, err := mockrudder.New()
-		require.NoError(t, err)
-		rates := func() string {
-			var answer struct {
-				Seconds []struct{ At, Stored, Valid, Invalid, Requests, Refused int64 }
-			}
-			got := probe{method: http.MethodGet, path: "/_mock/rates?seconds=4"}.send(s)
-			require.NoError(t, json.Unmarshal(got.Body.Bytes(), &answer))
-			require.Equal(t, time.Now().Unix(), answer.Seconds[3].At)
-			text := ""
-			for _, r := range answer.Seconds {
-				text += fmt.Sprintf("%d/%d/%d %d-%d, ", r.Stored, r.Valid, r.Invalid, r.Requests, r.Refused)
-			}
-			return text
-		}
-		send := func(body string) { batch(s, body) }
-		send(goodBatch)
-		send("{}")
-		time.Sleep(time.Second)
-		send(`{"batch":[{"userId":"u"},{"userId":"u","type":"track","event":"E"}]}`)
-		time.Sleep(time.Second)
-		require.Equal(t, "0/0/0 0-0, 1/1/0 2-1, 2/1/1 1-0, 0/0/0 0-0, ", rates())
-		time.Sleep(10 * time.Minute)
-		require.Equal(t, strings.Repeat("0/0/0 0-0, ", 4), rates(), "the ring was overwritten")
-	})
-}
-
-func TestQueryShape(t *testing.T) {
-	s := judged(t)
-	p := query(t, s, "messageId=m3")
-	e := p.Events[0]
-	require.Equal(t, `{"type":"identify","userId":"u1","messageId":"m3","traits":5}`, e.Raw)
-	require.Equal(t, "wkHTTP", e.Source)
-	require.WithinDuration(t, time.Now(), e.ReceivedAt, time.Minute)
-	require.False(t, e.Valid)
-	require.Len(t, e.Errors, 1)
-	require.Equal(t, "/traits", e.Errors[0].Path)
-	require.Equal(t, "type", e.Errors[0].Rule)
-	require.Equal(t, "message", e.Errors[0].In)
-	require.NotEmpty(t, e.Errors[0].Detail)
-	require.Contains(t, string(e.Message()), `"rudderId"`)
-
-	answer := probe{method: http.MethodGet, path: "/_mock/events?messageId=m1"}.send(s)
-	require.Contains(t, answer.Body.String(), `"valid":true,"errors":[]`)
-	answer = probe{method: http.MethodGet, path: "/_mock/events?messageId=none"}.send(s)
-	require.Equal(t, `{"events":[],"next":"","total":0}`, strings.TrimSpace(answer.Body.String()))
-
-	unjudged := server(t)
-	probe{path: batchPath, key: "wkHTTP", body: goodBatch}.send(unjudged)
-	require.False(t, query(t, unjudged, "").Events[0].Judged)
-	require.Empty(t, query(t, unjudged, "valid=true").Events)
-}
-
-func TestQueryPages(t *testing.T) {
-	s := server(t)
-	for i := range 10 {
-		kind := []string{"a", "b"}[i%2]
-		batch(s, fmt.Sprintf(`{"batch":[{"userId":"u","type":"%s","messageId":"m%d"}]}`, kind, i))
-	}
-	var ids []string
-	after := ""
-	for {
-		p := query(t, s, "type=a&limit=2&after="+after)
-		require.Equal(t, 5, p.Total)
-		if len(p.Events) == 0 {
-			require.Empty(t, p.Next)
-			break
-		}
-		ids, after = append(ids, p.ids()), p.Next
-	}
-	require.Equal(t, []string{"m0 m2", "m4 m6", "m8"}, ids)
-	require.Len(t, query(t, s, "limit=0").Events, 0)
 }
 
 func TestQueryWaits(t *testing.T) {
@@ -270,7 +112,7 @@ func TestQueryWaits(t *testing.T) {
 		p, _ = ask("event=C&wait=1s")
 		require.Equal(t, `nearest: track "A", messageId `+query(t, s, "order=desc").Events[0].MessageID+`: event is "A", want "C"`, p.Instead[0])
 
-		p, took = ask("wait=1.5&after=" + cursor)
+		p, took = ask("wait=1500ms&after=" + cursor)
 		require.Empty(t, p.Events)
 		require.Equal(t, cursor, p.Next, "so that the next wait continues from here")
 		require.Equal(t, 1500*time.Millisecond, took)
@@ -281,46 +123,21 @@ func TestQueryWaits(t *testing.T) {
 	})
 }
 
-func TestStats(t *testing.T) {
-	s := judged(t)
-	for _, p := range []probe{
-		{path: webhookPath, body: "{}"},
-		{path: "/v1/webhook?writeKey=nope", body: "{}"},
-		{path: batchPath, key: "wkOffHTTP"},
-		{path: webhookPath, method: http.MethodGet},
-		{path: "/pixel/v1/track?writeKey=wkHTTP&userId=u&event=E", method: http.MethodGet},
-	} {
-		p.send(s)
-	}
-	answer := probe{method: http.MethodGet, path: "/_mock/stats"}.send(s)
-	var stats mockrudder.Stats
-	require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &stats))
-	require.Equal(t, s.Stats(), stats)
-	require.Equal(t, mockrudder.Counts{Stored: 6, Valid: 4, Invalid: 2}, stats.Counts)
-	require.Equal(t, 6, stats.Kept)
-	require.Len(t, stats.Sources, 6, "every source, and one for no good key")
-	require.Equal(t, map[string]uint64{"200": 3, "400": 1}, stats.Sources["wkBraze"].Requests)
-	require.Equal(t, map[string]uint64{"401": 1, "404": 1}, stats.Sources[""].Requests)
-	http := stats.Sources["wkHTTP"]
-	require.Equal(t, mockrudder.Counts{Stored: 4, Valid: 3, Invalid: 1}, http.Counts)
-	require.EqualValues(t, 3, http.ByType["track"].Stored)
-	require.EqualValues(t, 1, http.ByEvent["A b"].Stored)
-
-	s.Reset()
-	require.Equal(t, mockrudder.Counts{}, s.Stats().Counts)
-	require.Empty(t, query(t, s, "").Events)
-}
-
 // A request is answered after its messages are stored and the observer was called.
 func TestStoredBeforeTheAnswer(t *testing.T) {
-	var seen []string
-	s := server(t, mockrudder.WithObserver(func(e mockrudder.Event) { seen = append(seen, e.MessageID) }))
-	request := httptest.NewRequest(http.MethodPost, batchPath, strings.NewReader(`{"batch":[{"userId":"u","messageId":"1"},{"userId":"u","messageId":"2"}]}`))
-	request.SetBasicAuth("wkHTTP", "")
-	s.ServeHTTP(watcher{httptest.NewRecorder(), func() {
-		require.Equal(t, []string{"1", "2"}, seen)
+	var (
+		s      *mockrudder.Server
+		seen   []string
+		answer = httptest.NewRecorder()
+	)
+	s = server(t, mockrudder.WithObserver(func(e mockrudder.Event) {
+		seen = append(seen, e.MessageID)
 		require.Len(t, s.Events(mockrudder.Filter{}), 2)
-	}}, request)
+		require.Zero(t, answer.Body.Len())
+	}))
+	s.ServeHTTP(answer, probe{path: batchPath, key: "wkHTTP", body: `{"batch":[{"userId":"u","messageId":"1"},{"userId":"u","messageId":"2"}]}`}.request())
+	require.Equal(t, []string{"1", "2"}, seen)
+	require.Equal(t, "ok", answer.Body.String())
 }
 
 // lineWriter keeps each write, and fails from a number of writes on.
@@ -353,6 +170,9 @@ func TestRecording(t *testing.T) {
 	require.NoError(t, decoder.Decode(&second))
 	require.Equal(t, "1", first.ID())
 	require.Equal(t, `{"userId":"u","messageId":"a"}`, first.Raw)
+	require.False(t, first.Judged)
+	require.Contains(t, lines.all[0], `"valid":null`)
+	require.Empty(t, query(t, s, "valid=true").Events)
 	require.Equal(t, "b", second.MessageID, "also messages that are no longer kept")
 	send()
 	require.NoError(t, s.RecordingError())
@@ -365,51 +185,81 @@ func TestRecording(t *testing.T) {
 	require.NoError(t, server(t).RecordingError())
 }
 
-// watcher calls look before the response is written.
-type watcher struct {
-	*httptest.ResponseRecorder
-	look func()
+// openAPI is the description of the query API.
+func openAPI(t *testing.T) openapitest.Document {
+	t.Helper()
+	return openapitest.Read(t, probe{method: http.MethodGet, path: "/_mock/openapi.json"}.send(server(t)).Body.Bytes())
 }
 
-func (w watcher) WriteHeader(status int) {
-	w.look()
-	w.ResponseRecorder.WriteHeader(status)
+// Responses match the description.
+func TestOpenAPIAnswers(t *testing.T) {
+	s, err := mockrudder.New(mockrudder.WithSource("k", mockrudder.Braze), mockrudder.WithSource("off", mockrudder.HTTP, mockrudder.Disabled()))
+	require.NoError(t, err)
+	require.Equal(t, 200, probe{path: "/v1/webhook?writeKey=k", body: `{"events":[{"event_type":"users.behaviors.app.SessionStart","id":"e","time":"abc","user":{"user_id":"u"},"properties":{"brand_new":1}}]}`, headers: []string{"X-Test-ID", "t-1"}}.send(s).Code)
+	require.Equal(t, 401, probe{path: batchPath, body: `{}`}.send(s).Code)
+	ask := func(c openapitest.Call) *httptest.ResponseRecorder {
+		return probe{method: c.Method, path: c.Path, body: c.Body}.send(s)
+	}
+	call := openapitest.NewCall
+	openAPI(t).RequireAnswers(t, ask, "/_mock/stream", []openapitest.Call{
+		call("GET", "/_mock/events", "", "/_mock/events", "200"),
+		call("GET", "/_mock/events?summary=1&order=desc&test=t-1", "", "/_mock/events", "200"),
+		call("GET", "/_mock/events?count=9&wait=1ms", "", "/_mock/events", "200"),
+		call("GET", "/_mock/events?limit=x", "", "/_mock/events", "400"),
+		call("GET", "/_mock/events/1", "", "/_mock/events/{id}", "200"),
+		call("GET", "/_mock/events/99", "", "/_mock/events/{id}", "404"),
+		call("GET", "/_mock/stats", "", "/_mock/stats", "200"),
+		call("GET", "/_mock/rates?seconds=5", "", "/_mock/rates", "200"),
+		call("GET", "/_mock/sources", "", "/_mock/sources", "200"),
+		call("GET", "/_mock/openapi.json", "", "/_mock/openapi.json", "200"),
+		call("PUT", "/_mock/faults", `[{"hang":true},{"path":"/v1/*","source":"k","probability":0.5,"requests":3,"method":"GET","test_id":"x","nth":1,"latency":"1s","latency_max":"2s","status":500,"body":"x","retry_after":1,"trickle":"1s"},{"wrong_body":"html","every":2}]`, "/_mock/faults", "200"),
+		call("POST", "/_mock/faults", `{"id":"mine","close":"stored"}`, "/_mock/faults", "201"),
+		call("POST", "/_mock/faults", `{"hang":"1s","contains":"x"}`, "/_mock/faults", "201"),
+		call("POST", "/_mock/faults", `{"database":"locked","transformer":"error"}`, "/_mock/faults", "201"),
+		call("POST", "/_mock/faults", `{"close":"never"}`, "/_mock/faults", "400"),
+		call("GET", "/_mock/faults", "", "/_mock/faults", "200"),
+		call("DELETE", "/_mock/faults/mine", "", "/_mock/faults/{id}", "200"),
+		call("DELETE", "/_mock/faults/mine", "", "/_mock/faults/{id}", "404"),
+		call("POST", "/_mock/reset?keep=faults", "", "/_mock/reset", "200"),
+		call("GET", "/_mock/stats?x=1", "", "/_mock/stats", "400"),
+	})
 }
 
-// The query API refuses unknown host names and pages of other sites; the gateway allows
-// every name, as RudderStack does.
-func TestQueryAPIChecksHostAndOrigin(t *testing.T) {
-	s := server(t, mockrudder.WithAllowedHosts("rudder.staging.example.com"))
-	ask := func(method, path, host, origin string) (int, string) {
-		request := httptest.NewRequest(method, path, strings.NewReader(`{"batch":[{"userId":"u","type":"track","event":"E"}]}`))
-		request.Host = host
-		request.SetBasicAuth("wkHTTP", "")
-		if origin != "" {
-			request.Header.Set("Origin", origin)
-		}
-		answer := httptest.NewRecorder()
-		s.ServeHTTP(answer, request)
-		return answer.Code, answer.Body.String()
+// Events of every kind of request are the same when they are read from a recording.
+func TestEventsFromJSON(t *testing.T) {
+	var recording bytes.Buffer
+	s, err := mockrudder.New(mockrudder.WithRecording(&recording))
+	require.NoError(t, err)
+	post := func(path, body string) {
+		require.Equal(t, http.StatusOK, probe{path: path, key: "wkHTTP", body: body}.send(s).Code)
 	}
-	code, text := ask("POST", batchPath, "evil.example.com", "http://evil.example.com")
-	require.Equal(t, 200, code, text)
-	for _, path := range []string{"/_mock/", "/_mock/assets/main.js", "/_mock/events", "/_mock/stream", "/_mock/nothing"} {
-		code, text = ask("GET", path, "evil.example.com:8090", "")
-		require.Equal(t, 403, code, path)
-		require.Contains(t, text, "--allow-host")
-	}
-	for host, origin := range map[string]string{"evil.example.com": "http://evil.example.com", "localhost": "http://evil.example.com"} {
-		code, _ = ask("POST", "/_mock/reset", host, origin)
-		require.Equal(t, 403, code, host)
-	}
-	require.EqualValues(t, 1, s.Count(mockrudder.Filter{}), "nothing was reset")
-	for _, host := range []string{"localhost:8090", "[::1]:8090", "mockrudder:8090", "rudder.staging.example.com"} {
-		code, text = ask("GET", "/_mock/events", host, "")
-		require.Equal(t, 200, code, "%s: %s", host, text)
-		code, _ = ask("POST", "/_mock/reset", host, "http://"+host)
-		require.Equal(t, 200, code, host)
-	}
+	post("/v1/batch", `{"batch":[{"type":"track","event":"Bought","userId":"u","messageId":"m1","properties":{"n":9007199254740993}},
+		{"type":"track","userId":7,"anonymousId":null}]}`)
+	post("/v1/identify", `{"anonymousId":"a","traits":{"x":"é\u0000"}}`)
+	post("/v1/webhook?writeKey=wkBraze", `{"events":[{"event_type":"users.messages.email.Open","id":"e1","user":{"external_user_id":"u"},"new":1}]}`)
 
-	_, err := mockrudder.New(mockrudder.WithAllowedHosts("a.b:80"))
-	require.ErrorContains(t, err, "--allow-host")
+	events := s.Events(mockrudder.Filter{})
+	require.Len(t, events, 4)
+	lines := json.NewDecoder(&recording)
+	for _, want := range events {
+		var got mockrudder.Event
+		require.NoError(t, lines.Decode(&got))
+		require.Equal(t, string(want.Message()), string(got.Message()))
+		again, err := json.Marshal(got)
+		require.NoError(t, err)
+		before, err := json.Marshal(want)
+		require.NoError(t, err)
+		require.Equal(t, string(before), string(again))
+		require.Equal(t, []string{want.Type, want.Name, want.UserID, want.AnonymousID, want.MessageID, want.ID()},
+			[]string{got.Type, got.Name, got.UserID, got.AnonymousID, got.MessageID, got.ID()})
+	}
+}
+
+func TestEventsFromMalformedJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		`[]`: "read an event", `{"message":[]}`: "message of an event", `{"id":"x","message":{}}`: "read an event",
+	} {
+		var e mockrudder.Event
+		require.ErrorContains(t, json.Unmarshal([]byte(text), &e), want)
+	}
 }

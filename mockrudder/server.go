@@ -158,7 +158,7 @@ func (s *Server) accept(src *source, r *http.Request, size int, messages []gatew
 	if s.judge != nil {
 		s.judge.events(events)
 	}
-	s.keep(events)
+	s.recorder.keep(s.store, events)
 	if s.config.observe != nil {
 		for i := range events {
 			s.config.observe(events[i])
@@ -180,13 +180,6 @@ func (s *Server) RecordingError() error {
 	s.recorder.mu.Lock()
 	defer s.recorder.mu.Unlock()
 	return s.recorder.err
-}
-
-func (s *Server) keep(events []Event) {
-	s.recorder.mu.Lock()
-	defer s.recorder.mu.Unlock()
-	s.store.add(events)
-	s.recorder.write(events)
 }
 
 // pause waits for a time, forever where it is negative. It returns false where

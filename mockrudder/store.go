@@ -211,14 +211,12 @@ func (s *store) reset() {
 // size is about how many bytes a kept message takes. Findings count: those of a
 // message with many invalid fields are longer than the message.
 func (e *Event) size() int {
-	const fixed = 320 // the struct and its small parts
-	return e.share + len(e.made) + fixed + sizeOf(e.Errors) + sizeOf(e.Drift)
-}
-
-func sizeOf(findings []Finding) (n int) {
-	const fixed = 64 // the struct
-	for i := range findings {
-		n += fixed + len(findings[i].Path) + len(findings[i].Detail)
+	const fixed, finding = 320, 64 // the structs and their small parts
+	n := e.share + len(e.made) + fixed
+	for _, findings := range [][]Finding{e.Errors, e.Drift} {
+		for i := range findings {
+			n += finding + len(findings[i].Path) + len(findings[i].Detail)
+		}
 	}
 	return n
 }
@@ -231,9 +229,12 @@ type recorder struct {
 	err error
 }
 
-// write writes the messages of a request at once. After an error it writes
+// keep stores the messages of a request and writes them at once. After an error it writes
 // nothing more, so that the recording has no gap.
-func (r *recorder) write(events []Event) {
+func (r *recorder) keep(in *store, events []Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in.add(events)
 	if r.w == nil || r.err != nil {
 		return
 	}

@@ -1,15 +1,14 @@
 package mockrudder
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 )
 
 func numbered(from, to int) []Event {
@@ -110,39 +109,14 @@ func TestStoreWaits(t *testing.T) {
 	})
 }
 
-// Events of every kind of request are the same when they are read from a recording.
-func TestEventsFromJSON(t *testing.T) {
-	var recording bytes.Buffer
-	s, err := New(WithRecording(&recording))
+// Every route and every parameter is described, and nothing else.
+func TestOpenAPIRoutes(t *testing.T) {
+	s, err := New(WithoutValidation())
 	require.NoError(t, err)
-	post := func(path, body string) { require.Equal(t, http.StatusOK, send(s, "POST", path, body).Code) }
-	post("/v1/batch", `{"batch":[{"type":"track","event":"Bought","userId":"u","messageId":"m1","properties":{"n":9007199254740993}},
-		{"type":"track","userId":7,"anonymousId":null}]}`)
-	post("/v1/identify", `{"anonymousId":"a","traits":{"x":"é\u0000"}}`)
-	post("/v1/webhook?writeKey=wkBraze", `{"events":[{"event_type":"users.messages.email.Open","id":"e1","user":{"external_user_id":"u"},"new":1}]}`)
-
-	events := s.Events(Filter{})
-	require.Len(t, events, 4)
-	lines := json.NewDecoder(&recording)
-	for _, want := range events {
-		var got Event
-		require.NoError(t, lines.Decode(&got))
-		require.Equal(t, string(want.Message()), string(got.Message()))
-		again, err := json.Marshal(got)
-		require.NoError(t, err)
-		before, err := json.Marshal(want)
-		require.NoError(t, err)
-		require.Equal(t, string(before), string(again))
-		require.Equal(t, []string{want.Type, want.Name, want.UserID, want.AnonymousID, want.MessageID, want.ID()},
-			[]string{got.Type, got.Name, got.UserID, got.AnonymousID, got.MessageID, got.ID()})
+	defer s.Close()
+	var routes []openapitest.Route
+	for _, r := range s.queries() {
+		routes = append(routes, openapitest.Route{Method: r.method, Path: r.path, Params: r.params})
 	}
-}
-
-func TestEventsFromMalformedJSON(t *testing.T) {
-	for text, want := range map[string]string{
-		`[]`: "read an event", `{"message":[]}`: "message of an event", `{"id":"x","message":{}}`: `"x" is no number`,
-	} {
-		var e Event
-		require.ErrorContains(t, json.Unmarshal([]byte(text), &e), want)
-	}
+	openapitest.Read(t, openAPI).RequireRoutes(t, routes)
 }

@@ -17,8 +17,8 @@ import (
 
 // sse is one server-sent event, or a comment.
 type sse struct {
-	event, id, comment string
-	batch              struct {
+	event, id, comment, data string
+	batch                    struct {
 		Events []struct {
 			ID        string
 			Event     string
@@ -38,16 +38,17 @@ func (e sse) names() string {
 }
 
 // listen opens a stream and returns a function that waits for its next event.
-func listen(t *testing.T, client *http.Client, query, lastID string) (next func() sse, leave func()) {
+func listen(t *testing.T, rudder *mockrudder.Server, query, lastID string) (next func() sse, leave func()) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://rudder.test/_mock/stream"+query, nil)
 	require.NoError(t, err)
 	if lastID != "" {
 		request.Header.Set("Last-Event-ID", lastID)
 	}
-	answer, err := client.Do(request)
+	answer, err := rudder.Client().Do(request)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, answer.StatusCode)
+	require.Equal(t, "text/event-stream", answer.Header.Get("Content-Type"))
 	lines := bufio.NewScanner(answer.Body)
 	lines.Buffer(nil, 1<<20)
 	return func() (e sse) {
@@ -60,6 +61,7 @@ func listen(t *testing.T, client *http.Client, query, lastID string) (next func(
 				e.id = value
 			case "data":
 				require.NoError(t, json.Unmarshal([]byte(value), &e.batch))
+				e.data = value
 			case "":
 				if lines.Text() != "" {
 					e.comment = value
@@ -83,9 +85,10 @@ func track(s *mockrudder.Server, events ...string) {
 }
 
 func TestStreamSendsNewMessages(t *testing.T) {
-	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+	api := openAPI(t)
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server) {
 		track(s, "before")
-		next, leave := listen(t, client, "", "")
+		next, leave := listen(t, s, "", "")
 		defer leave()
 		first := next()
 		require.Equal(t, "message", first.event)
@@ -97,6 +100,7 @@ func TestStreamSendsNewMessages(t *testing.T) {
 		track(s, "B")
 		got := next()
 		require.Equal(t, "A B", got.names(), "one batch")
+		api.RequireShape(t, http.MethodGet, "/_mock/stream", "200", "text/event-stream", []byte(got.data))
 		require.Equal(t, "3", got.id)
 		require.LessOrEqual(t, time.Since(start), 250*time.Millisecond)
 		require.EqualValues(t, 3, got.batch.Stats.Stored)
@@ -117,9 +121,9 @@ func TestStreamSendsNewMessages(t *testing.T) {
 
 // Clients get a reset too that were away when it happened, or know another server.
 func TestStreamSendsResets(t *testing.T) {
-	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server) {
 		track(s, "A", "B")
-		next, leave := listen(t, client, "", "")
+		next, leave := listen(t, s, "", "")
 		require.Equal(t, "message", next().event)
 		s.Reset()
 		track(s, "C")
@@ -132,7 +136,7 @@ func TestStreamSendsResets(t *testing.T) {
 		leave()
 
 		for cursor, want := range map[string]string{"1": "reset C", "2": "reset C", "3": "message ", "77": "reset C"} {
-			next, leave := listen(t, client, "", cursor)
+			next, leave := listen(t, s, "", cursor)
 			got := next()
 			kind := got.event
 			if kind == "reset" {
@@ -145,16 +149,16 @@ func TestStreamSendsResets(t *testing.T) {
 }
 
 func TestStreamCursorsAndFilters(t *testing.T) {
-	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server) {
 		track(s, "A", "B", "A", "C")
 		for query, want := range map[string]string{
 			"?after=1": "B A C", "?after=0&event=A": "A A", "?after=4": "", "?event=A": "", "?after=0&q=C": "C",
 		} {
-			next, leave := listen(t, client, query, "")
+			next, leave := listen(t, s, query, "")
 			require.Equal(t, want, next().names(), query)
 			leave()
 		}
-		next, leave := listen(t, client, "?after=0", "3")
+		next, leave := listen(t, s, "?after=0", "3")
 		require.Equal(t, "C", next().names(), "Last-Event-ID wins")
 
 		many := make([]string, 450)
@@ -175,8 +179,8 @@ func TestStreamCursorsAndFilters(t *testing.T) {
 }
 
 func TestStreamDropsClientsThatDoNotRead(t *testing.T) {
-	inFakeTime(t, func(t *testing.T, s *mockrudder.Server, client *http.Client) {
-		next, _ := listen(t, client, "", "")
+	inFakeTime(t, func(t *testing.T, s *mockrudder.Server) {
+		next, _ := listen(t, s, "", "")
 		require.Equal(t, "message", next().event)
 		start := time.Now()
 		for time.Since(start) < 15*time.Second { // longer than the write deadline, and more than any buffer holds

@@ -61,17 +61,21 @@ func (t *tally) count(e *Event) {
 			t.kinds[kindKey{key.source, strings.Clone(key.kind), strings.Clone(key.name)}] = counts // copies, as these are parts of the request body
 		}
 	}
-	counts.Stored++
-	switch {
-	case !e.Judged:
-	case e.Valid:
-		counts.Valid++
-	default:
-		counts.Invalid++
+	counts.add(e.counts())
+}
+
+// counts counts one message.
+func (e *Event) counts() Counts {
+	c := Counts{Stored: 1}
+	if e.Judged && e.Valid {
+		c.Valid = 1
+	} else if e.Judged {
+		c.Invalid = 1
 	}
 	if len(e.Drift) > 0 {
-		counts.Drift++
+		c.Drift = 1
 	}
+	return c
 }
 
 // total counts the messages that match. It is not ok for a filter by more than is
@@ -194,15 +198,8 @@ func (r *rates) at(now time.Time) *second {
 }
 
 func (r *rates) count(e *Event) {
-	s := r.at(e.ReceivedAt)
-	s.Stored++
-	switch {
-	case !e.Judged:
-	case e.Valid:
-		s.Valid++
-	default:
-		s.Invalid++
-	}
+	s, c := r.at(e.ReceivedAt), e.counts()
+	s.Stored, s.Valid, s.Invalid = s.Stored+c.Stored, s.Valid+c.Valid, s.Invalid+c.Invalid
 }
 
 func (r *rates) answered(now time.Time, status int) {

@@ -48,10 +48,7 @@ func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []stri
 	if err != nil {
 		return err
 	}
-	unread := in.each(auditor.Stream)
-	for _, err := range unread {
-		auditor.Unread(err)
-	}
+	unread := in.each(auditor)
 	report := auditor.Report()
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	write := report.WriteText
@@ -61,8 +58,8 @@ func runAudit(cmd *cobra.Command, asType, format string, fail bool, files []stri
 	if err := errors.Join(write(out), out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	if len(unread) == 0 && fail && !report.Harmless() {
+	if unread == nil && fail && !report.Harmless() {
 		return errInvalid
 	}
-	return errors.Join(unread...)
+	return unread
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -18,16 +19,15 @@ type inputs struct {
 	stdin   io.Reader
 	meter   *progress.Meter
 	files   []string
-	skipped []string // files of directories that are not read because of their names
-	missing []error  // what was not found
+	missing []error // what was not found
 }
 
 // readable are the names of files that are read of a directory.
 const readable = "*.avro, *.json, *.jsonl, *.ndjson or these with .gz"
 
 // newInputs finds the files that the arguments name: of a directory all files at
-// any depth that are named as readable says; - is standard input. The error says
-// that there is none.
+// any depth that are named as readable says, and it names the others on standard error;
+// - is standard input. The error says that there is none.
 func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*inputs, error) {
 	in := &inputs{stdin: stdin}
 	var total int64
@@ -42,7 +42,7 @@ func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*
 				return err
 			}
 			if path != arg && !isRecording(path) {
-				in.skipped = append(in.skipped, path)
+				fmt.Fprintf(stderr, "%s: %s is not read: its name is not %s\n", what, path, readable)
 				return nil
 			}
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
@@ -54,7 +54,6 @@ func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*
 			in.missing = append(in.missing, err)
 		}
 	}
-	in.reportSkipped(what, stderr)
 	if len(in.missing) == 0 && len(in.files) == 0 {
 		return nil, fmt.Errorf("%s: no file called %s", strings.Join(args, ", "), readable)
 	}
@@ -62,32 +61,30 @@ func newInputs(what string, stdin io.Reader, stderr io.Writer, args []string) (*
 	return in, nil
 }
 
-// reportSkipped lists files that are not read.
-func (in *inputs) reportSkipped(what string, stderr io.Writer) {
-	const most = 20
-	for _, path := range in.skipped[:min(most, len(in.skipped))] {
-		fmt.Fprintf(stderr, "%s: %s is not read: its name is not %s\n", what, path, readable)
-	}
-	if more := len(in.skipped) - most; more > 0 {
-		fmt.Fprintf(stderr, "%s: and %d more files are not read\n", what, more)
-	}
-}
-
 func isRecording(path string) bool {
 	return slices.Contains([]string{".avro", ".json", ".jsonl", ".ndjson"}, filepath.Ext(strings.TrimSuffix(path, ".gz")))
 }
 
-// each calls read for every file. It returns what was not found and the errors
-// of read, after each of which it goes on with the next file.
-func (in *inputs) each(read func(name string, r io.Reader) error) (unread []error) {
+// reader is what reads files, and is told of those that could not be read.
+type reader interface {
+	Stream(name string, r io.Reader) error
+	Unread(err error)
+}
+
+// each has every file read. It returns what was not found and the errors of reading, after
+// each of which it goes on with the next file.
+func (in *inputs) each(to reader) error {
 	defer in.meter.Stop()
-	unread = in.missing
+	unread := in.missing
 	for _, file := range in.files {
-		if err := in.one(file, read); err != nil {
+		if err := in.one(file, to.Stream); err != nil {
 			unread = append(unread, err)
 		}
 	}
-	return unread
+	for _, err := range unread {
+		to.Unread(err)
+	}
+	return errors.Join(unread...)
 }
 
 func (in *inputs) one(file string, read func(name string, r io.Reader) error) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -10,11 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
+	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 )
 
 // command runs mockrudder with this standard input and returns what it wrote
@@ -39,63 +43,22 @@ const (
 	bad  = `{"event_type":"users.behaviors.app.SessionStart","id":"b-2","time":"soon","user":{"user_id":"u"},"properties":{"app_id":"a","session_id":"s"}}` + "\n"
 )
 
-func TestValidateExitCodes(t *testing.T) {
-	goodFile, badFile, brokenFile := write(t, "good", good), write(t, "bad", bad), write(t, "broken", good+"{")
-	missing := filepath.Join(t.TempDir(), "missing")
-	for _, c := range []struct {
-		name, stdin string
-		args        []string
-		code        int
-		out         string
-	}{
-		{"valid input", good + good, nil, 0, `^2 events: 2 valid, 0 invalid;`},
-		{"as braze", good, []string{"--as", "braze"}, 0, `1 valid`},
-		{"dash", good, []string{"-"}, 0, `1 valid`},
-		{"invalid", good + bad, []string{"--as", "braze"}, 2, `^stdin:2: users\.behaviors\.app\.SessionStart id=b-2: /time: type: expected .+\n`},
-		{"wrong kind", good, []string{"--as", "rudder"}, 2, `stdin:1: `},
-		{"files", "", []string{goodFile, badFile}, 2, regexp.QuoteMeta(badFile) + `:1: (.|\n)*2 events: 1 valid, 1 invalid`},
-		{"torn", good + "{\n" + good, nil, 2, `^stdin:2: \(no type\): \(the event\): invalid_json: .+\n3 events: 2 valid, 1 invalid; .+; read 2 of 3 lines\n`},
-		{"torn and invalid", "", []string{badFile, brokenFile}, 2, `3 events: 1 valid, 2 invalid`},
-		{"torn, in json", good + "{", []string{"--format", "json"}, 2, `"summary":{"events":2,"valid":1,"invalid":1,.+"lines":{"total":2,"read":1}}`},
-		{"unreadable, in json", "", []string{"--format", "json", missing}, 1, `"unread":\["lstat .+missing: no such file`},
-		{"torn and unreadable, in junit", "", []string{"--format", "junit", brokenFile, missing}, 1,
-			`tests="3" failures="1" errors="1">(.|\n)*<error message="lstat .+missing: no such file`},
-		{"missing file, the rest is judged", "", []string{missing, goodFile}, 1, `1 events: 1 valid`},
-		{"empty", "", nil, 1, `^0 events`},
-		{"an empty file among others", "", []string{goodFile, write(t, "empty", " \n")}, 1, `1 events: 1 valid`},
-		{"a request of no events", `{"events":[]}`, nil, 0, `^0 events`},
-		{"UTF-16", "\xff\xfe{\x00}\x00", nil, 1, `^0 events`},
-		{"json", bad, []string{"--format", "json"}, 2, `"path":"/time"`},
-		{"junit", bad, []string{"--format=junit"}, 2, `<testsuite `},
-		{"unknown format", "", []string{"--format", "xml"}, 1, ``},
-		{"unknown as", "", []string{"--as", "xml"}, 1, ``},
-		{"unknown flag", "", []string{"--nope"}, 1, ``},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			out, code, err := command(t, c.stdin, append([]string{"validate"}, c.args...)...)
-			require.Equal(t, c.code, code, "%v", err)
-			require.Regexp(t, c.out, out)
-			if c.code == 2 {
+// Of each command what it prints, how it ends and with which error.
+func TestCommands(t *testing.T) {
+	for _, row := range casefile.Read(t, "testdata/commands.txt", 5) {
+		t.Run(row[1], func(t *testing.T) {
+			stdin := strings.NewReplacer("{good}", strings.TrimSpace(good), "{bad}", strings.TrimSpace(bad)).Replace(row[0])
+			out, code, err := command(t, stdin, strings.Fields(row[1])...)
+			require.Equal(t, row[2], strconv.Itoa(code), "%v", err)
+			require.Regexp(t, row[3], out)
+			switch code {
+			case 1:
+				require.ErrorContains(t, err, row[4])
+			case 2:
 				require.Empty(t, err.Error(), "the report has said it")
 			}
 		})
 	}
-}
-
-func TestFlagsFromTheEnvironment(t *testing.T) {
-	t.Setenv("MOCKRUDDER_AS", "rudder")
-	_, code, _ := command(t, good, "validate")
-	require.Equal(t, 2, code)
-	_, code, _ = command(t, good, "validate", "--as", "braze")
-	require.Equal(t, 0, code, "a flag wins")
-}
-
-// lines are the lines that the server prints.
-type lines chan string
-
-func (l lines) Write(p []byte) (int, error) {
-	l <- string(p)
-	return len(p), nil
 }
 
 // serving starts mockrudder serve and returns its address.
@@ -104,31 +67,24 @@ func serving(t *testing.T, args ...string) (url string) {
 	ctx, stop := context.WithCancel(context.Background())
 	root := newRoot()
 	root.SilenceErrors, root.SilenceUsage = true, true
-	printed := make(lines, 10)
-	root.SetOut(printed)
+	printed, out := io.Pipe()
+	root.SetOut(out)
 	root.SetArgs(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))
 	done := make(chan error, 1)
-	go func() { done <- root.ExecuteContext(ctx) }()
+	go func() {
+		done <- root.ExecuteContext(ctx)
+		_ = out.Close()
+	}()
 	t.Cleanup(func() {
 		stop()
-		select {
-		case err := <-done:
-			require.NoError(t, err)
-		case <-time.After(30 * time.Second):
-			t.Error("the server does not stop")
-		}
+		require.NoError(t, <-done)
 	})
-	select {
-	case line := <-printed:
-		match := regexp.MustCompile(`^ready: listen=(http://127\.0\.0\.1:\d+) page=(http://127\.0\.0\.1:\d+)/_mock/\n$`).FindStringSubmatch(line)
-		require.NotNil(t, match, line)
-		require.Equal(t, match[1], match[2])
-		return match[1]
-	case err := <-done:
-		done <- err
-		t.Fatal(err)
-		return ""
-	}
+	line, err := bufio.NewReader(printed).ReadString('\n')
+	require.NoError(t, err)
+	match := regexp.MustCompile(`^ready: listen=(http://127\.0\.0\.1:\d+) page=(http://127\.0\.0\.1:\d+)/_mock/\n$`).FindStringSubmatch(line)
+	require.NotNil(t, match, line)
+	require.Equal(t, match[1], match[2])
+	return match[1]
 }
 
 // status sends a request, with a change to it, and returns the status of the answer.
@@ -145,19 +101,25 @@ func status(t *testing.T, method, url, body string, changes ...func(*http.Reques
 	return answer.StatusCode
 }
 
+// total is how many messages a server has that a query finds.
+func total(t *testing.T, url, query string) int {
+	t.Helper()
+	answer, err := http.Get(url + "/_mock/events?" + query)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	var page struct{ Total int }
+	require.NoError(t, json.NewDecoder(answer.Body).Decode(&page))
+	return page.Total
+}
+
 func TestServe(t *testing.T) {
 	url := serving(t, "--source", "a=braze,map="+write(t, "names.json", `{"t":"T"}`), "--source", "b=http", "--source", "c=braze,disabled", "--no-validate")
 	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
 	require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=a", body))
 	require.Equal(t, 401, status(t, "POST", url+"/v1/webhook?writeKey=b", body))
 	require.Equal(t, 404, status(t, "POST", url+"/v1/webhook?writeKey=c", body))
-	answer, err := http.Get(url + "/_mock/events?event=T")
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	var page struct{ Total int }
-	require.NoError(t, json.NewDecoder(answer.Body).Decode(&page))
-	require.Equal(t, 1, page.Total)
-	_, _, err = command(t, "", "healthcheck", "--listen", strings.TrimPrefix(url, "http://"))
+	require.Equal(t, 1, total(t, url, "event=T"))
+	_, _, err := command(t, "", "healthcheck", "--listen", strings.TrimPrefix(url, "http://"))
 	require.NoError(t, err)
 	_, _, err = command(t, "", "healthcheck", "--url", url+"/nowhere")
 	require.ErrorContains(t, err, "/nowhere answered 404")
@@ -166,10 +128,14 @@ func TestServe(t *testing.T) {
 	go func() { _, _ = http.Post(url+"/v1/batch", "", strings.NewReader("{}")) }()
 }
 
-func TestServeDefaults(t *testing.T) {
+func TestServeDefaultsAndEnvironment(t *testing.T) {
 	t.Setenv("MOCKRUDDER_RATE_LIMIT", "1")
 	t.Setenv("MOCKRUDDER_RATE_WINDOW", "1h")
+	t.Setenv("MOCKRUDDER_ALLOW_HOST", "a.example.com, b.example.com")
 	url := serving(t)
+	for host, want := range map[string]int{"a.example.com": 200, "b.example.com:8090": 200, "c.example.com": 403} {
+		require.Equal(t, want, status(t, "GET", url+"/_mock/stats", "", func(r *http.Request) { r.Host = host }), host)
+	}
 	require.Equal(t, 200, status(t, "GET", url+"/v1/webhook?writeKey=wkBraze", ""))
 	require.Equal(t, 401, status(t, "GET", url+"/v1/webhook?writeKey=wkHTTP", ""))
 	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
@@ -179,70 +145,22 @@ func TestServeDefaults(t *testing.T) {
 	require.Equal(t, 429, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
 }
 
-func TestServeAllowHost(t *testing.T) {
-	t.Setenv("MOCKRUDDER_ALLOW_HOST", "a.example.com, b.example.com")
-	url := serving(t)
-	for host, want := range map[string]int{"a.example.com": 200, "b.example.com:8090": 200, "c.example.com": 403} {
-		require.Equal(t, want, status(t, "GET", url+"/_mock/stats", "", func(r *http.Request) { r.Host = host }), host)
-	}
-}
-
-func TestSourceMistakes(t *testing.T) {
-	for spec, want := range map[string]string{
-		"x":                    "want KEY=braze|http[,disabled][,map=FILE]",
-		"=braze":               "want KEY=braze|http[,disabled][,map=FILE]",
-		"x=kafka":              `unknown kind "kafka"`,
-		"x=braze,off":          `unknown part "off"`,
-		"x=braze,map=no/where": "no such file",
-	} {
-		_, code, err := command(t, "", "serve", "--source", spec)
-		require.Equal(t, 1, code)
-		require.ErrorContains(t, err, want)
-	}
-	// The environment variable is split at commas, which a source may have too.
+// The environment variable is split at commas, which a source may have too.
+func TestRejoin(t *testing.T) {
 	require.Equal(t, []string{"a=braze,disabled,map=f", "b=http"}, rejoin([]string{"a=braze", "disabled", "map=f", "b=http"}))
-}
-
-func TestAudit(t *testing.T) {
-	file := write(t, "recorded", `{"events":[`+strings.TrimSpace(good)+`]}`)
-	out, code, err := command(t, "", "audit", file)
-	require.NoError(t, err)
-	require.Zero(t, code)
-	require.Contains(t, out, "1 requests, 0 of them refused; 1 events: 1 unchanged")
-	harmful := `{"event_type":"t","id":"1","user":{"user_id":"u"},"properties":{"a.b":1}}`
-	out, code, _ = command(t, harmful, "audit", "--format", "json", "--fail", "-")
-	require.Equal(t, 2, code)
-	require.Contains(t, out, `"property":"properties.a.b","what":"moved"`)
-	// Both formats have the same numbers and the files that could not be read.
-	in := "{\"events\":[" + harmful + "," + strings.TrimSpace(good) + "]}\n{\n"
-	const counts = "2 requests, 1 of them refused; 3 events: 1 unchanged, 1 changed, 0 dropped without a word, 1 refused, and 0 refused because of a neighbour; read 1 of 2 lines"
-	for format, want := range map[string][]string{
-		"text": {counts},
-		"json": {`"requests":{"total":2,"refused":1},"events":{"total":3,"unchanged":1,"changed":1,"dropped":0,"refused":1,"refused_beside":0},"lines":{"total":2,"read":1}`,
-			`"unread":["lstat no/where`},
-	} {
-		out, code, _ = command(t, in, "audit", "--format", format, "-", "no/where")
-		require.Equal(t, 1, code)
-		for _, part := range want {
-			require.Contains(t, out, part, format)
-		}
-	}
-	_, code, _ = command(t, "", "audit", "--format", "junit", file)
-	require.Equal(t, 1, code)
 }
 
 func TestDirectoriesAndGzip(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, "deep"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "deep", "a.ndjson"), []byte(good+bad), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("no JSON"), 0o600))
 	var compressed bytes.Buffer
 	w := gzip.NewWriter(&compressed)
 	_, err := io.WriteString(w, good)
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.jsonl.gz"), compressed.Bytes(), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.JSON"), []byte(good), 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "deep"), 0o700))
+	for name, text := range map[string]string{"deep/a.ndjson": good + bad, "notes.txt": "no JSON", "b.jsonl.gz": compressed.String(), "c.JSON": good} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
 	var stderr bytes.Buffer
 	in, err := newInputs("validate", nil, &stderr, []string{dir})
 	require.NoError(t, err)
@@ -258,4 +176,47 @@ func TestDirectoriesAndGzip(t *testing.T) {
 	_, code, err = command(t, "", "validate", t.TempDir())
 	require.Equal(t, 1, code)
 	require.ErrorContains(t, err, "no file called")
+}
+
+func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }
+
+func write(t *testing.T, name, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// A plan and a recording, as flags.
+func TestServeOptions(t *testing.T) {
+	record := write(t, "received.ndjson", `{"id":"0","mess`) // torn by a crash
+	url := serving(t, "--source", "k=http", "--plan", "testdata/in/plan.json", "--record", record, "--keep-bytes", "100000")
+	send := func(message string) {
+		require.Equal(t, 200, status(t, "POST", strings.Replace(url, "http://", "http://k@", 1)+"/v1/track", message))
+	}
+	send(`{"event":"Order Placed","userId":"u","messageId":"m"}`)
+
+	text, err := os.ReadFile(record)
+	require.NoError(t, err)
+	lines := strings.Split(string(text), "\n")
+	require.Len(t, lines, 3, "%s", text)
+	require.True(t, json.Valid([]byte(lines[1])), "the new line begins on its own: %s", lines[1])
+	require.Contains(t, string(text), `"in":"plan"`)
+	require.Contains(t, string(text), `"valid":false`)
+}
+
+// Faults can be there from the start, headers have RudderStack's limit, and the
+// page is found from where one looks for it.
+func TestServeFaultsAndLimits(t *testing.T) {
+	url := serving(t, "--faults", `[{"status":403,"contains":"poison"}]`)
+	send := func(message string) int {
+		return status(t, "POST", strings.Replace(url, "http://", "http://wkHTTP@", 1)+"/v1/track", message)
+	}
+	require.Equal(t, 200, send(`{"userId":"u"}`))
+	require.Equal(t, 403, send(`{"userId":"poison"}`))
+	require.Equal(t, 200, status(t, "GET", url+"/_mock", ""), "after a redirect")
+	for size, want := range map[int]int{500_000: 200, 600_000: 431} {
+		long := func(r *http.Request) { r.Header.Set("X-Long", strings.Repeat("x", size)) }
+		require.Equal(t, want, status(t, "GET", url+"/health", "", long))
+	}
 }

@@ -53,11 +53,7 @@ func validate(cmd *cobra.Command, as check.As, asType, format, planPath, glossar
 	}
 	checker.AsType = asType
 	if glossary != "" {
-		g, err := schemas.LoadFile(glossary)
-		if err != nil {
-			return err
-		}
-		if err := checker.Use(g); err != nil {
+		if checker.Glossary, err = schemas.LoadFile(glossary); err != nil {
 			return err
 		}
 	}
@@ -73,16 +69,13 @@ func validate(cmd *cobra.Command, as check.As, asType, format, planPath, glossar
 	if err != nil {
 		return err
 	}
-	unread := in.each(checker.Stream)
-	for _, one := range unread {
-		checker.Unread(one)
-	}
+	unread := in.each(checker)
 	summary, err := checker.Close()
 	if err = errors.Join(err, out.Flush()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	if len(unread) == 0 && summary.Invalid > 0 {
+	if unread == nil && summary.Invalid > 0 {
 		return errInvalid
 	}
-	return errors.Join(unread...)
+	return unread
 }

@@ -1,3 +1,9 @@
+// Package check reads events from files and streams in several formats and validates
+// each of them: Braze events by the glossary, RudderStack messages by the schemas of
+// its HTTP API. It is what `mockrudder validate` runs.
+//
+// What it does not do: it keeps no file in memory, so it does not find duplicate
+// events, and it validates the events of a request, not its size or headers.
 package check
 
 import (
@@ -28,13 +34,13 @@ const (
 
 // Result is the verdict on one event.
 type Result struct {
-	File   string // the name of the stream
-	Line   int    // where the event starts, from 1
-	Number int    // of the event in the stream, from 1
-	As     As     // Braze or Rudder
-	Type   string // the event type, or the message's type and event
-	ID     string // the event's id or the message's messageId, as text
-	schemas.Verdict
+	File            string `json:"file"`   // the name of the stream
+	Line            int    `json:"line"`   // where the event starts, from 1
+	Number          int    `json:"number"` // of the event in the stream, from 1
+	As              As     `json:"as"`     // Braze or Rudder
+	Type            string `json:"type"`   // the event type, or the message's type and event
+	ID              string `json:"id"`     // the event's id or the message's messageId, as text
+	schemas.Verdict `json:"-"`
 }
 
 // Summary counts events by verdict.
@@ -54,11 +60,12 @@ type Checker struct {
 	AsType string // the event type of records of storage exports that do not say theirs
 	// Plan is a tracking plan to validate messages by too, nil for none. Of a Braze
 	// event it is the message that RudderStack's own source makes of it.
-	Plan *plan.Plan
+	Plan     *plan.Plan
+	Glossary *schemas.Glossary // another glossary than the built-in one, nil for none
 
 	as        As
 	report    report
-	validator *schemas.Validator // nil: the built-in one, from the first Stream on
+	validator *schemas.Validator // from the first Stream on
 	exports   Exports
 	summary   Summary
 }
@@ -78,24 +85,19 @@ func New(as As, format string, out io.Writer) (*Checker, error) {
 // builtIn is the validator of the built-in glossary, compiled once for all Checkers.
 var builtIn = sync.OnceValues(schemas.NewValidator)
 
-// Use validates Braze events by another glossary than the built-in one.
-func (c *Checker) Use(g *schemas.Glossary) (err error) {
-	c.exports.Glossary = g
-	if c.validator, err = g.Validator(); err != nil {
-		return fmt.Errorf("compile the schemas: %w", err)
-	}
-	return nil
-}
-
 // Stream validates every event of r, which the report calls name. The error says why
 // the stream could not be read to its end; the events before are in the report.
 func (c *Checker) Stream(name string, r io.Reader) (err error) {
 	if c.validator == nil {
-		if c.validator, err = builtIn(); err != nil {
+		compile := builtIn
+		if c.Glossary != nil {
+			compile = c.Glossary.Validator
+		}
+		if c.validator, err = compile(); err != nil {
 			return fmt.Errorf("compile the schemas: %w", err)
 		}
 	}
-	c.exports.Off, c.exports.AsType = c.as == Rudder, c.AsType
+	c.exports.Off, c.exports.AsType, c.exports.Glossary = c.as == Rudder, c.AsType, c.Glossary
 	return c.exports.Each(name, r, func(item Item) error { return c.item(name, item) })
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/avroexport"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
@@ -40,43 +41,17 @@ func collect(t *testing.T, in io.Reader) (items []string, lines Lines, err error
 }
 
 func TestEachTakesEveryShape(t *testing.T) {
-	for name, c := range map[string]struct {
-		in   string
-		want []string
-	}{
-		"one":                          {`{"a":1}`, []string{`1 {"a":1}`}},
-		"NDJSON":                       {"{\"a\":1}\n{\"b\":[{}]}\r\n\n{}", []string{`1 {"a":1}`, `2 {"b":[{}]}`, `4 {}`}},
-		"no newline":                   {`{"a":1}{"b":2} 5 "x"[6]`, []string{`1 {"a":1}`, `1 {"b":2}`, `1 5`, `1 "x"`, `1 6`}},
-		"scalars":                      {"1\n\"a\\\"b\"\nnull\n", []string{`1 1`, `2 "a\"b"`, `3 null`}},
-		"array":                        {"[\n{\"a\":1},\n2,\n[3]\n]", []string{`2 {"a":1}`, `3 2`, `4 [3]`}},
-		"empty array":                  {"[ ]", nil},
-		"events":                       {"{\"events\":[\n{\"a\":1},{}]}", []string{`2 {"a":1} events`, `2 {} events`}},
-		"batch":                        {`{"batch" : [ {"a":1} , 5 ]}`, []string{`1 {"a":1} batch`, `1 5 batch`}},
-		"batch, more":                  {`{"sentAt":"x","batch":[{"a":1}],"y":{"z":[1]}}`, []string{`1 {"a":1} batch`}},
-		"escaped":                      {`{"\u0065vents":[{}]}`, []string{`1 {} events`}},
-		"batches":                      {"{\"events\":[{\"a\":1}]}\n{\"events\":[{\"b\":1}]}\n", []string{`1 {"a":1} events`, `2 {"b":1} events`}},
-		"array of bodies":              {`[{"events":[{}]},{"batch":[1]}]`, []string{`1 {} events`, `1 1 batch`}},
-		"empty body":                   {`{"events":[]}`, nil},
-		"events no array":              {`{"events":5}`, []string{`1 {"events":5}`}},
-		"pretty":                       {"{\n  \"a\": {\n    \"b\": \"}\\\\\"\n  },\n  \"c\": [ 1, 2 ]\n}\n{}", []string{`1 { "a": { "b": "}\\" }, "c": [ 1, 2 ] }`, "7 {}"}},
-		"byte-order mark":              {"\xef\xbb\xbf{}", []string{`1 {}`}},
-		"log record":                   {`{"ts":1,"body":"{\"events\":[{\"a\":1},{}]}"}` + "\n" + `{"m":" {\"batch\":[5]}"}`, []string{`1 {"a":1} events body`, `1 {} events body`, `2 5 batch m`}},
-		"recording":                    {`{"id":"1","message":{"type":"track"},"raw":"{}","received_at":"x"}`, []string{`1 {"type":"track"} batch message`}},
-		"no log record":                {`{"body":"{\"events\":5}","x":"\"events\""}`, []string{`1 {"body":"{\"events\":5}","x":"\"events\""}`}},
-		"braces at the begin of lines": {"{\"events\":[\n{\"a\":[\n{\"b\":1},\n{\"c\":2}\n]},\n{\"d\":1}\n]}\n{}", []string{`2 {"a":[ {"b":1}, {"c":2} ]} events`, `6 {"d":1} events`, `8 {}`}},
-		"nested events":                {`{"a":{"events":[{}]}}`, []string{`1 {"a":{"events":[{}]}}`}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			for kind, in := range map[string]io.Reader{
-				"whole": strings.NewReader(c.in), "byte by byte": iotest.OneByteReader(strings.NewReader(c.in)), "gzip": gzipped(t, c.in),
-			} {
-				got, lines, err := collect(t, in)
-				require.NoError(t, err, kind)
-				require.Equal(t, c.want, got, kind)
-				require.Equal(t, lines.Total, lines.Read)
-				require.Equal(t, strings.Count(strings.TrimSuffix(c.in, "\n")+"\n", "\n"), lines.Total)
-			}
-		})
+	for _, row := range casefile.Read(t, "testdata/shapes.txt", 2) {
+		text := row[0]
+		for kind, in := range map[string]io.Reader{
+			"whole": strings.NewReader(text), "byte by byte": iotest.OneByteReader(strings.NewReader(text)), "gzip": gzipped(t, text),
+		} {
+			got, lines, err := collect(t, in)
+			require.NoError(t, err, kind)
+			require.Equal(t, row[1], strings.Join(got, " | "), "%s: %s", kind, text)
+			require.Equal(t, lines.Total, lines.Read)
+			require.Equal(t, strings.Count(strings.TrimSuffix(text, "\n")+"\n", "\n"), lines.Total)
+		}
 	}
 }
 
@@ -129,31 +104,10 @@ func TestEachGoesOnBehindATornLine(t *testing.T) {
 }
 
 func TestEachSaysWhereItIsBroken(t *testing.T) {
-	for in, want := range map[string]string{
-		"{}\n{\"a\":\n":                  "1 {}, 2 the JSON is cut off",
-		"{}\n{\"a\" 1}":                  "1 {}, 2 this is not JSON",
-		"{}\n\n{\"a\":1,}\n{}":           "1 {}, 3 this is not JSON, 4 {}",
-		"hello\n{}":                      "1 this is not JSON, 2 {}",
-		"]":                              "1 this is not JSON",
-		"[{},\n5 6]":                     "1 {}, 2 5, 2 this is not JSON",
-		"[\n{},\n{\"a\"\n{},\n{}\n]\n{}": "2 {}, 3 the JSON is cut off, 4 {}, 5 {}, 7 {}",
-		"[{}":                            "1 {}, 1 the JSON is cut off",
-		"{\n{}\n]\n{}\n]":                "1 the JSON is cut off, 2 {}, 4 {}, 5 this is not JSON",
-		`{"events":[{}`:                  "1 the JSON is cut off",
-		`{"events":[{}]`:                 "1 the JSON is cut off",
-		"{\"events\":[\n{\"a\":x}]}":     "2 this is not JSON",
-		`{a:1}`:                          "1 this is not JSON",
-		`{"a":,"b":1}`:                   "1 this is not JSON",
-		`{,}`:                            "1 this is not JSON",
-		`[1,]`:                           "1 1, 1 this is not JSON",
-		`"a\`:                            "1 the JSON is cut off",
-		`{"a":[1}`:                       "1 the JSON is cut off",
-		`{"a":[1}]}`:                     "1 this is not JSON",
-		"{\n  \"a\": 1\n  \"b\": 2\n}\n{\n  \"c\": 3\n}": "3 this is not JSON, 5 { \"c\": 3 }",
-	} {
-		got, _, err := collect(t, strings.NewReader(in))
+	for _, row := range casefile.Read(t, "testdata/broken.txt", 2) {
+		got, _, err := collect(t, strings.NewReader(row[0]))
 		require.NoError(t, err)
-		require.Equal(t, want, strings.Join(got, ", "), "%q", in)
+		require.Equal(t, row[1], strings.Join(got, ", "), "%q", row[0])
 	}
 	for in, want := range map[string]string{"": errEmpty.Error(), " \n\n\t": errEmpty.Error(), "\xef\xbb\xbf": errEmpty.Error(),
 		"\xff\xfe{\x00}\x00": errUTF16.Error(), "\xfe\xff\x00{\x00}": errUTF16.Error(), "{\x00}\x00": errUTF16.Error()} {
@@ -237,28 +191,15 @@ func TestReports(t *testing.T) {
 		require.Equal(t, string(want), out)
 	}
 	out, _ := run(t, Auto, "json", goodRudder)
-	require.JSONEq(t, `{"findings":[],"drift":[],"drift_not_listed":0,"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0,"unplanned":0,"wrapped":0,"lines":{"total":1,"read":1}}}`, out)
+	require.JSONEq(t, `{"findings":[],"drift":[],"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0,"unplanned":0,"wrapped":0,"lines":{"total":1,"read":1}}}`, out)
 	out, _ = run(t, Auto, "text", "[5]")
 	require.Contains(t, out, "in:1: (no type): (the event): type: ")
 }
 
 func TestReportsAreBounded(t *testing.T) {
-	var in strings.Builder
-	for i := range maxGroups + 5 {
-		fmt.Fprintf(&in, `{"type":"track","event":"E%d","userId":"u","properties":5}`+"\n", i)
-	}
-	out, _ := run(t, Rudder, "junit", in.String())
-	require.Equal(t, maxGroups+1, strings.Count(out, "<testcase "))
-	require.Contains(t, out, `name="(other types)"`)
-	require.Contains(t, out, "5 events, 5 of them invalid")
-
-	in.Reset()
-	for i := range maxGroups + 5 {
-		fmt.Fprintf(&in, `{"event_type":"new%d","id":"i","time":1,"user":{},"properties":{}}`+"\n", i)
-	}
-	out, s := run(t, Braze, "text", in.String())
-	require.Equal(t, maxGroups+5, s.Valid)
-	require.Contains(t, out, "drift: and 5 more\n")
+	out, _ := run(t, Rudder, "junit", strings.Repeat(badRudder+"\n", maxFailures+5))
+	require.Equal(t, maxFailures, strings.Count(out, "<failure "))
+	require.Contains(t, out, "1005 events, 1005 of them invalid")
 }
 
 func TestAs(t *testing.T) {

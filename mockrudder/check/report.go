@@ -14,9 +14,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// maxGroups is how many kinds of drift are counted separately, and in JUnit how many
-// invalid events of a type are listed.
-const maxGroups = 1000
+// maxFailures is how many invalid events of a type a report for JUnit lists.
+const maxFailures = 1000
 
 // report writes verdicts: as text or JSON for each event, as JUnit at the end.
 type report struct {
@@ -27,7 +26,6 @@ type report struct {
 	written int // events, as JSON
 	drifts  []*driftCount
 	byKey   map[[3]string]*driftCount
-	more    int // kinds of drift beyond maxGroups
 	cases   map[string]*junitCase
 }
 
@@ -90,14 +88,9 @@ func (p *report) event(r Result) (err error) {
 		}
 		p.written++
 		text, _ := json.Marshal(struct {
-			File   string            `json:"file"`
-			Line   int               `json:"line"`
-			Number int               `json:"number"`
-			As     As                `json:"as"`
-			Type   string            `json:"type"`
-			ID     string            `json:"id"`
+			Result
 			Errors []schemas.Finding `json:"errors"`
-		}{r.File, r.Line, r.Number, r.As, r.Type, r.ID, r.Errors})
+		}{r, r.Errors})
 		_, err = fmt.Fprintf(p.out, "%s%s", before, text)
 	}
 	return err
@@ -108,10 +101,6 @@ func (p *report) addDrift(r Result) {
 		key := [3]string{r.Type, f.Path, f.Rule}
 		count := p.byKey[key]
 		if count == nil {
-			if len(p.drifts) == maxGroups {
-				p.more++
-				continue
-			}
 			count = &driftCount{Type: r.Type, Path: f.Path, Rule: f.Rule, First: place(r)}
 			p.byKey[key] = count
 			p.drifts = append(p.drifts, count)
@@ -122,23 +111,18 @@ func (p *report) addDrift(r Result) {
 
 func (p *report) addCase(r Result) {
 	name := cmp.Or(r.Type, "(no type)")
-	c := p.cases[string(r.As)+" "+name]
+	key := string(r.As) + " " + name
+	c := p.cases[key]
 	if c == nil {
-		if len(p.cases) >= maxGroups {
-			name = "(other types)"
-		}
-		key := string(r.As) + " " + name
-		if c = p.cases[key]; c == nil {
-			c = &junitCase{Class: string(r.As), Name: name}
-			p.cases[key] = c
-		}
+		c = &junitCase{Class: string(r.As), Name: name}
+		p.cases[key] = c
 	}
 	c.events++
 	if r.Valid {
 		return
 	}
 	c.invalid++
-	if len(c.Failures) < maxGroups {
+	if len(c.Failures) < maxFailures {
 		c.Failures = append(c.Failures, junitFailure{Message: place(r) + " is invalid", Text: findings(r)})
 	}
 }
@@ -166,21 +150,20 @@ func (p *report) end(s Summary) error {
 	switch p.format {
 	case "text":
 		return p.endText(s)
-	case "json":
-		before := "\n],"
-		if p.written == 0 {
-			before = `{"findings":[],`
-		}
-		text, _ := json.Marshal(struct {
-			Drift     []*driftCount `json:"drift"`
-			DriftMore int           `json:"drift_not_listed"`
-			Unread    []string      `json:"unread"`
-			Summary   Summary       `json:"summary"`
-		}{p.drifts, p.more, p.unread, s})
-		_, err := fmt.Fprintf(p.out, "%s%s\n", before, text[1:])
-		return err
+	case "junit":
+		return p.endJUnit(s)
 	}
-	return p.endJUnit(s)
+	before := "\n],"
+	if p.written == 0 {
+		before = `{"findings":[],`
+	}
+	text, _ := json.Marshal(struct {
+		Drift   []*driftCount `json:"drift"`
+		Unread  []string      `json:"unread"`
+		Summary Summary       `json:"summary"`
+	}{p.drifts, p.unread, s})
+	_, err := fmt.Fprintf(p.out, "%s%s\n", before, text[1:])
+	return err
 }
 
 func (p *report) endJUnit(s Summary) error {
@@ -206,9 +189,6 @@ func (p *report) endText(s Summary) error {
 			what = "unplanned"
 		}
 		fmt.Fprintf(&text, what+": %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First)
-	}
-	if p.more > 0 {
-		fmt.Fprintf(&text, "drift: and %d more\n", p.more)
 	}
 	_, err := fmt.Fprintf(p.out, "%s%s\n", &text, s.text())
 	return err

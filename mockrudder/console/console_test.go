@@ -1,8 +1,11 @@
 package console_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,4 +40,19 @@ func TestHandlerServesThePageAloneAndLetsItBeKept(t *testing.T) {
 	for _, path := range []string{"/_mock/assets/", "/_mock/assets/index.html", "/_mock/assets/../console.go", "/", "/_mock/other"} {
 		require.Equal(t, http.StatusNotFound, get(http.MethodGet, path, "").Code, path)
 	}
+}
+
+// The page needs the query API, and so mockrudder serves both.
+func ExampleHandler() {
+	server := httptest.NewServer(console.Handler())
+	defer server.Close()
+	answer, err := http.Get(server.URL + "/_mock/")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(answer.Body)
+	fmt.Println(answer.StatusCode, strings.Contains(string(page), "<title>mockrudder</title>"), err)
+	// Output: 200 true <nil>
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -37,58 +38,52 @@ func New(events map[string]json.RawMessage) (*Plan, error) {
 	}
 	p := &Plan{events: map[string]*schema{}}
 	var broken []error
-	for name, text := range events {
-		compiled, err := compile(string(text))
+	for _, name := range slices.Sorted(maps.Keys(events)) {
+		compiled, err := compile(string(events[name]))
 		if err != nil {
 			broken = append(broken, fmt.Errorf("event %q: %w", name, err))
-			continue
 		}
 		p.events[name] = compiled
 	}
-	slices.SortFunc(broken, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return p, errors.Join(broken...)
 }
 
 // Read reads a plan from a JSON file {"event name":{schema},…}, or from a
 // directory with a file NAME.schema.json for each event.
 func Read(path string) (*Plan, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	events, err := read(path)
+	var p *Plan
+	if err == nil {
+		p, err = New(events)
 	}
-	events := map[string]json.RawMessage{}
-	if info.IsDir() {
-		err = readDirectory(path, events)
-	} else {
-		var text []byte
-		if text, err = os.ReadFile(path); err == nil {
-			err = json.Unmarshal(text, &events)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("tracking plan %s: %w", path, err)
-	}
-	p, err := New(events)
 	if err != nil {
 		return nil, fmt.Errorf("tracking plan %s: %w", path, err)
 	}
 	return p, nil
 }
 
-func readDirectory(path string, events map[string]json.RawMessage) error {
+func read(path string) (events map[string]json.RawMessage, err error) {
+	events = map[string]json.RawMessage{}
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(text, &events)
+		}
+		return events, err
+	}
 	dir := os.DirFS(path)
 	files, err := fs.Glob(dir, "?*"+suffix)
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("no file is called NAME%s", suffix)
-	}
 	for _, file := range files {
-		var text []byte
-		if text, err = fs.ReadFile(dir, file); err != nil {
-			break
+		text, err := fs.ReadFile(dir, file)
+		if err != nil {
+			return nil, err
 		}
 		events[strings.TrimSuffix(file, suffix)] = text
 	}
-	return err
+	if len(files) == 0 {
+		err = fmt.Errorf("no file is called NAME%s", suffix)
+	}
+	return events, err
 }
 
 // Judge validates a RudderStack message by the plan. Messages other than track calls

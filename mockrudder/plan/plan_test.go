@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
 
@@ -40,21 +41,8 @@ func ExamplePlan() {
 func TestJudge(t *testing.T) {
 	p, err := plan.New(map[string]json.RawMessage{"Order Placed": []byte(orderSchema), "Strict": []byte(`{"propertyNames":{"pattern":"^a"}}`)})
 	require.NoError(t, err)
-	for message, want := range map[string]string{
-		`{"type":"track","event":"Order Placed","properties":{"total":5,"x":1}}`:           "true",
-		` {"event":"Order Placed","type":"track"}`:                                         "false /properties/total required",
-		`{"type":"track","event":"Order Placed","properties":null}`:                        "false /properties/total required",
-		`{"type":"track","event":"Order Placed","properties":{"total":-1}}`:                "false /properties/total minimum",
-		`{"type":"track","event":"Order Placed","properties":7}`:                           "false /properties type",
-		`{"type":"track","event":"Order Placed","properties":{"total":1},"properties":{}}`: "true",
-		`{"type":"track","event":"Strict","properties":{"a":1}}`:                           "true",
-		`{"type":"track","event":"Strict","properties":{"b":1}}`:                           "false /properties/b propertyNames",
-		`{"type":"track","event":"order placed"}`:                                          "true drift /event",
-		`{"type":"track"}`:                           "true drift /event",
-		`{"type":"identify","event":"Order Placed"}`: "true",
-		`[]`: "true",
-		``:   "true",
-	} {
+	for _, row := range casefile.Read(t, "testdata/messages.txt", 2) {
+		message, want := row[0], row[1]
 		verdict := p.Judge(message)
 		got := fmt.Sprint(verdict.Valid)
 		if len(verdict.Errors) > 0 {
@@ -100,48 +88,22 @@ func TestRead(t *testing.T) {
 
 // Every draft is enforced, and no keyword is passed over.
 func TestDrafts(t *testing.T) {
-	const (
-		seven    = `"$schema":"http://json-schema.org/draft-07/schema#",`
-		nineteen = `"$schema":"https://json-schema.org/draft/2019-09/schema",`
-		twenty   = `"$schema":"https://json-schema.org/draft/2020-12/schema",`
-	)
-	for _, c := range []struct{ schema, good, bad, finding string }{
-		{`{"properties":{"l":{"prefixItems":[{"type":"string"},{"type":"number"}]}}}`, `{"l":["a",1]}`, `{"l":["a","b"]}`, "/properties/l/1 type"},
-		{`{` + twenty + `"properties":{"a":{}},"unevaluatedProperties":false}`, `{"a":1}`, `{"b":1}`, "/properties/b unevaluatedProperties"},
-		{`{"$defs":{"node":{"$dynamicAnchor":"n","type":"string"}},"properties":{"a":{"$dynamicRef":"#n"}}}`, `{"a":"x"}`, `{"a":1}`, "/properties/a type"},
-		{`{"properties":{"l":{"contains":{"const":1},"minContains":2}}}`, `{"l":[1,1]}`, `{"l":[1,2]}`, "/properties/l minContains"},
-		{`{"dependentRequired":{"a":["b"]}}`, `{"a":1,"b":1}`, `{"a":1}`, "/properties/b dependentRequired"},
-		{`{` + nineteen + `"dependentSchemas":{"a":{"required":["b"]}}}`, `{"a":1,"b":1}`, `{"a":1}`, "/properties/b required"},
-		{`{` + nineteen + `"properties":{"l":{"items":[{"type":"string"}],"unevaluatedItems":false}}}`, `{"l":["a"]}`, `{"l":["a",1]}`, "/properties/l/1 unevaluatedItems"},
-		{`{` + seven + `"properties":{"l":{"items":[{"type":"string"}],"additionalItems":false}},"dependencies":{"a":["b"]}}`, `{"l":["a"]}`, `{"l":[1]}`, "/properties/l/0 type"},
-		{`{"dependencies":{"a":["b"]}}`, `{"a":1,"b":1}`, `{"a":1}`, "/properties/b "},
-		{`{"$defs":{"s":{"type":"string"}},"properties":{"a":{"$ref":"#/$defs/s"}}}`, `{"a":"x"}`, `{"a":1}`, "/properties/a type"},
-		{`{"properties":{"prefixItems":{"type":"string"}}}`, `{"prefixItems":"x"}`, `{"prefixItems":1}`, "/properties/prefixItems type"},
-		{`{"anyOf":[{"required":["a"]},{"required":["b"]}]}`, `{"b":1}`, `{}`, "/properties anyOf"},
-		{`{"additionalProperties":false,"properties":{"a/b":{}}}`, `{"a/b":1}`, `{"c/d":1}`, "/properties/c~1d additionalProperties"},
-		{`{"properties":{"n":{"multipleOf":0.01,"maximum":5}}}`, `{"n":4.35}`, `{"n":1e5000}`, "/properties/n "},
-	} {
-		p, err := plan.New(map[string]json.RawMessage{"E": json.RawMessage(c.schema)})
-		require.NoError(t, err, c.schema)
-		good := p.Judge(`{"type":"track","event":"E","properties":` + c.good + `}`)
-		require.True(t, good.Valid, "%s %v", c.schema, good.Errors)
-		bad := p.Judge(`{"type":"track","event":"E","properties":` + c.bad + `}`)
-		require.False(t, bad.Valid, c.schema)
-		require.Contains(t, bad.Errors[0].Path+" "+bad.Errors[0].Rule, c.finding)
+	compile := func(schema string) (*plan.Plan, error) {
+		return plan.New(map[string]json.RawMessage{"E": json.RawMessage(schema)})
+	}
+	for _, row := range casefile.Read(t, "testdata/drafts.txt", 4) {
+		p, err := compile(row[0])
+		require.NoError(t, err, row[0])
+		good := p.Judge(`{"type":"track","event":"E","properties":` + row[1] + `}`)
+		require.True(t, good.Valid, "%s %v", row[0], good.Errors)
+		bad := p.Judge(`{"type":"track","event":"E","properties":` + row[2] + `}`)
+		require.False(t, bad.Valid, row[0])
+		require.Contains(t, bad.Errors[0].Path+" "+bad.Errors[0].Rule, row[3])
 		require.NotEmpty(t, bad.Errors[0].Detail)
 	}
-	for schema, want := range map[string]string{
-		`{` + seven + `"properties":{"l":{"prefixItems":[]}}}`:     `"prefixItems" at /properties/l/prefixItems checks nothing in draft 7; it is of draft 2020-12`,
-		`{` + seven + `"allOf":[{"unevaluatedProperties":false}]}`: `"unevaluatedProperties" at /allOf/0/unevaluatedProperties checks nothing in draft 7`,
-		`{` + twenty + `"dependencies":{"a":["b"]}}`:               `"dependencies" at /dependencies checks nothing in draft 2020-12; it is of draft 7 and older`,
-		`{"dependencies":{"a":["b"]},"prefixItems":[]}`:            `checks nothing in draft 2020-12`,
-		`{"$schema":"https://example.com/mine"}`:                   `$schema "https://example.com/mine" is not known`,
-		`{"$ref":"https://example.com/other.json"}`:                `leads out of the schema`,
-		`{"properties":{"a":{"$ref":"other.json#/x"}}}`:            `leads out of the schema`,
-		`{"properties":{"a":{"pattern":"("}}}`:                     `pattern`,
-	} {
-		_, err := plan.New(map[string]json.RawMessage{"E": json.RawMessage(schema)})
-		require.ErrorContains(t, err, want, schema)
+	for _, row := range casefile.Read(t, "testdata/refused.txt", 2) {
+		_, err := compile(row[0])
+		require.ErrorContains(t, err, row[1], row[0])
 	}
 }
 

@@ -252,10 +252,7 @@ func shown(doc any, location []string) string {
 		case map[string]any:
 			doc = v[token]
 		case []any:
-			i, err := strconv.Atoi(token)
-			if err != nil || i < 0 || i >= len(v) {
-				return ""
-			}
+			i, _ := strconv.Atoi(token) // the validator was there
 			doc = v[i]
 		}
 	}
@@ -263,11 +260,10 @@ func shown(doc any, location []string) string {
 	case nil, map[string]any, []any:
 		return ""
 	}
-	text, err := json.Marshal(doc)
-	if err != nil || len(text) > longest {
-		return ""
+	if text, _ := json.Marshal(doc); len(text) <= longest {
+		return " " + string(text)
 	}
-	return " " + string(text)
+	return ""
 }
 
 // ruleOf is the keyword that an error is about.

@@ -1,3 +1,5 @@
+// Package gateway answers HTTP requests as RudderStack's gateway does: which it
+// accepts, which messages it stores of them, and which errors it answers to others.
 package gateway
 
 import (
@@ -80,7 +82,7 @@ func (g *Gateway) Handler() http.Handler {
 		switch {
 		case handle != nil:
 			handle(w, r)
-		case !knownMethod(r.Method):
+		case !slices.Contains(knownMethods, r.Method):
 			g.notAllowed(w, nil)
 		case !found:
 			g.respond(w, "", &Refusal{Status: http.StatusNotFound, Text: "404 page not found"})
@@ -98,10 +100,8 @@ func (g *Gateway) notAllowed(w http.ResponseWriter, here methods) {
 	w.WriteHeader(http.StatusMethodNotAllowed)
 }
 
-// knownMethod says whether RudderStack's router knows a method.
-func knownMethod(method string) bool {
-	return slices.Contains([]string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}, method)
-}
+// knownMethods are the methods that RudderStack's router knows.
+var knownMethods = strings.Fields("CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT QUERY TRACE")
 
 // health is the response of an idle server 1.83.
 func health(w http.ResponseWriter, r *http.Request) {
@@ -134,11 +134,11 @@ func keyInQuery(r *http.Request) (string, *Refusal) {
 // KeyOfWebhook reads the query's writeKey, and basic authentication if that is empty:
 // a key in the query wins even if it is wrong.
 func KeyOfWebhook(r *http.Request) (string, *Refusal) {
-	if key := r.URL.Query().Get("writeKey"); key != "" {
-		return key, NoKeyInQuery
+	key, no := keyInQuery(r)
+	if key == "" {
+		key, _ = keyInHeader(r)
 	}
-	user, _, _ := r.BasicAuth()
-	return user, NoKeyInQuery
+	return key, no
 }
 
 // authenticate returns the source of a request, or how it is refused. The webhook
@@ -219,7 +219,7 @@ func (g *Gateway) take(src *Source, r *http.Request, size int, messages []Messag
 	if r.Header.Get("X-Rudder-Job-Run-Id") == "" && !g.Limiter.AllowN(time.Now(), len(messages)) {
 		return TooMany
 	}
-	if no := g.database(r, src.Key); no != nil {
+	if no := g.outage("database", r, src.Key); no != nil {
 		return no
 	}
 	g.Store(src, r, size, messages)
@@ -269,7 +269,7 @@ func (g *Gateway) webhook(src *Source, r *http.Request, body string) *Refusal {
 	if WebhookSize(r, body) > MaxRequestBytes {
 		return TooLarge
 	}
-	if no := g.transformer(r, src.Key); no != nil {
+	if no := g.outage("transformer", r, src.Key); no != nil {
 		return no
 	}
 	out := Webhook(src.Mapper, body)
@@ -371,3 +371,75 @@ func pixelMessage(r *http.Request) string {
 	text, _ := json.Marshal(message)
 	return string(text)
 }
+
+type outageKey struct{}
+
+// WithOutage makes parts of RudderStack fail for the requests of a context: the transformer as
+// "down", "hang" or "error", the database as "down" or "locked"; "" is a part that works.
+func WithOutage(ctx context.Context, transformer, database string) context.Context {
+	return context.WithValue(ctx, outageKey{}, map[string]string{"transformer": transformer, "database": database})
+}
+
+// outages say how parts of RudderStack fail: after this time with a refusal, or without any
+// response.
+var outages = map[string]struct {
+	after time.Duration
+	no    *Refusal
+}{
+	"transformer down": {time.Second, &Refusal{http.StatusServiceUnavailable,
+		`JS HTTP connection to source transformer (URL: http://localhost:9090/v2/sources/braze): ` +
+			`Post "http://localhost:9090/v2/sources/braze": dial tcp 127.0.0.1:9090: connect: connection refused`}},
+	"transformer hang":  {30 * time.Second, nil},
+	"transformer error": {0, &Refusal{http.StatusInternalServerError, "internal server error in source transformer"}},
+	"database down":     {0, &Refusal{http.StatusInternalServerError, "dial tcp 127.0.0.1:5432: connect: connection refused"}},
+	"database locked":   {10 * time.Second, nil},
+}
+
+// outage is the response if a part of RudderStack fails, nil if it works.
+func (g *Gateway) outage(part string, r *http.Request, key string) *Refusal {
+	states, _ := r.Context().Value(outageKey{}).(map[string]string)
+	if states[part] == "" {
+		return nil
+	}
+	fails := outages[part+" "+states[part]]
+	if fails.after > 0 {
+		g.Pause(r.Context(), fails.after)
+	}
+	if fails.no == nil {
+		g.abort(key)
+	}
+	return fails.no
+}
+
+// abort closes the connection without a response.
+func (g *Gateway) abort(key string) {
+	g.Answered(key, 0)
+	panic(http.ErrAbortHandler)
+}
+
+// MaxRequestBytes is RudderStack's limit for an uncompressed request, and for the
+// batch that the transformation of a webhook makes of it.
+const MaxRequestBytes = 4_096_000
+
+// Refusal is an error response.
+type Refusal struct {
+	Status int
+	Text   string
+}
+
+// The error responses of RudderStack's server 1.83.
+var (
+	NoKeyInHeader   = &Refusal{http.StatusUnauthorized, "failed to read writekey from header"}
+	NoKeyInQuery    = &Refusal{http.StatusUnauthorized, "failed to read writekey from query params"}
+	WrongKey        = &Refusal{http.StatusUnauthorized, "invalid write key"}
+	SourceDisabled  = &Refusal{http.StatusNotFound, "source is disabled"}
+	BrokenBody      = &Refusal{http.StatusInternalServerError, "failed to read body from request"}
+	BrokenForm      = &Refusal{http.StatusBadRequest, "error during parsing form"}
+	BrokenMultiform = &Refusal{http.StatusBadRequest, "error during parsing multiform"}
+	InvalidJSON     = &Refusal{http.StatusBadRequest, "invalid json"}
+	EmptyBatch      = &Refusal{http.StatusBadRequest, "empty batch payload"}
+	NotRudderEvent  = &Refusal{http.StatusBadRequest, "event is not a valid rudder event"}
+	NoIdentity      = &Refusal{http.StatusBadRequest, "request neither has anonymousId nor userId"}
+	TooLarge        = &Refusal{http.StatusRequestEntityTooLarge, "request size exceeds max limit"}
+	TooMany         = &Refusal{http.StatusTooManyRequests, "max requests limit reached"}
+)

@@ -2,14 +2,59 @@ package mockrudder_test
 
 import (
 	"fmt"
+	"net"
+	"net/http"
 	"runtime"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
+
+// Many clients at once, with bodies that no buffer holds.
+func TestStartInMemoryIsConcurrent(t *testing.T) {
+	rudder := mockrudder.StartInMemory(t, mockrudder.WithoutValidation())
+	body := `{"batch":[{"userId":"u","event":"` + strings.Repeat("x", 1<<20) + `"}]}`
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 3 {
+				got, _ := probe{path: batchPath, key: "wkHTTP", body: body}.ask(t, rudder)
+				assert.Equal(t, "200 ok", got)
+			}
+		})
+	}
+	group.Wait()
+	require.EqualValues(t, 24, rudder.Count(mockrudder.Filter{}))
+}
+
+// After the test connecting fails at once.
+func TestStartCleansUp(t *testing.T) {
+	for want, start := range map[error]func(mockrudder.TB, ...mockrudder.Option) *mockrudder.Server{
+		syscall.ECONNREFUSED: mockrudder.Start, net.ErrClosed: mockrudder.StartInMemory,
+	} {
+		watched := &fakeT{}
+		rudder := start(watched)
+		answer, err := rudder.Client().Get(rudder.URL + "/health")
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		for _, cleanup := range watched.cleanups {
+			cleanup()
+		}
+		require.Empty(t, watched.errors)
+		_, err = rudder.Client().Get(rudder.URL + "/health")
+		require.ErrorIs(t, err, want)
+	}
+	require.Same(t, http.DefaultTransport, server(t).Transport())
+	watched := &fakeT{}
+	require.Nil(t, mockrudder.Start(watched, mockrudder.WithKeep(0)))
+	require.Len(t, watched.fatals, 1)
+}
 
 // heap is the heap in use, in MiB. The second collection empties the pools.
 func heap() float64 {

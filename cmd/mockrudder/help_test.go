@@ -1,9 +1,0 @@
-package main
-
-import (
-	"testing"
-
-	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
-)
-
-func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }
