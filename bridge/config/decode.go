@@ -64,11 +64,14 @@ func (d *decoder) unknown(m entries, path string, known, elsewhere []string) {
 		if slices.Contains(known, key) {
 			continue
 		}
-		at := join(path, key)
+		at, near := join(path, key), nearest(key, known)
 		d.origins[at] = m[key].at
-		if slices.Contains(elsewhere, key) {
+		switch {
+		case slices.Contains(elsewhere, key):
 			d.add(at, "belongs to a connector where there is a list of connectors")
-		} else {
+		case near != "":
+			d.add(at, "is not known here; did you mean %s?", near)
+		default:
 			d.add(at, "is not known here; the keys are %s", strings.Join(known, ", "))
 		}
 	}

@@ -19,20 +19,10 @@ func (c Config) Warnings() (list []string) {
 	if c.AdminToken == "" && !loopback(c.Admin) {
 		warn("admin: %s can be reached from other machines and needs no token; set admin_token, or listen on 127.0.0.1", c.Admin)
 	}
-	glossary := sync.OnceValues(func() (types, fields map[string]bool) { return namesOf(c.Glossary) }) // to read one takes a while
-	slips := func(key, kind string, known func(name string) bool, names []string) {
-		for _, name := range names {
-			if !known(name) {
-				warn("%s: the glossary has no %s %s", key, kind, name)
-			}
-		}
-	}
-	knownType := func(pattern string) bool { types, _ := glossary(); return fitsAny(pattern, types) }
-	knownField := func(name string) bool {
-		_, fields := glossary()
-		head, _, nested := strings.Cut(name, ".") // what is below a property, as in custom_properties.plan, is free
-		return fields[name] || nested && fields[head]
-	}
+	glossary := sync.OnceValue(func() names { return namesOf(c.Glossary) }) // to read one takes a while
+	noType := func(name string) string { return glossary().noType(name) }
+	noProperty := func(name string) string { return noField(name, glossary().properties) }
+	noAnyField := func(name string) string { return noField(name, glossary().fields) }
 	for _, connector := range c.Connectors {
 		where := "connector " + connector.Name + ": "
 		if connector.Open {
@@ -42,47 +32,126 @@ func (c Config) Warnings() (list []string) {
 			warn("%srudder_url: http:// sends events and the write key unencrypted to %s; use https://", where, u.Hostname())
 		}
 		filter := connector.Filter
-		slips(where+"filter.allow", "event type", knownType, filter.Allow)
-		slips(where+"filter.deny", "event type", knownType, filter.Deny)
-		slips(where+"names", "event type", knownType, sortedKeys(connector.Names.Map))
-		slips(where+"filter.allow_properties", "field", knownField, sortedKeys(filter.AllowProperties))
-		slips(where+"filter.deny_properties", "field", knownField, sortedKeys(filter.DenyProperties))
-		slips(where+"pii.fields", "field", knownField, sortedKeys(connector.PII.Fields))
+		for _, use := range []struct {
+			key   string
+			names []string
+			slip  func(name string) string
+		}{
+			{"filter.allow[i]", filter.Allow, noType},
+			{"filter.deny[i]", filter.Deny, noType},
+			{"names", sortedKeys(connector.Names.Map), noType},
+			{"filter.allow_properties", sortedKeys(filter.AllowProperties), noProperty},
+			{"filter.deny_properties", sortedKeys(filter.DenyProperties), noProperty},
+			{"pii.fields", sortedKeys(connector.PII.Fields), noAnyField},
+		} {
+			for i, name := range use.names {
+				if slip := use.slip(name); slip != "" {
+					warn("%s%s: the glossary has no %s", where, strings.Replace(use.key, "[i]", indexed("", i), 1), slip)
+				}
+			}
+		}
 	}
 	return list
 }
 
-// namesOf reads a glossary that Check has read: the names of event types, and those of
-// fields, as in pii.fields.
-func namesOf(file string) (types, fields map[string]bool) {
-	types, fields = map[string]bool{}, map[string]bool{"id": true}
+// names are what a glossary knows.
+type names struct {
+	types      map[string]bool
+	patterns   map[string]bool // users.messages.* and such, for suggestions
+	properties map[string]bool
+	fields     map[string]bool // properties, and user.NAME
+}
+
+// namesOf reads a glossary that Check has read.
+func namesOf(file string) names {
+	n := names{types: map[string]bool{}, patterns: map[string]bool{}, properties: map[string]bool{}, fields: map[string]bool{"id": true}}
 	glossary, err := schemas.LoadFile(file)
 	if err != nil {
-		return types, fields
+		return n
 	}
 	for _, e := range glossary.Events {
-		types[e.Name] = true
+		n.types[e.Name] = true
+		for i, r := range e.Name {
+			if r == '.' {
+				n.patterns[e.Name[:i]+".*"] = true
+			}
+		}
 		for _, f := range e.Properties {
-			fields[f.Name] = true
+			n.properties[f.Name], n.fields[f.Name] = true, true
 		}
 		for _, f := range e.User {
-			fields["user."+f.Name] = true
+			n.fields["user."+f.Name] = true
 		}
 	}
-	return types, fields
+	return n
 }
 
-// fitsAny tells whether a type fits a pattern, or the pattern is none.
-func fitsAny(pattern string, types map[string]bool) bool {
+// noType names a pattern that no type fits; empty: one does.
+func (n names) noType(pattern string) string {
 	prefix, star := strings.CutSuffix(pattern, "*")
-	for name := range types {
+	for name := range n.types {
 		if fits, err := path.Match(pattern, name); fits || err != nil || star && strings.HasPrefix(name, prefix) {
-			return true
+			return ""
 		}
 	}
-	return false
+	candidates := n.types
+	if strings.ContainsAny(pattern, "*?[") {
+		candidates = n.patterns
+	}
+	return "event type " + pattern + suggestion(pattern, candidates)
 }
 
+// noField names a field that is not known; empty: it is. What is below a property, as
+// in custom_properties.plan, is free.
+func noField(name string, known map[string]bool) string {
+	head, _, nested := strings.Cut(name, ".")
+	if known[name] || nested && known[head] {
+		return ""
+	}
+	return "field " + name + suggestion(name, known)
+}
+
+func suggestion(name string, known map[string]bool) string {
+	if near := nearest(name, sortedKeys(known)); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
+}
+
+// nearest returns the first word of those that take the fewest edits to become
+// name; empty where that is a third of its letters or more.
+func nearest(name string, words []string) (near string) {
+	best := max(1, (len(name)-1)/3) + 1
+	for _, word := range words {
+		if d := distance(name, word); d < best {
+			near, best = word, d
+		}
+	}
+	return near
+}
+
+// distance counts the letters to insert, remove or change to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(row[j+1]+1, row[j]+1, change)
+		}
+	}
+	return row[len(b)]
+}
+
+// loopback tells whether only this machine reaches an address.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || host == "localhost" {

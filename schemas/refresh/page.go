@@ -57,10 +57,11 @@ func (s *Sources) page(where string, raw []byte) error {
 	return nil
 }
 
-// Where a tab begins, with its title, and where it ends, in Liquid.
+// Where a tab begins, with its title, and where it ends: in Liquid, as Braze's
+// pages have them, and in MDX.
 var (
-	tabBegins = regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}`)
-	tabEnds   = regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b`)
+	tabBegins = regexp.MustCompile(`(?i)\{%-?\s*tab\s+["']?(.*?)["']?\s*-?%\}|<tab(?:item)?\b[^>]*\b(?:title|label|name)=["'](.*?)["']`)
+	tabEnds   = regexp.MustCompile(`(?i)\{%-?\s*endtabs?\b|</tab(?:item|s)?>`)
 )
 
 // blocks finds the fenced blocks of a page.
@@ -69,9 +70,9 @@ func blocks(text string) (list []block) {
 	fence, tab := "", ""
 	for i, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
 		bare := strings.TrimSpace(line)
-		mark := bare[:len(bare)-len(strings.TrimLeft(bare, "`"))]
+		mark := bare[:len(bare)-len(strings.TrimLeft(bare, "`~"))]
 		switch {
-		case open != nil && len(mark) >= len(fence) && mark == bare:
+		case open != nil && mark == bare && strings.HasPrefix(mark, fence):
 			list = append(list, *open)
 			open = nil
 		case open != nil:
@@ -80,7 +81,7 @@ func blocks(text string) (list []block) {
 			open, fence = &block{line: i + 2, tab: tab}, mark
 		default:
 			if title := tabBegins.FindStringSubmatch(line); title != nil {
-				tab = title[1]
+				tab = title[1] + title[2]
 			} else if tabEnds.MatchString(line) {
 				tab = ""
 			}
@@ -172,7 +173,8 @@ func parseLeaf(value any) (fact, bool) {
 func typeOf(name string) string { return types[strings.ToLower(strings.TrimSpace(name))] }
 
 var types = map[string]string{
-	"string": "string", "enum": "string", "boolean": "boolean", "int": "integer", "long": "integer",
-	"float": "number", "double": "number",
-	"object": "object", "map": "object", "record": "object", "array of string": "array<string>", "array": "array<string>",
+	"string": "string", "enum": "string", "boolean": "boolean", "bool": "boolean",
+	"int": "integer", "long": "integer", "integer": "integer", "float": "number", "double": "number", "number": "number",
+	"object": "object", "map": "object", "record": "object",
+	"array of string": "array<string>", "array of strings": "array<string>", "array": "array<string>", "array<string>": "array<string>",
 }

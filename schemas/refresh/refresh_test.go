@@ -352,8 +352,9 @@ func TestPagesAsPeopleWriteThem(t *testing.T) {
 	g := load(t)
 	for name, text := range map[string]string{
 		"commas too many":  "```json\n// Uninstall: users.behaviors.Uninstall\n{\n  \"event_type\": \"users.behaviors.Uninstall\",\n  \"user\": {\n    \"user_id\": \"(required, string) [PII] The \"id\"\",\n  },\n  \"properties\": {\n    \"new\": \"(optional,long)a number\",\n  },\n}\n```",
-		"no tab, one line": "````\n# users.behaviors.Uninstall.\n{\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\"}}\n````",
+		"no tab, one line": "~~~\n# users.behaviors.Uninstall.\n{\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\"}}\n~~~",
 		"a free object":    "```json\n// users.behaviors.Uninstall\n{\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\",\"free\":{\"a\":\"b\"}}}\n```",
+		"mdx":              "<Tabs><TabItem value=\"x\" label=\"Custom HTTP Connector\">\n\n  ```json\n  // users.behaviors.Uninstall\n  {\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\"}}\n  ```\n</TabItem></Tabs>",
 		"another tab":      "{% tab Segment %}\n```json\n// users.behaviors.Uninstall\n{\"properties\":{\"other\":\"(required, string) x\"}}\n```\n{% endtab %}\n{% tab \"Custom HTTP Connector\" %}\n```\n// users.behaviors.Uninstall\n{\"user\":{\"user_id\":\"(required, string) [PII] x\"},\"properties\":{\"new\":\"(optional, int) y\"}}\n```\n{% endtab %}",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -80,7 +80,7 @@ func answerOf(b bool) answer {
 	return no
 }
 
-// Read reads a file, or all files of a directory: *.md, *.json and
+// Read reads a file, or all files of a directory: *.md and *.mdx, *.json and
 // *.avro. Other files, and JSON that is not an event, are skipped. The glossary
 // helps to find the names of event types in Avro files. It is an error where there
 // is no source at all.
@@ -108,7 +108,7 @@ func (s *Sources) file(root, file string, g *schemas.Glossary) error {
 	var read func(where string, raw []byte) error
 	var kind Kind
 	switch strings.ToLower(filepath.Ext(file)) {
-	case ".md":
+	case ".md", ".mdx", ".markdown":
 		read, kind = s.page, Page
 	case ".json":
 		read, kind = s.sample, Sample
