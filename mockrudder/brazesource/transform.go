@@ -205,18 +205,18 @@ var mapped = []struct {
 	section, name string
 	to            []segment
 }{
-	{"user", "user_id", segments("anonymousId")},
-	{"user", "external_user_id", segments("userId")},
-	{"user", "device_id", segments("context", "device", "id")},
-	{"user", "timezone", segments("context", "timezone")},
-	{"properties", "device_model", segments("context", "device", "model")},
-	{"properties", "os_version", segments("context", "os", "version")},
-	{"properties", "platform", segments("context", "os", "name")},
-	{"properties", "email_address", segments("traits", "email")},
-	{"properties", "to_phone_number", segments("traits", "phone")},
-	{"properties", "user_agent", segments("context", "userAgent")},
-	{"properties", "ad_id", segments("context", "device", "advertisingId")},
-	{"properties", "ad_tracking_enabled", segments("context", "device", "adTrackingEnabled")},
+	{"user", "user_id", appendPath(nil, "anonymousId", "")},
+	{"user", "external_user_id", appendPath(nil, "userId", "")},
+	{"user", "device_id", appendPath(nil, "context", "device.id")},
+	{"user", "timezone", appendPath(nil, "context", "timezone")},
+	{"properties", "device_model", appendPath(nil, "context", "device.model")},
+	{"properties", "os_version", appendPath(nil, "context", "os.version")},
+	{"properties", "platform", appendPath(nil, "context", "os.name")},
+	{"properties", "email_address", appendPath(nil, "traits", "email")},
+	{"properties", "to_phone_number", appendPath(nil, "traits", "phone")},
+	{"properties", "user_agent", appendPath(nil, "context", "userAgent")},
+	{"properties", "ad_id", appendPath(nil, "context", "device.advertisingId")},
+	{"properties", "ad_tracking_enabled", appendPath(nil, "context", "device.adTrackingEnabled")},
 }
 
 // mappedProperties has the names of those that are properties.
@@ -229,13 +229,6 @@ var mappedProperties = func() *object {
 	}
 	return names
 }()
-
-func segments(keys ...string) (path []segment) {
-	for _, key := range keys {
-		path = append(path, segment{key: key})
-	}
-	return path
-}
 
 // The constant parts of a message, which no path leads to.
 var (

@@ -177,10 +177,6 @@ func arrayIndex(key string) (uint32, bool) {
 	if key == "" || key[0] < '0' || key[0] > '9' || key[0] == '0' && len(key) > 1 {
 		return 0, false
 	}
-	return parseIndex(key)
-}
-
-func parseIndex(key string) (uint32, bool) {
 	n, err := strconv.ParseUint(key, 10, 32)
 	return uint32(n), err == nil && n < math.MaxUint32
 }

@@ -3,6 +3,7 @@ package bytecheck
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -267,34 +268,26 @@ func whole(number string) bool {
 // itself.
 func Short(value []byte) string {
 	const limit = 48
-	w := jsonlex.Walker{Text: string(value)}
 	switch kind := kindOf(value); kind {
 	case null:
-		return w.Text
+		return "null"
 	case text:
-		text := jsonlex.Text(w.Text)
-		if runes := []rune(text); len(runes) > limit {
+		if runes := []rune(string(Text(value))); len(runes) > limit {
 			return "string " + strconv.Quote(string(runes[:limit])) + "…"
 		}
-		return "string " + strconv.Quote(text)
+		return "string " + strconv.Quote(string(Text(value)))
 	case array:
-		count := 0
-		w.Array(0, 0, func(start int) int {
-			count++
-			return w.Value(start, 1)
-		})
-		return fmt.Sprintf("an array of %d", count)
+		var items []json.RawMessage
+		_ = json.Unmarshal(value, &items)
+		return fmt.Sprintf("an array of %d", len(items))
 	case object:
-		names := map[string]bool{}
-		w.Object(0, 0, func(name string, start int) int {
-			names[name] = true
-			return w.Value(start, 1)
-		})
-		return fmt.Sprintf("an object of %d", len(names))
+		var members map[string]json.RawMessage
+		_ = json.Unmarshal(value, &members)
+		return fmt.Sprintf("an object of %d", len(members))
 	default:
 		if len(value) > limit {
-			w.Text = w.Text[:limit] + "…"
+			return kind.String() + " " + string(value[:limit]) + "…"
 		}
-		return kind.String() + " " + w.Text
+		return kind.String() + " " + string(value)
 	}
 }
