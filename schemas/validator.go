@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/schemas/internal/bytecheck"
 )
 
@@ -26,6 +25,8 @@ type Validator struct {
 	envelope *rules            // of other events
 	messages map[string]*rules // by call
 	typed    *rules            // of other messages
+
+	documents sync.Pool
 }
 
 // rules are those of one event type or call; without a name, of all others.
@@ -51,6 +52,7 @@ func NewValidator() (*Validator, error) { return builtInValidator() }
 // that the program was built from broken schemas.
 func (g *Glossary) Validator() (*Validator, error) {
 	v := &Validator{events: make(map[string]*rules, len(g.Events)), messages: make(map[string]*rules)}
+	v.documents.New = func() any { return &bytecheck.Document{} }
 	var failed error
 	compile := func(name string, from any) *rules {
 		raw, err := json.Marshal(from)
@@ -89,12 +91,14 @@ func typedSchema() *schema {
 // Event validates one Braze event. For an event of an unknown type, which is drift,
 // only the envelope is checked.
 func (v *Validator) Event(raw []byte) Verdict {
-	value, named, ok := bytecheck.Read(string(raw), "event_type")
-	if !ok {
+	document := v.documents.Get().(*bytecheck.Document)
+	defer v.documents.Put(document)
+	if !document.Read(raw) {
 		return Verdict{Errors: notJSON(raw)}
 	}
+	named := document.Member("event_type")
 	typ, of := rulesFor(named, v.events, v.envelope)
-	found, unknown := of.checker.Check(value, true)
+	found, unknown := document.Check(of.checker, true)
 	out := Verdict{Type: typ, Valid: len(found) == 0, Errors: findings(found)}
 	if of.name == "" && typ != "" {
 		out.Drift = []Finding{{"/event_type", RuleUnknownEventType, "expected an event type of the glossary, got " + bytecheck.Short(named)}}
@@ -107,24 +111,26 @@ func (v *Validator) Event(raw []byte) Verdict {
 // identify, page, screen, group or alias. Messages have no drift: RudderStack
 // accepts any field.
 func (v *Validator) Message(raw []byte) Verdict {
-	value, named, ok := bytecheck.Read(string(raw), "type")
-	if !ok {
+	document := v.documents.Get().(*bytecheck.Document)
+	defer v.documents.Put(document)
+	if !document.Read(raw) {
 		return Verdict{Errors: notJSON(raw)}
 	}
-	typ, of := rulesFor(named, v.messages, v.typed)
-	found, _ := of.checker.Check(value, false)
+	typ, of := rulesFor(document.Member("type"), v.messages, v.typed)
+	found, _ := document.Check(of.checker, false)
 	return Verdict{Type: typ, Valid: len(found) == 0, Errors: findings(found)}
 }
 
 // rulesFor returns the type that a member of a document names, and its rules.
-func rulesFor(named string, known map[string]*rules, others *rules) (typ string, of *rules) {
-	if named == "" || named[0] != '"' {
+func rulesFor(named []byte, known map[string]*rules, others *rules) (typ string, of *rules) {
+	if len(named) == 0 || named[0] != '"' {
 		return "", others
 	}
-	if of := known[jsonlex.Text(named)]; of != nil {
+	name := bytecheck.Text(named)
+	if of := known[string(name)]; of != nil {
 		return of.name, of
 	}
-	return strings.Clone(jsonlex.Text(named)), others
+	return string(name), others
 }
 
 func findings(found []bytecheck.Finding) (out []Finding) {

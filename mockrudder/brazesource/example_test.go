@@ -1,7 +1,6 @@
 package brazesource_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -25,17 +24,4 @@ func ExampleMapper_Transform() {
 	// Output:
 	// "properties":{"plan":{"name":"gold"}}}
 	// "properties":[null,"x"]}
-}
-
-func ExampleWithCustomMapping() {
-	source, err := brazesource.WithCustomMapping([]byte(`[{"from":"users.messages.email.Open","to":"Email Opened"}]`))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_, err = source.Transform(`{"events":[]}`, 4_096_000)
-	if refused, ok := errors.AsType[*brazesource.Error](err); ok {
-		fmt.Println(refused.Status, refused.Text)
-	}
-	// Output: 400 All requests in the batch failed
 }

@@ -10,11 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// formatNumber is JavaScript's String(n).
+// formatNumber is JavaScript's String(n), but for NaN.
 func formatNumber(n float64) string {
 	switch {
-	case math.IsNaN(n):
-		return "NaN"
 	case math.IsInf(n, 1):
 		return "Infinity"
 	case math.IsInf(n, -1):
@@ -37,7 +35,8 @@ func isSpace(r rune) bool {
 	return r > utf8.RuneSelf && unicode.Is(unicode.Zs, r)
 }
 
-// parseNumber is JavaScript's Number(s).
+// parseNumber is JavaScript's Number(s), but NaN for Infinity: neither is an index or a
+// length.
 func parseNumber(s string) float64 {
 	s = trim(s)
 	if s == "" {
@@ -49,12 +48,6 @@ func parseNumber(s string) float64 {
 			return math.NaN()
 		}
 		return float64(n) // at most 2^64, which is beyond any array index
-	}
-	switch s {
-	case "Infinity", "+Infinity":
-		return math.Inf(1)
-	case "-Infinity":
-		return math.Inf(-1)
 	}
 	if strings.Trim(s, "+-.0123456789eE") != "" { // Go takes more, such as inf
 		return math.NaN()
@@ -69,17 +62,14 @@ func parseNumber(s string) float64 {
 // parseInt is JavaScript's parseInt(s, 10).
 func parseInt(s string) float64 {
 	s = trim(s)
-	sign := 1.0
+	unsigned := s
 	if s != "" && (s[0] == '+' || s[0] == '-') {
-		if s[0] == '-' {
-			sign = -1
-		}
-		s = s[1:]
+		unsigned = s[1:]
 	}
-	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
-	if digits == "" {
+	behind := strings.TrimLeft(unsigned, "0123456789")
+	n, err := strconv.ParseFloat(s[:len(s)-len(behind)], 64)
+	if errors.Is(err, strconv.ErrSyntax) {
 		return math.NaN()
 	}
-	whole, _ := strconv.ParseFloat(digits, 64)
-	return sign * whole
+	return n
 }

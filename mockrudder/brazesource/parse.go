@@ -9,64 +9,83 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
-// parse reads JSON as JavaScript's JSON.parse does: numbers become float64, of
+// parser reads JSON as JavaScript's JSON.parse does: numbers become float64, of
 // duplicate keys the last value counts, at the place of the first, and half a
 // surrogate pair is kept.
-func parse(text string) (value, bool) {
-	if !jsonlex.Valid(text) {
-		return nil, false
+type parser struct {
+	jsonlex.Walker
+
+	objects []*object // that were made; those behind used may be made again
+	used    int
+}
+
+// make makes an object.
+func (p *parser) make(c class) *object {
+	if p.used == len(p.objects) {
+		p.objects = append(p.objects, &object{})
 	}
-	return parseValid(text), true
+	o := p.objects[p.used]
+	p.used++
+	*o = object{class: c, members: o.members[:0]}
+	return o
 }
 
-// parseValid is parse for text that is known to be valid.
-func parseValid(text string) value {
-	p := parser{jsonlex.Walker{Text: text}}
-	v, _ := p.value(jsonlex.Space(text, 0))
-	return v
-}
-
-type parser struct{ jsonlex.Walker }
-
-// value reads the value that starts at i and returns the index behind it.
-func (p *parser) value(i int) (v value, end int) {
-	switch p.Text[i] {
-	case '{':
-		o := &object{}
-		end = p.Members(i, 0, func(quoted string, start int) int {
-			v, end := p.value(start)
-			o.set(parseString(quoted), v)
+// value reads the value that starts at i and returns the index behind it, or
+// jsonlex.Bad. depth is how many arrays and objects are open around it.
+func (p *parser) value(i, depth int) (v value, end int) {
+	if i >= len(p.Text) {
+		return value{}, jsonlex.Bad
+	}
+	switch c := p.Text[i]; {
+	case c == '"':
+		end, flags := jsonlex.String(p.Text, i)
+		text := p.Text[i:max(i, end)]
+		if flags != 0 && !asWritten(text) {
+			text = quote(unquote(text))
+		}
+		return value{json: text}, end
+	case c == '{':
+		o := p.make(plain)
+		end := p.Members(i, depth, func(quoted string, start int) int {
+			v, end := p.value(start, depth+1)
+			o.set(unquote(quoted), v)
 			return end
 		})
-		return o, end
-	case '[':
-		a := &array{}
-		end = p.Array(i, 0, func(start int) int {
-			v, end := p.value(start)
-			a.set(indexKey(a.length), v)
+		return value{object: o}, end
+	case c == '[':
+		a := p.make(array)
+		end := p.Array(i, depth, func(start int) int {
+			v, end := p.value(start, depth+1)
+			a.append(indexKey(a.length), v)
 			return end
 		})
-		return a, end
+		return value{object: a}, end
+	case c == '-' || c >= '0' && c <= '9':
+		end, flags := jsonlex.Number(p.Text, i)
+		return value{json: numberText(p.Text[i:max(i, end)], flags)}, end
 	}
-	end = p.Value(i, 0)
-	return parseScalar(p.Text[i:end]), end
+	end = p.Value(i, depth) // a word, or no value
+	return value{json: p.Text[i:max(i, end)]}, end
 }
 
-func parseScalar(text string) value {
-	switch text[0] {
-	case '"':
-		return parseString(text)
-	case 't', 'f':
-		return text == "true"
-	case 'n':
-		return null
+// numberText returns a JSON number as JavaScript writes it.
+func numberText(text string, flags jsonlex.Flags) string {
+	const exact = 15 // digits of a whole number that a float64 holds
+	if flags == 0 && len(text) <= exact && text != "-0" {
+		return text
 	}
 	n, _ := strconv.ParseFloat(text, 64) // an overflow gives an infinity, as in JavaScript
-	return n
+	return formatNumber(n)
 }
 
-// parseString reads a string that is given with its quotes.
-func parseString(quoted string) string {
+// asWritten says that JavaScript writes this JSON string as it is.
+func asWritten(quoted string) bool {
+	return utf8.ValidString(quoted) && !strings.Contains(quoted, `\u`) && !strings.Contains(quoted, `\/`)
+}
+
+// unquote returns the text of a JSON string. It is UTF-8, in which half a surrogate
+// pair has three bytes, encoded like any other code point.
+func unquote(quoted string) string {
 	text := quoted[1 : len(quoted)-1]
 	if !utf8.ValidString(text) {
 		text = string([]rune(text)) // each invalid byte becomes a U+FFFD of its own, as in Go's JSON

@@ -3,6 +3,7 @@ package brazesource
 import (
 	"math"
 	"strings"
+	"unicode/utf8"
 )
 
 // thrown is what the model panics with where JavaScript throws, which drops the event.
@@ -20,37 +21,53 @@ func throws(f func()) (threw bool) {
 	return false
 }
 
-// getPath reads a path from an event. The whole path may be a literal key. Otherwise
-// it is split at dots and followed: a segment that is not a key is joined with the
-// next ones until the result is a key, and one that ends in a backslash loses it and
-// is joined with the next. A path that leads nowhere gives nil.
-func getPath(event *object, path string) value {
-	if v, ok := event.get(path); ok {
+// getPath reads the path section.name from an event, whose member section is within. The
+// whole path may be a literal key. Otherwise it is followed.
+func getPath(event *object, section string, within value, name string) value {
+	if len(event.dottedLengths()) == 0 {
+		return follow(within, name)
+	}
+	path := section + "." + name
+	if v := event.get(path); !v.undefined() {
 		return v
 	}
-	var target value = event
+	return follow(value{object: event}, path)
+}
+
+// follow splits a path at dots: a segment that is not a key is joined with the next
+// ones until the result is a key, and one that ends in a backslash loses it and is
+// joined with the next. A path that leads nowhere gives undefined.
+func follow(target value, path string) value {
 	for rest, more := path, true; more; {
-		if !holdsKeys(target) {
-			return nil
+		if target.object == nil {
+			return value{}
 		}
 		var key string
-		key, rest, more = strings.Cut(rest, ".")
+		key, rest, more = cut(rest)
 		if strings.HasSuffix(key, `\`) {
 			var ok bool
 			if key, rest, more, ok = unescaped(key, rest, more); !ok {
-				return nil
+				return value{}
 			}
 		}
 		v, ok := get(target, key)
 		if !ok && more {
-			v, ok, rest, more = getJoined(target, key, rest)
+			v, ok, rest, more = getJoined(target.object, key, rest)
 		}
 		if !ok {
-			return nil
+			return value{}
 		}
 		target = v
 	}
 	return target
+}
+
+// cut cuts a path at its first dot.
+func cut(path string) (segment, rest string, more bool) {
+	if i := strings.IndexByte(path, '.'); i >= 0 {
+		return path[:i], path[i+1:], true
+	}
+	return path, "", false
 }
 
 // unescaped joins a segment with the next ones as long as the result ends in a
@@ -62,7 +79,7 @@ func unescaped(segment, rest string, more bool) (key, behind string, some, ok bo
 			return "", "", false, false
 		}
 		text[len(text)-1] = '.'
-		segment, rest, more = strings.Cut(rest, ".")
+		segment, rest, more = cut(rest)
 		text = append(text, segment...)
 	}
 	return string(text), rest, more, true
@@ -71,20 +88,20 @@ func unescaped(segment, rest string, more bool) (key, behind string, some, ok bo
 // getJoined joins key with the next segments of the path until the result is a key. A
 // path may have as many segments as an event has bytes, so only results that are as
 // long as a key of the target are looked up. Inherited properties have no dot.
-func getJoined(target value, key, rest string) (v value, ok bool, behind string, more bool) {
-	o := own(target)
-	if o == nil || len(o.dotted) == 0 {
-		return nil, false, "", false
+func getJoined(o *object, key, rest string) (v value, ok bool, behind string, more bool) {
+	dotted := o.dottedLengths()
+	if len(dotted) == 0 {
+		return value{}, false, "", false
 	}
 	for n := range len(rest) + 1 {
-		if n < len(rest) && rest[n] != '.' || !o.dotted[len(key)+len(".")+n] {
+		if n < len(rest) && rest[n] != '.' || !dotted[len(key)+len(".")+n] {
 			continue
 		}
-		if v, ok := o.get(key + "." + rest[:n]); ok {
+		if v := o.get(key + "." + rest[:n]); !v.undefined() {
 			return v, true, rest[min(n+1, len(rest)):], n < len(rest)
 		}
 	}
-	return nil, false, "", false
+	return value{}, false, "", false
 }
 
 // segment is one step of a path that is written to.
@@ -93,14 +110,14 @@ type segment struct {
 	number bool // an array index
 }
 
-// splitPath splits a path for writing. A path with a slash is one key. A backslash
+// appendPath splits a path for writing. A path with a slash is one key. A backslash
 // escapes the next character, and an empty last segment is ignored. A segment that is
 // not blank and that Number reads as a whole number is an index.
-func splitPath(path string) (segments []segment) {
-	if strings.Contains(path, "/") {
-		return []segment{{key: path}}
+func appendPath(segments []segment, section, path string) []segment {
+	if strings.IndexByte(path, '/') >= 0 {
+		return append(segments, segment{key: section + "." + path})
 	}
-	segments = make([]segment, 0, strings.Count(path, ".")+1)
+	segments = append(segments, segment{key: section})
 	for path != "" {
 		var key string
 		key, path = cutKey(path)
@@ -111,9 +128,9 @@ func splitPath(path string) (segments []segment) {
 
 // cutKey cuts the first key off a path.
 func cutKey(path string) (key, rest string) {
-	i := strings.IndexAny(path, `.\`)
-	if i < 0 || path[i] == '.' {
-		key, rest, _ = strings.Cut(path, ".")
+	key, rest, _ = cut(path)
+	i := strings.IndexByte(key, '\\')
+	if i < 0 {
 		return key, rest
 	}
 	text := []byte(path[:i])
@@ -130,7 +147,8 @@ func cutKey(path string) (key, rest string) {
 }
 
 func segmentOf(key string) segment {
-	if strings.ContainsAny(key, "0123456789") {
+	// What Number reads as a whole number starts with a digit, a sign, a dot or white space.
+	if key != "" && (key[0] <= '9' || key[0] >= utf8.RuneSelf) && strings.ContainsAny(key, "0123456789") {
 		if n := parseNumber(key); n == math.Trunc(n) && !math.IsInf(n, 0) {
 			return segment{key: formatNumber(n), number: true}
 		}
@@ -144,42 +162,37 @@ func unsafe(key string) bool {
 }
 
 // setPath writes a value to a path of the message, or deletes the value there if it is
-// nil. Values on the path are replaced: by an array if the next segment is an index and
-// the value is not an array, by an object if it is no index and the value has no keys.
-func setPath(message *object, path string, v value) {
-	var target value = message
-	segments := splitPath(path)
-	for i, s := range segments {
+// undefined. Values on the path are replaced: by an array if the next segment is an
+// index and the value is not an array, by an object if it is no index and the value has
+// no keys.
+func (p *parser) setPath(message *object, path []segment, v value) {
+	target := message
+	for i, s := range path {
 		if unsafe(s.key) {
 			panic(thrown{})
 		}
-		if i == len(segments)-1 {
-			if o := own(target); v == nil && o != nil {
-				o.delete(s.key)
-			} else if v != nil {
-				set(target, s.key, v)
-			}
-			return
+		if i < len(path)-1 {
+			target = p.child(target, s.key, path[i+1].number)
+			continue
 		}
-		child, _ := get(target, s.key)
-		_, isArray := child.(*array)
-		switch {
-		case segments[i+1].number && !isArray:
-			child = &array{}
-			set(target, s.key, child)
-		case !holdsKeys(child):
-			child = &object{}
-			set(target, s.key, child)
+		if !v.undefined() {
+			set(target, s.key, v)
+		} else if target.class != function {
+			target.delete(s.key)
 		}
-		target = child
 	}
 }
 
-// holdsKeys says whether a value has properties.
-func holdsKeys(v value) bool {
-	switch v.(type) {
-	case *object, *array, *function:
-		return true
+func (p *parser) child(target *object, key string, indexed bool) *object {
+	child, _ := get(value{object: target}, key)
+	switch o := child.object; {
+	case indexed && (o == nil || o.class != array):
+		child.object = p.make(array)
+	case o == nil:
+		child.object = p.make(plain)
+	default:
+		return o
 	}
-	return false
+	set(target, key, value{object: child.object})
+	return child.object
 }

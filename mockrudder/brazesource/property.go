@@ -1,17 +1,9 @@
 package brazesource
 
 import (
-	"cmp"
 	"math"
-	"strconv"
 	"strings"
 )
-
-// function is a built-in function that JavaScript values inherit. JSON omits it.
-type function struct {
-	name   string
-	params float64
-}
 
 // The functions that values inherit.
 var (
@@ -27,99 +19,88 @@ var (
 
 // methods are functions by their names, from lists of those with no, one and two
 // parameters.
-func methods(lists ...string) map[string]*function {
-	all := map[string]*function{}
+func methods(lists ...string) *object {
+	all := &object{}
 	for params, names := range lists {
 		for name := range strings.FieldsSeq(names) {
-			all[name] = &function{name, float64(params)}
+			all.set(name, functionOf(name, uint32(params)))
 		}
 	}
 	return all
 }
 
+func functionOf(name string, params uint32) value {
+	o := &object{class: function}
+	o.set("name", value{json: quote(name)})
+	o.set("length", value{json: indexKey(params)})
+	return value{object: o}
+}
+
 // inherited returns an inherited property of an object, array or function, which a
 // path can lead to: properties.toString.x is a property of a function.
-func inherited(target value, key string) (v value, ok bool) {
-	constructor, own := "Object", objectMethods
-	switch target.(type) {
-	case *array:
-		constructor, own = "Array", arrayMethods
-	case *function:
-		constructor, own = "Function", functionMethods
+func inherited(c class, key string) (v value, ok bool) {
+	constructor, methods := "Object", objectMethods
+	switch c {
+	case array:
+		constructor, methods = "Array", arrayMethods
+	case function:
+		constructor, methods = "Function", functionMethods
 		if key == "arguments" || key == "caller" {
 			panic(thrown{}) // reading them is forbidden
 		}
 	}
 	switch key {
 	case "__proto__":
-		return &object{}, true
+		return value{object: &object{}}, true
 	case "constructor":
-		return &function{constructor, 1}, true
+		return functionOf(constructor, 1), true
 	}
-	if method := cmp.Or(own[key], objectMethods[key]); method != nil {
-		return method, true
+	if v = methods.get(key); v.undefined() {
+		v = objectMethods.get(key)
 	}
-	return nil, false
+	return v, !v.undefined()
 }
 
 // get reads a property, own or inherited, as JavaScript's in and [] do.
 func get(target value, key string) (v value, ok bool) {
-	switch t := target.(type) {
-	case *object:
-		v, ok = t.get(key)
-	case *array:
-		if v, ok = t.get(key); key == "length" {
-			v, ok = float64(t.length), true
-		}
-	case *function:
-		switch key {
-		case "name":
-			v, ok = t.name, true
-		case "length":
-			v, ok = t.params, true
-		}
-	default:
-		return nil, false
+	o := target.object
+	if o == nil {
+		return value{}, false
 	}
-	if ok {
+	if o.class == array && key == "length" {
+		return value{json: indexKey(o.length)}, true
+	}
+	if v = o.get(key); !v.undefined() {
 		return v, true
 	}
-	return inherited(target, key)
+	return inherited(o.class, key)
 }
 
 // set writes a property. Writes to functions are ignored: no message shows them.
-func set(target value, key string, v value) {
-	switch t := target.(type) {
-	case *object:
-		t.set(key, v)
-	case *array:
-		if key == "length" {
-			setLength(t, v)
-		} else {
-			t.set(key, v)
-		}
-	case *function:
+func set(o *object, key string, v value) {
+	switch {
+	case o.class == function:
 		switch key {
 		case "name", "length", "arguments", "caller":
 			panic(thrown{}) // not writable
 		}
+	case o.class == array && key == "length":
+		n := toNumber(v)
+		if n != math.Trunc(n) || n < 0 || n >= 1<<32 { // NaN differs from itself
+			panic(thrown{})
+		}
+		o.resize(uint32(n))
+	default:
+		o.set(key, v)
 	}
-}
-
-func setLength(a *array, v value) {
-	n := toNumber(v)
-	if n != math.Trunc(n) || n < 0 || n >= 1<<32 { // NaN differs from itself
-		panic(thrown{})
-	}
-	a.resize(uint32(n))
 }
 
 // toNumber is JavaScript's Number(v) for any value but undefined.
 func toNumber(v value) float64 {
-	switch v {
-	case null, false:
+	switch v.json {
+	case "null", "false":
 		return 0
-	case true:
+	case "true":
 		return 1
 	}
 	return parseNumber(toString(v))
@@ -128,30 +109,25 @@ func toNumber(v value) float64 {
 // toString is JavaScript's String(v) for any value. For an object whose own toString
 // hides the inherited one it throws.
 func toString(v value) string {
-	switch v := v.(type) {
-	case nil:
+	switch o := v.object; {
+	case v.undefined():
 		return "undefined"
-	case nullType:
-		return "null"
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return formatNumber(v)
-	case string:
-		return v
-	case *array:
-		return joinArray(v)
-	case *object:
-		if _, hidden := v.get("toString"); hidden {
-			panic(thrown{})
-		}
-		return "[object Object]"
+	case o == nil && v.json[0] == '"':
+		return unquote(v.json)
+	case o == nil:
+		return v.json
+	case o.class == array:
+		return joinArray(o)
+	case o.class == function:
+		return "function" // in place of its source text, which has no effect on a message
+	case !o.get("toString").undefined():
+		panic(thrown{})
 	}
-	return "function" // in place of its source text, which has no effect on a message
+	return "[object Object]"
 }
 
 // joinArray is String(v) of an array: its elements separated by commas.
-func joinArray(a *array) string {
+func joinArray(a *object) string {
 	if int64(a.length) > int64(len(a.members)) {
 		return "," // an array with gaps may be huge; for the callers any text that is no number will do
 	}
@@ -160,12 +136,9 @@ func joinArray(a *array) string {
 		if i > 0 {
 			text.WriteByte(',')
 		}
-		if v, _ := a.get(indexKey(i)); v != nil && v != null {
+		if v := a.get(indexKey(i)); !v.undefined() && v != null {
 			text.WriteString(toString(v))
 		}
 	}
 	return text.String()
 }
-
-// indexKey is an array index as a key.
-func indexKey(i uint32) string { return strconv.FormatUint(uint64(i), 10) }

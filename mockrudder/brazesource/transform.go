@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -51,12 +50,12 @@ type Result struct {
 // Mapper is the transformation of a Braze source with its custom mapping. It is safe
 // for concurrent use.
 type Mapper struct {
-	names *object
+	names map[string]value
 	err   *Error // of every request if the custom mapping is malformed
 }
 
 // New returns the transformation of a source without a custom mapping.
-func New() *Mapper { return &Mapper{names: &object{}} }
+func New() *Mapper { return &Mapper{names: map[string]value{}} }
 
 // WithCustomMapping returns the transformation of a source with this setting
 // customMapping: a list [{"from":"event type","to":"name"}]. As in RudderStack,
@@ -64,16 +63,16 @@ func New() *Mapper { return &Mapper{names: &object{}} }
 // several for one event type the last one counts, and a list with null in it makes
 // every request fail. The error says that text is not JSON.
 func WithCustomMapping(text []byte) (*Mapper, error) {
-	setting, ok := parse(string(text))
-	if !ok {
+	p := parser{Walker: jsonlex.Walker{Text: string(text)}}
+	setting, end := p.value(jsonlex.Space(text, 0), 0)
+	if end == jsonlex.Bad || jsonlex.Space(text, end) != len(text) {
 		return nil, errors.New("the custom mapping is no JSON")
 	}
 	m := New()
-	list, _ := setting.(*array)
-	if list == nil {
+	if setting.object == nil || setting.object.class != array {
 		return m, nil
 	}
-	for _, element := range list.members {
+	for _, element := range setting.object.members {
 		entry := element.value
 		if entry == null {
 			m.err = &Error{500, "Cannot read properties of null (reading 'from')"}
@@ -81,14 +80,10 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 		}
 		var key string
 		from, _ := get(entry, "from")
-		if from == nil || from == null || throws(func() { key = toString(from) }) || trim(key) == "" || key == "__proto__" {
+		if from.undefined() || from == null || throws(func() { key = toString(from) }) || trim(key) == "" || key == "__proto__" {
 			continue
 		}
-		to, _ := get(entry, "to")
-		if !truthy(to) {
-			to = null // hides an earlier entry
-		}
-		m.names.set(key, to)
+		m.names[key], _ = get(entry, "to") // a falsy one hides an earlier entry, and what is inherited
 	}
 	return m, nil
 }
@@ -97,7 +92,7 @@ func WithCustomMapping(text []byte) (*Mapper, error) {
 // RudderStack drops. limit is how many bytes the messages may take together. The
 // error, of type *Error, refuses the whole request.
 func (m *Mapper) Transform(body string, limit int) (Result, error) {
-	t := transformation{Walker: jsonlex.Walker{Text: body}, mapper: m, limit: limit}
+	t := transformation{parser: parser{Walker: jsonlex.Walker{Text: body}}, mapper: m, limit: limit}
 	end := t.request(jsonlex.Space(body, 0))
 	switch {
 	case end == jsonlex.Bad || jsonlex.Space(body, end) != len(body):
@@ -118,7 +113,7 @@ func (m *Mapper) Transform(body string, limit int) (Result, error) {
 func heading(message *object) *object {
 	short := &object{}
 	for _, key := range []string{"type", "event", "messageId", "anonymousId", "userId"} {
-		if v, ok := message.get(key); ok {
+		if v := message.get(key); !v.undefined() {
 			short.set(key, v)
 		}
 	}
@@ -130,14 +125,16 @@ const deepEnough = 5_000
 
 // transformation is the transformation of one request, in one pass over the body.
 type transformation struct {
-	jsonlex.Walker
+	parser
+
 	mapper *Mapper
 	limit  int // bytes of all messages
 
 	listed bool // events is an array
 	result Result
-	size   int    // bytes of the messages so far
-	out    []byte // of the current message
+	size   int       // bytes of the messages so far
+	out    []byte    // of the current message
+	path   []segment // the one to write to
 }
 
 // request reads the whole body and maps the events. Of an array the first element
@@ -176,79 +173,102 @@ func (t *transformation) envelope(i, depth int) (end int) {
 // event maps the event that starts at i, unless it is dropped, and returns the index
 // behind it.
 func (t *transformation) event(i int) (end int) {
-	t.Deepest = 0
-	end = t.Value(i, 0)
+	t.Deepest, t.used = 0, 0
+	event, end := t.value(i, 0)
 	t.result.Deepest = max(t.result.Deepest, t.Deepest)
 	if end == jsonlex.Bad || t.Text[i] != '{' || t.mapper.err != nil || t.result.Deepest > deepEnough {
 		return end // no event, or the request fails
 	}
-	raw := t.Text[i:end]
-	event, _ := parseValid(raw).(*object)
 	var message *object
-	if throws(func() { message = t.mapper.message(event) }) || message == nil {
+	if throws(func() { message = t.message(event.object) }) || message == nil {
 		return end
 	}
 	w := writer{out: t.out[:0], limit: t.limit - t.size}
 	if !t.result.TooLarge {
-		w.value(message)
+		w.value(value{object: message})
 		t.result.TooLarge = w.full
 		t.result.Longest = max(t.result.Longest, w.longest)
 		t.size += len(w.out)
 	}
 	if t.result.TooLarge {
 		w = writer{out: w.out[:0], limit: math.MaxInt}
-		w.value(heading(message))
+		w.value(value{object: heading(message)})
 	}
 	t.out = w.out
-	t.result.Messages = append(t.result.Messages, Message{string(w.out), raw})
+	t.result.Messages = append(t.result.Messages, Message{string(w.out), t.Text[i:end]})
 	return end
 }
 
-type field struct{ from, to string }
-
-// mapped are the fields with a place of their own in the message, in the order in
-// which they are written.
-var mapped = [...]field{
-	{"id", "messageId"},
-	{"user.user_id", "anonymousId"},
-	{"user.external_user_id", "userId"},
-	{"user.device_id", "context.device.id"},
-	{"user.timezone", "context.timezone"},
-	{"properties.device_model", "context.device.model"},
-	{"properties.os_version", "context.os.version"},
-	{"properties.platform", "context.os.name"},
-	{"properties.email_address", "traits.email"},
-	{"properties.to_phone_number", "traits.phone"},
-	{"properties.user_agent", "context.userAgent"},
-	{"properties.ad_id", "context.device.advertisingId"},
-	{"properties.ad_tracking_enabled", "context.device.adTrackingEnabled"},
+// mapped are the fields, but for the id, with a place of their own in the message, in
+// the order in which they are written.
+var mapped = []struct {
+	section, name string
+	to            []segment
+}{
+	{"user", "user_id", appendPath(nil, "anonymousId", "")},
+	{"user", "external_user_id", appendPath(nil, "userId", "")},
+	{"user", "device_id", appendPath(nil, "context", "device.id")},
+	{"user", "timezone", appendPath(nil, "context", "timezone")},
+	{"properties", "device_model", appendPath(nil, "context", "device.model")},
+	{"properties", "os_version", appendPath(nil, "context", "os.version")},
+	{"properties", "platform", appendPath(nil, "context", "os.name")},
+	{"properties", "email_address", appendPath(nil, "traits", "email")},
+	{"properties", "to_phone_number", appendPath(nil, "traits", "phone")},
+	{"properties", "user_agent", appendPath(nil, "context", "userAgent")},
+	{"properties", "ad_id", appendPath(nil, "context", "device.advertisingId")},
+	{"properties", "ad_tracking_enabled", appendPath(nil, "context", "device.adTrackingEnabled")},
 }
 
+// mappedProperties has the names of those that are properties.
+var mappedProperties = func() *object {
+	names := &object{}
+	for _, field := range mapped {
+		if field.section == "properties" {
+			names.set(field.name, null)
+		}
+	}
+	return names
+}()
+
+// The constant parts of a message, which no path leads to.
+var (
+	library      = value{json: `{"name":"unknown","version":"unknown"}`}
+	integration  = value{json: `{"name":"Braze"}`}
+	integrations = value{json: `{"Braze":false}`}
+	track        = value{json: `"track"`}
+)
+
 // message makes the message of one event. It is nil if the event is dropped.
-func (m *Mapper) message(event *object) *object {
-	eventType, _ := event.get("event_type")
+func (t *transformation) message(event *object) *object {
+	eventType := event.get("event_type")
 	if !truthy(eventType) {
 		return nil
 	}
-	context, message := &object{}, &object{}
+	context, message := t.make(plain), t.make(plain)
 	context.set("library", library)
 	context.set("integration", integration)
-	message.set("context", context)
+	message.set("context", value{object: context})
 	message.set("integrations", integrations)
-	message.set("type", "track")
-	message.set("event", m.name(eventType))
-	for _, field := range mapped {
-		if v := getPath(event, field.from); v != nil && v != null {
-			setPath(message, field.to, v)
+	message.set("type", track)
+	message.set("event", t.mapper.name(eventType))
+	if id := event.get("id"); !id.undefined() {
+		message.set("messageId", id)
+	}
+	user, properties := event.get("user"), event.get("properties")
+	for i := range mapped {
+		field, within := &mapped[i], user
+		if field.section == "properties" {
+			within = properties
+		}
+		if v := getPath(event, field.section, within, field.name); !v.undefined() && v != null {
+			t.setPath(message, field.to, v)
 		}
 	}
-	if at, _ := event.get("time"); truthy(at) {
-		message.set("timestamp", timestamp(at))
+	if at := event.get("time"); truthy(at) {
+		message.set("timestamp", value{json: timestamp(at)})
 	}
-	copyProperties(message, event)
-	userID, _ := message.get("userId")
-	anonymousID, _ := message.get("anonymousId")
-	if !truthy(userID) && !truthy(anonymousID) {
+	t.copyProperties(message, event, properties)
+	if !truthy(message.get("userId")) && !truthy(message.get("anonymousId")) {
 		return nil
 	}
 	for _, m := range message.ordered() {
@@ -259,53 +279,55 @@ func (m *Mapper) message(event *object) *object {
 	return message
 }
 
-// The constant parts of a message, which no path leads to.
-var (
-	library      = parseValid(`{"name":"unknown","version":"unknown"}`)
-	integration  = parseValid(`{"name":"Braze"}`)
-	integrations = parseValid(`{"Braze":false}`)
-)
-
 // name looks up an event type in the custom mapping, which is a JavaScript object:
 // inherited properties are found too.
 func (m *Mapper) name(eventType value) value {
-	if name, _ := get(m.names, toString(eventType)); truthy(name) {
+	key := toString(eventType)
+	name, ok := m.names[key]
+	if !ok {
+		name, _ = inherited(plain, key)
+	}
+	if truthy(name) {
 		return name
 	}
 	return eventType
 }
 
-// timestamp makes the time of a message.
+// timestamp makes the time of a message, as JSON.
 func timestamp(at value) string {
 	const maxSeconds = 8.64e12 // of a JavaScript date
 	seconds := parseInt(toString(at))
 	if math.IsNaN(seconds) || math.Abs(seconds) > maxSeconds {
-		return "Invalid date"
+		return `"Invalid date"`
 	}
-	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05.000Z")
+	text := time.Unix(int64(seconds), 0).UTC().AppendFormat(append(make([]byte, 0, 32), '"'), time.RFC3339)
+	return string(append(text[:len(text)-len("Z")], `.000Z"`...))
 }
 
 // copyProperties reads every property that is not mapped at its path and writes it to
 // the same path of the message.
-func copyProperties(message, event *object) {
-	properties, _ := event.get("properties")
+func (t *transformation) copyProperties(message, event *object, properties value) {
+	const section = "properties"
 	for _, property := range entries(properties) {
-		path := "properties." + property.key
-		if !slices.ContainsFunc(mapped[:], func(f field) bool { return f.from == path }) {
-			setPath(message, path, getPath(event, path))
+		if mappedProperties.find(property.key) >= 0 {
+			continue
 		}
+		v := getPath(event, section, properties, property.key)
+		t.path = appendPath(t.path[:0], section, property.key)
+		t.setPath(message, t.path, v)
 	}
 }
 
 // entries are the members whose keys JavaScript's Object.keys gives; of a string they
 // are the indices of its characters.
 func entries(v value) (list []member) {
-	if o := own(v); o != nil {
-		return o.ordered()
-	}
-	text, _ := v.(string)
-	for i := range uint32(utf16Length(text)) {
-		list = append(list, member{key: indexKey(i)})
+	switch {
+	case v.object != nil:
+		return v.object.ordered()
+	case strings.HasPrefix(v.json, `"`):
+		for i := range uint32(utf16Length(unquote(v.json))) {
+			list = append(list, member{key: indexKey(i)})
+		}
 	}
 	return list
 }

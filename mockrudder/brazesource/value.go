@@ -8,39 +8,77 @@ import (
 	"strings"
 )
 
-// value is a JavaScript value: null, bool, float64, string, *object, *array or
-// *function; nil is undefined. Objects and arrays are references, as in JavaScript.
-//
-// A string is UTF-8, in which half a surrogate pair has three bytes, encoded like any
-// other code point.
-type value any
-
-type nullType struct{}
-
-var null value = nullType{}
-
-// member is an own property of an object.
-type member struct {
-	key   string
-	value value // nil: it was deleted
+// value is a JavaScript value; the zero value is undefined. Objects are references, as
+// in JavaScript.
+type value struct {
+	// json is null, a bool, a number or a string as JSON.stringify writes it. Infinity,
+	// for which JSON has no text, is kept.
+	json   string
+	object *object // of an object, array or function
 }
 
-// object is a JavaScript object with its own properties.
+var null = value{json: "null"}
+
+// undefined also is the value of a member that was deleted.
+func (v value) undefined() bool { return v.json == "" && v.object == nil }
+
+type class uint8
+
+const (
+	plain class = iota
+	array
+	function // a built-in one that values inherit; JSON omits it
+)
+
+// object is a JavaScript object, array or function with its own properties. The
+// elements of an array are the members whose keys are indices, so that an index of a
+// billion takes no more memory than one of ten.
 type object struct {
-	members []member       // in the order they came
+	class   class
+	length  uint32 // of an array
+	members []member
+	seen    uint64         // a bit of each key, so that most other keys are told without a search
 	index   map[string]int // of larger objects: the places of keys in members
 	dotted  map[int]bool   // lengths of the keys with a dot, deleted ones too
+	looked  int            // how many members were looked at for it
+}
+
+// member is an own property of an object, in the order they came.
+type member struct {
+	key   string
+	value value
 }
 
 // smallObject is the number of keys up to which a search is faster than a map.
-const smallObject = 12
+const smallObject = 64
 
-// fewKeys is the initial capacity of an object.
-const fewKeys = 4
+// bit is the bit of a key in seen.
+func bit(key string) uint64 {
+	if key == "" {
+		return 1
+	}
+	return 1 << ((uint(len(key))*7 + uint(key[0])*3 + uint(key[len(key)-1])) % 64)
+}
 
 func (o *object) find(key string) int {
+	if o.seen&bit(key) == 0 {
+		return -1
+	}
+	if len(o.members) <= smallObject {
+		for i := range o.members {
+			if m := &o.members[i]; m.key == key && !m.value.undefined() {
+				return i
+			}
+		}
+		return -1
+	}
 	if o.index == nil {
-		return slices.IndexFunc(o.members, func(m member) bool { return m.key == key && m.value != nil })
+		o.index = make(map[string]int, 2*len(o.members))
+		for i, m := range o.members {
+			if !m.value.undefined() {
+				o.index[m.key] = i
+			}
+		}
 	}
 	if i, ok := o.index[key]; ok {
 		return i
@@ -48,11 +86,11 @@ func (o *object) find(key string) int {
 	return -1
 }
 
-func (o *object) get(key string) (value, bool) {
+func (o *object) get(key string) value {
 	if i := o.find(key); i >= 0 {
-		return o.members[i].value, true
+		return o.members[i].value
 	}
-	return nil, false
+	return value{}
 }
 
 func (o *object) set(key string, v value) {
@@ -60,43 +98,57 @@ func (o *object) set(key string, v value) {
 		o.members[i].value = v
 		return
 	}
-	if strings.IndexByte(key, '.') >= 0 {
-		if o.dotted == nil {
-			o.dotted = map[int]bool{}
-		}
-		o.dotted[len(key)] = true
+	if o.index != nil {
+		o.index[key] = len(o.members)
 	}
-	if o.members == nil {
-		o.members = make([]member, 0, fewKeys)
-	}
+	o.append(key, v)
+}
+
+// append is set for a key that is new.
+func (o *object) append(key string, v value) {
+	o.seen |= bit(key)
 	o.members = append(o.members, member{key, v})
-	switch {
-	case o.index != nil:
-		o.index[key] = len(o.members) - 1
-	case len(o.members) > smallObject:
-		o.index = make(map[string]int, 2*len(o.members))
-		for i, m := range o.members {
-			if m.value != nil {
-				o.index[m.key] = i
-			}
+	if o.class == array {
+		if i, is := arrayIndex(key); is {
+			o.length = max(o.length, i+1)
 		}
 	}
 }
 
 func (o *object) delete(key string) {
 	if i := o.find(key); i >= 0 {
-		o.members[i].value = nil
+		o.members[i].value = value{}
 		delete(o.index, key)
 	}
+}
+
+// dottedLengths are the lengths of the keys with a dot, deleted ones too.
+func (o *object) dottedLengths() map[int]bool {
+	for ; o.looked < len(o.members); o.looked++ {
+		if key := o.members[o.looked].key; strings.IndexByte(key, '.') >= 0 {
+			if o.dotted == nil {
+				o.dotted = map[int]bool{}
+			}
+			o.dotted[len(key)] = true
+		}
+	}
+	return o.dotted
 }
 
 // ordered returns the members in JavaScript's order: array indices ascending, then the
 // others in the order in which they were set.
 func (o *object) ordered() []member {
-	if !slices.ContainsFunc(o.members, func(m member) bool { return m.value == nil || rank(m.key) != math.MaxUint64 }) {
+	last, inOrder := uint64(0), true
+	for i := range o.members {
+		m := &o.members[i]
+		r := rank(m.key)
+		inOrder = inOrder && r >= last && !m.value.undefined()
+		last = r
+	}
+	if inOrder {
 		return o.members
 	}
-	list := slices.DeleteFunc(slices.Clone(o.members), func(m member) bool { return m.value == nil })
+	list := slices.DeleteFunc(slices.Clone(o.members), func(m member) bool { return m.value.undefined() })
 	slices.SortStableFunc(list, func(a, b member) int { return cmp.Compare(rank(a.key), rank(b.key)) })
 	return list
 }
@@ -109,40 +161,14 @@ func rank(key string) uint64 {
 	return math.MaxUint64
 }
 
-// array is a JavaScript array: an object with a length. Its elements are the members
-// whose keys are indices, so that an index of a billion takes no more memory than one
-// of ten. JSON omits other members.
-type array struct {
-	object
-
-	length uint32
-}
-
-func (a *array) set(key string, v value) {
-	a.object.set(key, v)
-	if i, is := arrayIndex(key); is {
-		a.length = max(a.length, i+1)
-	}
-}
-
-func (a *array) resize(length uint32) {
-	for _, m := range a.ordered() {
+// resize changes the length of an array.
+func (o *object) resize(length uint32) {
+	for _, m := range o.ordered() {
 		if i, is := arrayIndex(m.key); is && i >= length {
-			a.delete(m.key)
+			o.delete(m.key)
 		}
 	}
-	a.length = length
-}
-
-// own returns the own properties of a value, nil for one that has none.
-func own(v value) *object {
-	switch v := v.(type) {
-	case *object:
-		return v
-	case *array:
-		return &v.object
-	}
-	return nil
+	o.length = length
 }
 
 // arrayIndex reads a key that is an array index of JavaScript: a whole number below
@@ -155,17 +181,14 @@ func arrayIndex(key string) (uint32, bool) {
 	return uint32(n), err == nil && n < math.MaxUint32
 }
 
+// indexKey is an array index as a key.
+func indexKey(i uint32) string { return strconv.FormatUint(uint64(i), 10) }
+
 // truthy is JavaScript's Boolean(v).
 func truthy(v value) bool {
-	switch v := v.(type) {
-	case nil, nullType:
+	switch v.json {
+	case "null", "false", "0", `""`:
 		return false
-	case bool:
-		return v
-	case float64:
-		return v != 0
-	case string:
-		return v != ""
 	}
-	return true
+	return !v.undefined()
 }

@@ -1,10 +1,7 @@
 package brazesource
 
 import (
-	"math"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // writer writes values as JSON as JavaScript's JSON.stringify does, and stops at its
@@ -22,44 +19,30 @@ type writer struct {
 // put into itself is so deep.
 const maxDepth = 20_000
 
-func (w *writer) over() bool {
+func (w *writer) value(v value) {
 	if len(w.out) > w.limit || w.depth > maxDepth {
 		w.full = true
-	}
-	return w.full
-}
-
-func (w *writer) value(v value) {
-	if w.over() {
 		return
 	}
 	w.depth++
-	defer func() { w.depth-- }()
-	switch v := v.(type) {
-	case bool:
-		w.out = strconv.AppendBool(w.out, v)
-	case float64:
-		if math.IsInf(v, 0) || math.IsNaN(v) {
-			w.out = append(w.out, "null"...)
-		} else {
-			w.out = append(w.out, formatNumber(v)...)
-		}
-	case string:
-		w.out = appendString(w.out, v)
-	case *object:
-		w.object(v)
-	case *array:
-		w.array(v)
-	default: // null, holes, and functions inside arrays
+	switch {
+	case v.object == nil && !strings.HasSuffix(v.json, "Infinity") && v.json != "":
+		w.out = append(w.out, v.json...)
+	case v.object == nil || v.object.class == function: // in an array
 		w.out = append(w.out, "null"...)
+	case v.object.class == array:
+		w.array(v.object)
+	default:
+		w.object(v.object)
 	}
+	w.depth--
 }
 
 func (w *writer) object(o *object) {
 	w.out = append(w.out, '{')
 	first := true
 	for _, m := range o.ordered() {
-		if _, isFunction := m.value.(*function); isFunction {
+		if m.value.object != nil && m.value.object.class == function {
 			continue
 		}
 		if !first {
@@ -74,18 +57,22 @@ func (w *writer) object(o *object) {
 	w.out = append(w.out, '}')
 }
 
-func (w *writer) array(a *array) {
+func (w *writer) array(a *object) {
 	w.out = append(w.out, '[')
 	w.longest = max(w.longest, int(a.length))
 	if 2*int64(a.length) > int64(w.limit-len(w.out)) { // each element takes at least two bytes
 		w.full = true
 		return
 	}
+	elements := a.ordered()
 	for i := range a.length {
 		if i > 0 {
 			w.out = append(w.out, ',')
 		}
-		v, _ := a.get(indexKey(i))
+		var v value
+		if len(elements) > 0 && rank(elements[0].key) == uint64(i) {
+			v, elements = elements[0].value, elements[1:]
+		}
 		if w.value(v); w.full {
 			return
 		}
@@ -93,34 +80,34 @@ func (w *writer) array(a *array) {
 	w.out = append(w.out, ']')
 }
 
+// quote returns a string as JSON.
+func quote(s string) string { return string(appendString(make([]byte, 0, len(s)+len(`""`)), s)) }
+
 const hexDigits = "0123456789abcdef"
 
 func appendString(out []byte, s string) []byte {
+	const firstOfHalfPair = 0xED
 	out = append(out, '"')
-	for i := 0; i < len(s); {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			out = append(out, '\\', c)
-		case c >= ' ' && c < utf8.RuneSelf:
-			out = append(out, c)
-		case c < ' ':
-			out = appendControl(out, c)
-		default:
-			if unit, half := halfPair(s[i:]); half {
-				out = append(out, '\\', 'u', hexDigits[unit>>12], hexDigits[unit>>8&15], hexDigits[unit>>4&15], hexDigits[unit&15])
-				i += 3
-				continue
-			}
-			out = append(out, c)
+	from := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c != firstOfHalfPair {
+			continue
 		}
-		i++
+		unit, half := halfPair(s[i:])
+		if c == firstOfHalfPair && !half {
+			continue
+		}
+		out = append(out, s[from:i]...)
+		from = i + 1
+		if half {
+			out = append(out, '\\', 'u', hexDigits[unit>>12], hexDigits[unit>>8&15], hexDigits[unit>>4&15], hexDigits[unit&15])
+			from = i + 3
+		} else if at := strings.IndexByte("\"\\\b\f\n\r\t", c); at >= 0 {
+			out = append(out, '\\', `"\bfnrt`[at])
+		} else {
+			out = append(out, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
 	}
-	return append(out, '"')
-}
-
-func appendControl(out []byte, c byte) []byte {
-	if at := strings.IndexByte("\b\f\n\r\t", c); at >= 0 {
-		return append(out, '\\', "bfnrt"[at])
-	}
-	return append(out, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+	return append(append(out, s[from:]...), '"')
 }

@@ -1,13 +1,15 @@
 package bytecheck
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
-	"iter"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
@@ -23,132 +25,163 @@ type Finding struct {
 // broken. It is the limit of encoding/json.
 const maxDepth = 10000
 
-// Read returns the value of a document, without the white space around it, and where
-// that is an object, its member of a name: the last one, if the name comes twice. It is
-// not ok where the text is not one JSON document as encoding/json reads it.
-func Read(document, name string) (value, member string, ok bool) {
-	w := jsonlex.Walker{Text: document}
-	start := jsonlex.Space(document, 0)
-	var end int
-	if start < len(document) && document[start] == '{' {
-		end = w.Members(start, 0, func(quoted string, at int) int {
-			end := w.Value(at, 1)
-			if end != jsonlex.Bad && jsonlex.Text(quoted) == name {
-				member = document[at:end]
-			}
-			return end
-		})
-	} else {
-		end = w.Value(start, 0)
-	}
-	if end == jsonlex.Bad || jsonlex.Space(document, end) < len(document) || w.Deepest > maxDepth {
-		return "", "", false
-	}
-	return document[start:end], member, true
+// Document is a JSON document as a list of the places of its values. It may read one
+// after the other, and needs no memory for those that are no larger.
+type Document struct {
+	text   []byte
+	nodes  []node // each value before those inside of it
+	values []int  // see walk
 }
 
-// members goes over the names and values of an object, in order.
-func members(object string) iter.Seq2[string, string] {
-	return func(yield func(name, value string) bool) {
-		w := jsonlex.Walker{Text: object}
-		w.Members(0, 0, func(quoted string, start int) int {
-			end := w.Value(start, 0)
-			if !yield(jsonlex.Text(quoted), object[start:end]) {
+// node says where in the text a value is, and its key if it is a member, in quotes.
+type node struct {
+	key, keyEnd int
+	start, end  int
+	next        int // the first node that is not inside of this one
+}
+
+// Read reads a text, which must not be changed as long as the document is in use. It is
+// not ok where that is not one JSON document as encoding/json reads it.
+func (d *Document) Read(text []byte) (ok bool) {
+	d.text, d.nodes = text, d.nodes[:0]
+	end := d.read(node{start: jsonlex.Space(text, 0)}, 0)
+	return end != jsonlex.Bad && jsonlex.Space(text, end) == len(text)
+}
+
+// read adds a node, of which the start and the key are known, and those inside of it.
+func (d *Document) read(n node, depth int) (end int) {
+	if n.start >= len(d.text) || depth >= maxDepth && (d.text[n.start] == '{' || d.text[n.start] == '[') {
+		return jsonlex.Bad
+	}
+	at := len(d.nodes)
+	d.nodes = append(d.nodes, n)
+	switch c := d.text[n.start]; {
+	case c == '"':
+		end, _ = jsonlex.String(d.text, n.start)
+	case c == '{':
+		end = jsonlex.List(d.text, n.start, '}', func(key int) int {
+			keyEnd, start := jsonlex.Key(d.text, key)
+			if start == jsonlex.Bad {
 				return jsonlex.Bad
 			}
-			return end
+			return d.read(node{key: key, keyEnd: keyEnd, start: start}, depth+1)
 		})
+	case c == '[':
+		end = jsonlex.List(d.text, n.start, ']', func(start int) int { return d.read(node{start: start}, depth+1) })
+	case c == '-' || c >= '0' && c <= '9':
+		end, _ = jsonlex.Number(d.text, n.start)
+	default:
+		end = max(jsonlex.Word(d.text, n.start, "true"), jsonlex.Word(d.text, n.start, "false"), jsonlex.Word(d.text, n.start, "null"))
 	}
+	d.nodes[at].end, d.nodes[at].next = end, len(d.nodes)
+	return end
 }
 
-// items goes over the items of an array, in order.
-func items(array string) iter.Seq[string] {
-	return func(yield func(item string) bool) {
-		w := jsonlex.Walker{Text: array}
-		w.Array(0, 0, func(start int) int {
-			end := w.Value(start, 0)
-			if !yield(array[start:end]) {
-				return jsonlex.Bad
-			}
-			return end
-		})
+// key returns the key of a member, in quotes, value a value.
+func (d *Document) key(at int) []byte   { return d.text[d.nodes[at].key:d.nodes[at].keyEnd] }
+func (d *Document) value(at int) []byte { return d.text[d.nodes[at].start:d.nodes[at].end] }
+
+// Member returns a member of the document, where that is an object: the last one of the
+// name, nil for none.
+func (d *Document) Member(name string) (value []byte) {
+	for at := 1; at < len(d.nodes) && d.nodes[at].keyEnd > 0; at = d.nodes[at].next {
+		if string(Text(d.key(at))) == name {
+			value = d.value(at)
+		}
 	}
+	return value
 }
 
-// Check says where a document's value breaks the schema, sorted by path, and with all
-// lists the members that the schema does not name, of the objects of which it names
-// some. The details of these are what was there. Where an object has a name twice, both
-// are listed, in their order.
-func (c *Checker) Check(value string, all bool) (found, unknown []Finding) {
-	w := walk{all: all}
-	w.value(c, value)
+// Text unquotes a valid JSON string as encoding/json does. It is part of what is given
+// if that has no escapes.
+func Text(quoted []byte) []byte {
+	plain := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
+		return plain
+	}
+	return []byte(jsonlex.Text(string(quoted)))
+}
+
+// Check says where a document breaks the schema, sorted by path, and with all lists the
+// members that the schema does not name, of the objects of which it names some. The
+// details of these are what was there. Where an object has a name twice, both are
+// listed, in their order.
+func (d *Document) Check(c *Checker, all bool) (found, unknown []Finding) {
+	w := walk{Document: d, all: all, values: d.values[:0]}
+	w.check(c, 0)
+	d.values = w.values
 	slices.SortFunc(w.found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
 	})
 	return w.found, w.unknown
 }
 
-// walk goes over a value and its schema together.
+// walk goes over a document and its schema together. The paths of the findings start at
+// the value that is being checked.
 type walk struct {
-	all     bool     // list unknown members too
-	path    []string // names of members, and numbers of items, down to the place
+	*Document
+
+	all     bool  // list unknown members too
+	values  []int // by the places of their names: the members of the objects that are being checked; 0 is none
 	found   []Finding
 	unknown []Finding
 }
 
-func (w *walk) here() string {
-	var path strings.Builder
-	for _, name := range w.path {
-		path.WriteString("/" + strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1"))
-	}
-	return path.String()
-}
-
 func (w *walk) say(rule, expected, got string) {
-	w.found = append(w.found, Finding{w.here(), rule, "expected " + expected + ", got " + got})
+	w.found = append(w.found, Finding{"", rule, "expected " + expected + ", got " + got})
 }
 
-// within does something one step further down.
-func (w *walk) within(name string, do func()) {
-	w.path = append(w.path, name)
-	do()
-	w.path = w.path[:len(w.path)-1]
+// inside checks a value inside of another one.
+func (w *walk) inside(c *Checker, name string, at int) {
+	found, unknown := len(w.found), len(w.unknown)
+	if w.check(c, at); len(w.found)+len(w.unknown) > found+unknown {
+		below(name, w.found[found:])
+		below(name, w.unknown[unknown:])
+	}
 }
 
-func (w *walk) value(c *Checker, value string) {
+// below puts a name before the paths of findings.
+func below(name string, found []Finding) {
+	for i := range found {
+		found[i].Path = "/" + strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1") + found[i].Path
+	}
+}
+
+func (w *walk) check(c *Checker, at int) {
+	value := w.value(at)
 	kind := kindOf(value)
-	if c.types != nil && !slices.Contains(c.types, kind) && (kind != "number" || !slices.Contains(c.types, "integer") || !integer(value)) {
-		w.say("type", strings.Join(c.types, " or "), Short(value))
+	if c.types != 0 && c.types&kind == 0 && (kind != number || c.types&integer == 0 || !whole(string(value))) {
+		w.say("type", c.types.String(), Short(value))
 		return
 	}
 	switch {
-	case kind == "object" && c.members != nil:
-		w.object(c.members, value)
-	case kind == "array" && c.items != nil:
+	case kind == object && c.members != nil:
+		w.object(c.members, at)
+	case kind == array && c.items != nil:
 		i := 0
-		for item := range items(value) {
-			w.within(strconv.Itoa(i), func() { w.value(c.items, item) })
+		for item := at + 1; item < w.nodes[at].next; item = w.nodes[item].next {
+			w.inside(c.items, strconv.Itoa(i), item)
 			i++
 		}
-	case kind == "string":
-		w.text(c, value)
+	case kind == text:
+		w.string(c, value)
 	}
-	if c.constants != nil && (kind != "string" || !slices.Contains(c.constants, jsonlex.Text(value))) {
+	if c.constants != nil && (kind != text || !slices.Contains(c.constants, string(Text(value)))) {
 		rule, allowed := "const", strconv.Quote(c.constants[0])
 		if c.listed {
 			rule, allowed = "enum", "one of "+strings.ReplaceAll(strings.Trim(fmt.Sprintf("%q", c.constants), "[]"), `" "`, `", "`)
 		}
 		w.say(rule, allowed, Short(value))
 	}
-	if len(c.any) > 0 && !slices.ContainsFunc(c.any, func(each *Checker) bool { return w.fits(each, value) }) {
+	if len(c.any) > 0 && !slices.ContainsFunc(c.any, func(each *Checker) bool { return w.fits(each, at) }) {
 		// The schemas of this project ask for nothing else with it.
 		w.say("anyOf", "a userId or an anonymousId that is neither null nor blank", "neither")
 	}
 }
 
-func (w *walk) fits(c *Checker, value string) bool {
+func (w *walk) fits(c *Checker, at int) bool {
 	before := len(w.found)
-	w.value(c, value)
+	w.check(c, at)
 	fits := len(w.found) == before
 	w.found = w.found[:before]
 	return fits
@@ -156,66 +189,68 @@ func (w *walk) fits(c *Checker, value string) bool {
 
 // object first finds the values of the members that have a name in the list: of a name
 // given twice the last one counts.
-func (w *walk) object(m *membersOf, object string) {
-	values := make([]string, len(m.list))
-	for name, value := range members(object) {
-		if place, ok := m.places[name]; ok {
-			values[place] = value
+func (w *walk) object(m *membersOf, at int) {
+	first := len(w.values)
+	w.values = append(w.values, make([]int, len(m.list))...)
+	for inner := at + 1; inner < w.nodes[at].next; inner = w.nodes[inner].next {
+		key := w.key(inner)
+		place, ok := m.find(key[1 : len(key)-1]) // names have no backslash
+		if !ok {
+			place, ok = m.find(Text(key))
+		}
+		if ok {
+			w.values[first+place] = inner
 		} else if w.all {
-			w.within(name, func() { w.unknown = append(w.unknown, Finding{Path: w.here(), Detail: Short(value)}) })
+			w.unknown = append(w.unknown, Finding{Detail: Short(w.value(inner))})
+			below(string(Text(key)), w.unknown[len(w.unknown)-1:])
 		}
 	}
-	for _, place := range m.required {
-		if values[place] == "" {
-			w.within(m.list[place].name, func() { w.say("required", "a value", "none") })
+	for place := range m.list {
+		of := &m.list[place]
+		switch value := w.values[first+place]; {
+		case value != 0 && of.schema != nil:
+			w.inside(of.schema, of.name, value)
+		case value == 0 && of.required:
+			w.say("required", "a value", "none")
+			below(of.name, w.found[len(w.found)-1:])
 		}
 	}
-	for place, of := range m.list {
-		if value := values[place]; value != "" && of.schema != nil {
-			w.within(of.name, func() { w.value(of.schema, value) })
-		}
-	}
+	w.values = w.values[:first]
 }
 
-// text names the formats and patterns of this project's schemas in words.
-func (w *walk) text(c *Checker, value string) {
-	if c.nonEmpty && value == `""` {
+// string names the formats and patterns of this project's schemas in words.
+func (w *walk) string(c *Checker, value []byte) {
+	if c.nonEmpty && len(value) == len(`""`) {
 		w.say("minLength", "text that is not empty", Short(value))
 	}
-	matches := c.pattern == nil || c.pattern.MatchString(jsonlex.Text(value))
-	switch {
-	case c.time && (!matches || !isTime(jsonlex.Text(value))):
+	if c.time && new(time.Time).UnmarshalText(Text(value)) != nil {
 		w.say("format", "an RFC 3339 time with a zone", Short(value))
-	case !matches && !c.time:
+	}
+	if c.pattern != nil && !c.pattern.Match(Text(value)) {
 		w.say("pattern", "more than white space", Short(value))
 	}
 }
 
-func isTime(text string) bool {
-	var t time.Time
-	return t.UnmarshalText([]byte(text)) == nil
-}
-
-// kindOf names the kind of a value as schemas do.
-func kindOf(value string) string {
+// kindOf returns the type of a value; that of numbers is number.
+func kindOf(value []byte) types {
 	switch value[0] {
 	case 'n':
-		return "null"
+		return null
 	case 't', 'f':
-		return "boolean"
+		return boolean
 	case '"':
-		return "string"
+		return text
 	case '{':
-		return "object"
+		return object
 	case '[':
-		return "array"
+		return array
 	}
-	return "number"
+	return number
 }
 
-// integer says whether a number is whole; 1.0 and 1e2 are. It reads the digits:
+// whole says whether a number is whole; 1.0 and 1e2 are. It reads the digits:
 // as a fraction of big integers 1e999999 would cost 50 ms.
-func integer(number string) bool {
+func whole(number string) bool {
 	if !strings.ContainsAny(number, ".eE") {
 		return true
 	}
@@ -231,33 +266,28 @@ func integer(number string) bool {
 
 // Short describes a value for a finding: its kind and, where it is small, the value
 // itself.
-func Short(value string) string {
+func Short(value []byte) string {
 	const limit = 48
 	switch kind := kindOf(value); kind {
-	case "null":
-		return kind
-	case "string":
-		text := jsonlex.Text(value)
-		if runes := []rune(text); len(runes) > limit {
+	case null:
+		return "null"
+	case text:
+		if runes := []rune(string(Text(value))); len(runes) > limit {
 			return "string " + strconv.Quote(string(runes[:limit])) + "…"
 		}
-		return "string " + strconv.Quote(text)
-	case "array":
-		count := 0
-		for range items(value) {
-			count++
-		}
-		return fmt.Sprintf("an array of %d", count)
-	case "object":
-		names := map[string]bool{}
-		for name := range members(value) {
-			names[name] = true
-		}
-		return fmt.Sprintf("an object of %d", len(names))
+		return "string " + strconv.Quote(string(Text(value)))
+	case array:
+		var items []json.RawMessage
+		_ = json.Unmarshal(value, &items)
+		return fmt.Sprintf("an array of %d", len(items))
+	case object:
+		var members map[string]json.RawMessage
+		_ = json.Unmarshal(value, &members)
+		return fmt.Sprintf("an object of %d", len(members))
 	default:
 		if len(value) > limit {
-			value = value[:limit] + "…"
+			return kind.String() + " " + string(value[:limit]) + "…"
 		}
-		return kind + " " + value
+		return kind.String() + " " + string(value)
 	}
 }

@@ -1,7 +1,7 @@
 // Package bytecheck holds JSON text against a JSON Schema (draft 7) without
-// decoding it: a Checker, compiled from a schema, goes over the text. A valid event
-// costs some five allocations. A library that decodes first took six times as long for
-// an event, 42 instead of 7 µs, and a fake RudderStack checks every message of a load.
+// decoding it: a Checker, compiled from a schema, goes over the places of the values in
+// a text. A valid event costs no allocation. A library that decodes first took twenty
+// times as long, and a fake RudderStack checks every message of a load.
 //
 // A Checker knows the keywords that the schemas of this project use; Compile
 // refuses a schema with others. Tests hold it against a library.
@@ -31,14 +31,14 @@ type Checker struct {
 
 // membersOf is what a schema says of an object's members by name.
 type membersOf struct {
-	list     []member
-	places   map[string]int // in list, by name
-	required []int          // places in list
+	list   []member
+	places [][]int // in list, by the length of the name
 }
 
 type member struct {
-	name   string
-	schema *Checker // nil: any value
+	name     string
+	schema   *Checker // nil: any value
+	required bool
 }
 
 // schema has the keywords that a Checker knows.
@@ -90,7 +90,7 @@ func (s *schema) compile(definitions map[string]*schema) (*Checker, error) {
 		c.constants = []string{*s.Const}
 	}
 	var err error
-	if s.Pattern != "" {
+	if s.Pattern != "" && !c.time { // those beside a time ask for no more than a time does
 		if c.pattern, err = regexp.Compile(s.Pattern); err != nil {
 			return nil, err
 		}
@@ -114,7 +114,7 @@ func (c *Checker) addMembers(s *schema, definitions map[string]*schema) error {
 	if s.Properties == nil && s.Required == nil {
 		return nil
 	}
-	c.members = &membersOf{places: map[string]int{}}
+	c.members = &membersOf{}
 	for name, each := range s.Properties {
 		inner, err := each.compile(definitions)
 		if err != nil {
@@ -123,24 +123,59 @@ func (c *Checker) addMembers(s *schema, definitions map[string]*schema) error {
 		c.members.list[c.members.place(name)].schema = inner
 	}
 	for _, name := range s.Required {
-		c.members.required = append(c.members.required, c.members.place(name))
+		c.members.list[c.members.place(name)].required = true
 	}
 	return nil
 }
 
 // place returns the place of a name, which is made where it is new.
 func (m *membersOf) place(name string) int {
-	place, ok := m.places[name]
+	place, ok := m.find([]byte(name))
 	if !ok {
 		place = len(m.list)
 		m.list = append(m.list, member{name: name})
-		m.places[name] = place
+		m.places = append(m.places, make([][]int, max(0, len(name)+1-len(m.places)))...)
+		m.places[len(name)] = append(m.places[len(name)], place)
 	}
 	return place
 }
 
-// types are names of JSON types; none: any.
-type types []string
+func (m *membersOf) find(name []byte) (place int, ok bool) {
+	if len(name) < len(m.places) {
+		for _, place := range m.places[len(name)] {
+			if m.list[place].name == string(name) {
+				return place, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// types is a set of JSON types; 0: any.
+type types uint8
+
+const (
+	text types = 1 << iota
+	number
+	integer
+	boolean
+	object
+	array
+	null
+)
+
+// typeNames are in the order in which schemas list them.
+var typeNames = []string{"string", "number", "integer", "boolean", "object", "array", "null"}
+
+func (t types) String() string {
+	var names []string
+	for i, name := range typeNames {
+		if t&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " or ")
+}
 
 // UnmarshalJSON implements json.Unmarshaler: one name, or a list of them.
 func (t *types) UnmarshalJSON(text []byte) error {
@@ -150,10 +185,11 @@ func (t *types) UnmarshalJSON(text []byte) error {
 	var names []string
 	err := json.Unmarshal(text, &names)
 	for _, name := range names {
-		if !slices.Contains([]string{"null", "boolean", "number", "integer", "string", "object", "array"}, name) {
+		place := slices.Index(typeNames, name)
+		if place < 0 {
 			return fmt.Errorf("unknown type %q", name)
 		}
+		*t |= 1 << place
 	}
-	*t = names
 	return err
 }
