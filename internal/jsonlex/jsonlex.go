@@ -10,26 +10,39 @@
 // JSON as bytes.
 package jsonlex
 
-import (
-	"math/bits"
-	"strings"
-)
+import "math/bits"
+
+// chars are JSON text.
+type chars interface{ ~string | ~[]byte }
 
 // Bad is returned instead of an index where the text is not JSON.
 const Bad = -1
 
+// Flags describe a string or number.
+type Flags uint8
+
+const (
+	// Escaped is a string with escapes.
+	Escaped Flags = 1 << iota
+	// High is a string with bytes beyond ASCII. It may be set for one that has
+	// such bytes close behind its end.
+	High
+	// Fraction is a number with a fraction or an exponent.
+	Fraction
+)
+
 // Space returns the first index at or after i that is not white space.
-func Space(s string, i int) int {
+func Space[T chars](s T, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
 		i++
 	}
 	return i
 }
 
-// word returns the index behind the word that starts at i, or Bad where it is
+// Word returns the index behind the word that starts at i, or Bad where it is
 // another one.
-func word(s string, i int, word string) int {
-	if !strings.HasPrefix(s[i:], word) {
+func Word[T chars](s T, i int, word string) int {
+	if len(s)-i < len(word) || string(s[i:i+len(word)]) != word {
 		return Bad
 	}
 	return i + len(word)
@@ -40,14 +53,17 @@ const (
 	tops = 0x8080808080808080
 )
 
-// quoted returns the index behind the string whose opening quote is at i, or
+// String returns the index behind the string whose opening quote is at i, or
 // Bad. It looks at eight bytes at a time.
-func quoted(s string, i int) (end int) {
+func String[T chars](s T, i int) (end int, flags Flags) {
 	for i++; ; {
 		for i+8 <= len(s) {
 			part := s[i : i+8]
 			eight := uint64(part[0]) | uint64(part[1])<<8 | uint64(part[2])<<16 | uint64(part[3])<<24 |
 				uint64(part[4])<<32 | uint64(part[5])<<40 | uint64(part[6])<<48 | uint64(part[7])<<56
+			if eight&tops != 0 {
+				flags |= High
+			}
 			if found := special(eight); found != 0 {
 				i += bits.TrailingZeros64(found) / 8
 				break
@@ -55,18 +71,22 @@ func quoted(s string, i int) (end int) {
 			i += 8
 		}
 		if i >= len(s) {
-			return Bad
+			return Bad, 0
 		}
 		switch c := s[i]; {
 		case c == '"':
-			return i + 1
+			return i + 1, flags
 		case c == '\\':
+			flags |= Escaped
 			if i = escape(s, i+1); i == Bad {
-				return Bad
+				return Bad, 0
 			}
 		case c < ' ':
-			return Bad
+			return Bad, 0
 		default:
+			if c >= 0x80 {
+				flags |= High
+			}
 			i++
 		}
 	}
@@ -81,7 +101,7 @@ func special(eight uint64) uint64 {
 }
 
 // escape returns the index behind the escape whose letter is at i, or Bad.
-func escape(s string, i int) int {
+func escape[T chars](s T, i int) int {
 	if i >= len(s) {
 		return Bad
 	}
@@ -100,33 +120,34 @@ func hex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// number returns the index behind the number that starts at i, or Bad, and whether
-// it has an exponent.
-func number(s string, i int) (end int, exponent bool) {
+// Number returns the index behind the number that starts at i, or Bad.
+func Number[T chars](s T, i int) (end int, flags Flags) {
 	if s[i] == '-' {
 		i++
 	}
 	if i < len(s) && s[i] == '0' {
 		i++
 	} else if i = digits(s, i); i == Bad {
-		return Bad, false
+		return Bad, 0
 	}
 	if i < len(s) && s[i] == '.' {
+		flags = Fraction
 		if i = digits(s, i+1); i == Bad {
-			return Bad, false
+			return Bad, 0
 		}
 	}
 	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+		flags = Fraction
 		if i++; i < len(s) && (s[i] == '+' || s[i] == '-') {
 			i++
 		}
-		return digits(s, i), true
+		return digits(s, i), flags
 	}
-	return i, false
+	return i, flags
 }
 
 // digits returns the index behind one or more digits at i, or Bad.
-func digits(s string, i int) int {
+func digits[T chars](s T, i int) int {
 	start := i
 	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
 		i++
@@ -137,10 +158,10 @@ func digits(s string, i int) int {
 	return i
 }
 
-// list goes over the elements between the bracket at i and the closing one, and
+// List goes over the elements between the bracket at i and the closing one, and
 // returns the index behind that, or Bad. one gets the index at which each element
 // starts and returns the index behind it, or Bad.
-func list(s string, i int, closing byte, one func(start int) int) int {
+func List[T chars](s T, i int, closing byte, one func(start int) int) int {
 	if i = Space(s, i+1); i < len(s) && s[i] == closing {
 		return i + 1
 	}
@@ -163,13 +184,13 @@ func list(s string, i int, closing byte, one func(start int) int) int {
 	return Bad
 }
 
-// key returns the index behind the quoted key at i, and where its value starts.
+// Key returns the index behind the quoted key at i, and where its value starts.
 // That is Bad where there is no key with a colon.
-func key(s string, i int) (end, value int) {
+func Key[T chars](s T, i int) (end, value int) {
 	if s[i] != '"' {
 		return Bad, Bad
 	}
-	if end = quoted(s, i); end == Bad {
+	if end, _ = String(s, i); end == Bad {
 		return Bad, Bad
 	}
 	if value = Space(s, end); value >= len(s) || s[value] != ':' {

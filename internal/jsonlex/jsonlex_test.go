@@ -8,40 +8,61 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// texts are documents, and texts that are nearly JSON, alone and within others.
-func texts() []string {
-	texts := []string{
-		`{}`, `[]`, ` {"a":[1,-2.5e+3,true,false,null,"x\u00e9\n"],"b":{"c":{}}} `, `{"a":1,"a":[2]}`, `5 `,
-		` "\ud83d\ude00"`, `12345678901234567890`,
-		`true`, `false`, `null`, `0`, `-0`, `1.5`, `1E-5`, `1.0e5`, `""`, `"\u00e9"`, "\"\xff\"", "\"é\"", "\"\x7f\x80\"", "{}\r\n\t ",
-		``, ` `, "\ufeff{}", `nul`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `[1,]`, `[,1]`, `[1 2]`, `{"a":1 "b":2}`,
-		`01`, `-`, `--1`, `1.`, `.5`, `1e`, `1e+`, `+1`, `1x`, `0x1`,
-		`"\x"`, `"\u12"`, `"\u12g4"`, "\"\n\"", "\"\x00\"", `"`, `"\`, `"\"`,
-		`"12345678`, `"1234567\`, `"1234567\"`, "\"1234567\x1f\"", `"12345678\u000"`,
-		`{}{}`, `{} {}`, `{} ]`, `1 ,`, `{1:2}`, `{"a":1`, `[`, `]`, `{`, `}`, `[}`, `{"a":1]`,
-		`[1`, `{"a`, `tru`, `trues`, `falsy`, `nulk`, "{}\x00", "{}\v",
-		`"a"b`, `{"a":1;}`, `'a'`, `{'a':1}`, `//`, `NaN`,
-	}
-	for _, text := range texts {
-		texts = append(texts, `{"padding, to move the eight bytes":`+text+`, "b" : [`+text+`]}`)
+func seeds() []string {
+	seeds := []string{
+		`true`, `tru`, `trues`, `false`, `null`, `0`, `-0`, `-`, `01`, `1.`, `1.5`, `.5`, `1e`, `1e+`, `1E-5`, `1.0e5`, `12345678901234567890`,
+		`"`, `""`, `"\`, `"\"`, `"\x"`, `"\u12"`, `"\u12g4"`, `"\u00e9"`, "\"\xff\"", "\"é\"", "\"\x7f\x80\"", `"a"b`,
 	}
 	for _, unusual := range []string{"\n", "\x00", "\x1f", " ", "\\", `\"`, `\\`, `\u00e9`, `"`, "é", "\xff", "\x80\"", "!", "#", "]", "["} {
 		for n := range 18 {
-			before, after := strings.Repeat("x", n), strings.Repeat("y", 17-n)
-			texts = append(texts, `"`+before+unusual+`"`, `"`+before+unusual+after+`"`)
+			seeds = append(seeds, `"`+strings.Repeat("x", n)+unusual+`"`, `"`+strings.Repeat("x", n)+unusual+strings.Repeat("y", 17-n)+`"`)
 		}
 	}
-	return texts
+	return seeds
 }
 
-// agree holds a text against encoding/json.
+// agree holds a text that is one string, number or word against encoding/json.
 func agree(t *testing.T, s string) {
 	t.Helper()
 	require.Equal(t, json.Valid([]byte(s)), Valid(s), "%q", s)
+	if s == "" {
+		return
+	}
+	var end int
+	var flags Flags
+	switch c := s[0]; {
+	case c == '"':
+		end, flags = String(s, 0)
+	case c == '-' || c >= '0' && c <= '9':
+		end, flags = Number(s, 0)
+	case c == 't':
+		end = Word(s, 0, "true")
+	case c == 'f':
+		end = Word(s, 0, "false")
+	case c == 'n':
+		end = Word(s, 0, "null")
+	default:
+		return
+	}
+	valid := end != Bad && Space(s, end) == len(s)
+	require.Equal(t, json.Valid([]byte(s)), valid, "%q", s)
+	if s[0] == '"' {
+		sameEnd, sameFlags := String([]byte(s), 0)
+		require.Equal(t, end, sameEnd)
+		require.Equal(t, flags, sameFlags)
+	}
+	if !valid {
+		return
+	}
+	require.Equal(t, s[0] == '"' && strings.Contains(s[:end], `\`), flags&Escaped != 0, "%q", s)
+	require.Equal(t, s[0] != '"' && strings.ContainsAny(s[:end], ".eE") && s[0] != 't' && s[0] != 'f', flags&Fraction != 0, "%q", s)
+	for i := range end {
+		require.False(t, s[i] >= 0x80 && flags&High == 0, "%q", s)
+	}
 }
 
 func TestAgreesWithEncodingJSON(t *testing.T) {
-	for _, s := range texts() {
+	for _, s := range append(seeds(), documents()...) {
 		agree(t, s)
 	}
 	deep := strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth)
@@ -51,10 +72,17 @@ func TestAgreesWithEncodingJSON(t *testing.T) {
 }
 
 func FuzzAgreesWithEncodingJSON(f *testing.F) {
-	for _, s := range texts() {
+	for _, s := range append(seeds(), documents()...) {
 		f.Add(s)
 	}
 	f.Fuzz(agree)
+}
+
+func documents() []string {
+	return []string{
+		`{}`, `[]`, ` {"a":[1,-2.5e+3,true,false,null,"x\u00e9\n"],"b":{"c":{}}} `, `{"a"}`, `{"a":}`, `{"a":1,}`, `{"a":1,"a":[2]}`,
+		`[1,]`, `[,1]`, `[1 2]`, `{"a":1 "b":2}`, "\xef\xbb\xbf{}", `{}{}`, `{1:2}`, `{"a":1`, `[`, `[1`, `{"a`, ``, ` `, `5 `, ` "\ud83d\ude00"`,
+	}
 }
 
 func TestWalk(t *testing.T) {

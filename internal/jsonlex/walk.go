@@ -37,7 +37,8 @@ func (w *Walker) Value(i, depth int) int {
 	}
 	switch c := s[i]; {
 	case c == '"':
-		return quoted(s, i)
+		end, _ := String(s, i)
+		return end
 	case c == '{':
 		return w.Members(i, depth, func(_ string, start int) int { return w.Value(start, depth+1) })
 	case c == '[':
@@ -45,19 +46,22 @@ func (w *Walker) Value(i, depth int) int {
 	case c == '-' || c >= '0' && c <= '9':
 		return w.number(i)
 	case c == 't':
-		return word(s, i, "true")
+		return Word(s, i, "true")
 	case c == 'f':
-		return word(s, i, "false")
+		return Word(s, i, "false")
 	case c == 'n':
-		return word(s, i, "null")
+		return Word(s, i, "null")
 	}
 	return Bad
 }
 
 func (w *Walker) number(i int) int {
 	const always = 300 // digits that float64 can hold whatever they are
-	end, exponent := number(w.Text, i)
-	if end-i > always || end != Bad && exponent {
+	end, flags := Number(w.Text, i)
+	if end == Bad {
+		return Bad
+	}
+	if end-i > always || flags&Fraction != 0 && strings.ContainsAny(w.Text[i:end], "eE") {
 		if n, _ := strconv.ParseFloat(w.Text[i:end], 64); math.IsInf(n, 0) {
 			w.Huge = true
 		}
@@ -90,8 +94,8 @@ func (w *Walker) Members(i, depth int, visit func(quoted string, start int) int)
 	if !w.enter(depth) {
 		return Bad
 	}
-	return list(w.Text, i, '}', func(start int) int {
-		keyEnd, value := key(w.Text, start)
+	return List(w.Text, i, '}', func(start int) int {
+		keyEnd, value := Key(w.Text, start)
 		if value == Bad {
 			return Bad
 		}
@@ -105,7 +109,7 @@ func (w *Walker) Array(i, depth int, visit func(start int) int) int {
 	if !w.enter(depth) {
 		return Bad
 	}
-	return list(w.Text, i, ']', visit)
+	return List(w.Text, i, ']', visit)
 }
 
 // enter counts one more level, and says whether it is allowed.
