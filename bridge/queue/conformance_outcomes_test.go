@@ -10,48 +10,33 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-func settleSeveral(k *kit) {
-	q := k.open("a")
-	k.add(q, queue.Receipt{Accepted: 2}, "1", "2")
-	k.add(q, queue.Receipt{Accepted: 3}, "3", "4", "5")
-	k.add(q, queue.Receipt{Accepted: 1}, "6")
-	r := k.fetchAll(q, 6)
-	k.settle(q, r, "dd", "fxf", "d")
-	q.Release(r...)
-	k.count(q, 6, 0, 6, 2, 3, 1, 0, 0)
-	k.nothingToFetch(q)
-	require.NoError(k, q.Settle(k.ctx, queue.Settlement{}))
-	q = k.reopen("a")
-	k.count(q, 6, 0, 6, 2, 3, 1, 0, 0)
-	k.nothingToFetch(q)
-}
-
 func settleInParts(k *kit) {
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 5}, "0", "1", "2", "3", "4")
 	k.add(q, queue.Receipt{Accepted: 1}, "5")
-	r := k.fetchAll(q, 6)
-	k.settle(q, r, "-dd")
-	k.count(q, 6, 0, 6, 0, 2, 0, 0, 4)
+	k.add(q, queue.Receipt{Accepted: 3}, "6", "7", "8")
+	r := k.fetchAll(q, 9)
+	require.NoError(k, q.Settle(k.ctx, queue.Settlement{}))
+	k.settle(q, r, "-df", "", "fdx")
+	k.count(q, 9, 0, 9, 2, 2, 1, 0, 4)
 	k.nothingToFetch(q)
 	q.Release(r...)
-	again := k.fetchAll(q, 4)
-	require.Equal(k, []string{"0", "3", "4", "5"}, k.idsOf(again...))
+	again := k.fetchThese(q, "0", "3", "4", "5")
 	require.Equal(k, 3, again[0].Events[1].Index, "an event keeps its index")
 	require.Equal(k, r[0].Origin, again[0].Origin)
 	k.settle(q, again, "----x")
-	k.count(q, 6, 0, 6, 0, 2, 1, 0, 3)
 
-	q = k.reopen("a")
-	k.count(q, 6, 0, 6, 0, 2, 1, 0, 3)
-	k.letters(q, "4")
-	last := k.fetchAll(q, 3)
-	require.Equal(k, []string{"0", "3", "5"}, k.idsOf(last...))
-	k.deliver(q, last...)
-	k.count(q, 6, 0, 6, 0, 5, 1, 0, 0)
-	q = k.reopen("a")
-	k.count(q, 6, 0, 6, 0, 5, 1, 0, 0)
-	k.nothingToFetch(q)
+	for range 2 {
+		k.count(q, 9, 0, 9, 2, 2, 2, 0, 3)
+		k.letters(q, "8", "4")
+		q = k.reopen("a")
+	}
+	k.deliver(q, k.fetchThese(q, "0", "3", "5")...)
+	for range 2 {
+		k.count(q, 9, 0, 9, 2, 5, 2, 0, 0)
+		k.nothingToFetch(q)
+		q = k.reopen("a")
+	}
 }
 
 func settleTwice(k *kit) {
@@ -61,14 +46,14 @@ func settleTwice(k *kit) {
 	seq := r[0].Seq
 	for range 2 {
 		require.NoError(k, q.Settle(k.ctx, queue.Settlement{
-			Delivered: []queue.Span{{Seq: seq, First: 0, Last: 0}, {Seq: seq, First: 0, Last: 1}},
+			Delivered: []queue.Span{{Seq: seq}, {Seq: seq, Last: 1}},
 			Filtered:  []queue.Span{{Seq: seq, First: 1, Last: 1}},
 			Dead:      []queue.DeadEvent{{Seq: seq, Index: 0, Reason: "refused"}},
 		}))
 		k.count(q, 3, 0, 3, 0, 2, 0, 0, 1)
 	}
 	for range 2 {
-		require.NoError(k, q.Settle(k.ctx, queue.Settlement{Delivered: []queue.Span{{Seq: seq, First: 0, Last: 2}}}))
+		require.NoError(k, q.Settle(k.ctx, queue.Settlement{Delivered: []queue.Span{{Seq: seq, Last: 2}}}))
 		k.count(q, 3, 0, 3, 0, 3, 0, 0, 0)
 	}
 	q.Release(r...)
@@ -81,14 +66,14 @@ func settleNotHeld(k *kit) {
 	k.add(q, queue.Receipt{Accepted: 1}, "2")
 	r := k.fetch(q, queue.Limit{Events: 2, Bytes: 1 << 20})
 	seq := r[0].Seq
-	good := queue.Span{Seq: seq, First: 0, Last: 0}
+	good := queue.Span{Seq: seq}
 	for _, s := range []queue.Settlement{
 		{Delivered: []queue.Span{good, {Seq: seq, First: 1, Last: 2}}},
 		{Delivered: []queue.Span{good, {Seq: seq, First: 1, Last: 0}}},
 		{Delivered: []queue.Span{good, {Seq: seq, First: -1, Last: 0}}},
-		{Delivered: []queue.Span{good, {Seq: seq + 1, First: 0, Last: 0}}},
-		{Delivered: []queue.Span{good}, Filtered: []queue.Span{{Seq: 77, First: 0, Last: 0}}},
-		{Delivered: []queue.Span{good}, Dead: []queue.DeadEvent{{Seq: 0, Index: 0}}},
+		{Delivered: []queue.Span{good, {Seq: seq + 1}}},
+		{Delivered: []queue.Span{good}, Filtered: []queue.Span{{Seq: 77}}},
+		{Delivered: []queue.Span{good}, Dead: []queue.DeadEvent{{Seq: 0}}},
 		{Delivered: []queue.Span{good}, Dead: []queue.DeadEvent{{Seq: seq, Index: 2}}},
 	} {
 		require.ErrorIs(k, q.Settle(k.ctx, s), queue.ErrNotHeld)
@@ -112,14 +97,12 @@ func fatesAtOnce(k *kit) {
 
 	q = k.reopen("a")
 	k.count(q, 11, 3, 8, 3, 0, 2, 0, 3)
-	r := k.fetchAll(q, 3)
+	k.add(q, queue.Receipt{Duplicates: 3}, "1", "4", "filtered:6")
+	r := k.fetchThese(q, "0", "3", "7")
 	require.Len(k, r, 2)
-	require.Equal(k, []string{"0", "3", "7"}, k.idsOf(r...))
 	require.Equal(k, 1, r[0].Events[1].Index, "an index counts what is stored to be delivered")
-	k.settle(q, r, "dd")
-	k.count(q, 11, 3, 8, 3, 2, 2, 0, 1)
 	k.deliver(q, r...)
-
+	k.count(q, 14, 6, 8, 3, 3, 2, 0, 0)
 	for _, l := range k.letters(q, "4", "6") {
 		require.Equal(k, "no_identity", l.Reason)
 		require.Zero(k, l.Status)
@@ -141,19 +124,17 @@ func deadLetters(k *kit) {
 		}}}))
 	}
 	q.Release(r...)
-	k.count(q, 3, 0, 3, 0, 0, 3, 0, 0)
 	q = k.reopen("a")
+	k.count(q, 3, 0, 3, 0, 0, 3, 0, 0)
 	all := k.letters(q, "2", "1", "0")
 	for i, d := range all {
-		require.Equal(k, uint64(i+1), d.Number)
-		require.Equal(k, "refused", d.Reason)
-		require.Equal(k, 400, d.Status)
-		require.Equal(k, i+1, d.Attempts)
 		require.True(k, d.ReceivedAt.Equal(k.clock))
 		require.True(k, d.DiedAt.After(before))
 		require.LessOrEqual(k, len(d.Answer), queue.MaxAnswer)
 		require.True(k, strings.HasPrefix(fmt.Sprint(i, long), d.Answer))
 		require.Greater(k, len(d.Answer), queue.MaxAnswer-4)
+		require.Equal(k, queue.DeadLetter{Number: uint64(i + 1), Reason: "refused", Status: 400, Attempts: i + 1, Events: 1,
+			ReceivedAt: d.ReceivedAt, DiedAt: d.DiedAt, Answer: d.Answer, Event: d.Event}, d)
 	}
 	page, err := q.Letters(k.ctx, queue.LetterFilter{After: 1, Limit: 1})
 	require.NoError(k, err)
@@ -163,12 +144,16 @@ func deadLetters(k *kit) {
 	require.Empty(k, page)
 }
 
+// A run of elements that are no events is one letter with a count.
 func replayAndPurge(k *kit) {
 	q := k.open("a")
+	purge := func(want int, numbers ...uint64) {
+		n, err := q.PurgeDead(k.ctx, numbers...)
+		require.NoError(k, err)
+		require.Equal(k, want, n)
+	}
 	k.add(q, queue.Receipt{Accepted: 5, Dead: 4}, "dead:0", "dead:1", "dead:2", "3", "dead:4")
-	n, err := q.PurgeDead(k.ctx, 2, 2, 99)
-	require.NoError(k, err)
-	require.Equal(k, 1, n)
+	purge(1, 2, 2, 99)
 	k.count(q, 5, 0, 5, 0, 0, 3, 1, 1)
 	k.replayDead(q, 2, 4, 1, 2, 1)
 	k.count(q, 5, 0, 5, 0, 0, 1, 1, 3)
@@ -184,4 +169,13 @@ func replayAndPurge(k *kit) {
 	k.count(q, 7, 2, 5, 0, 2, 2, 1, 0)
 	letters := k.letters(q, "2", k.idsOf(r[1])[0])
 	require.Equal(k, uint64(5), letters[1].Number, "a number is never used again")
+
+	run := queue.Item{End: 1, Fate: queue.Dead, Reason: "not_an_object", Count: 250_000}
+	got, err := q.Append(k.ctx, queue.Batch{Body: []byte(`7`), Items: []queue.Item{run}})
+	require.NoError(k, err)
+	require.Equal(k, queue.Receipt{Accepted: 250_000, Dead: 250_000}, got)
+	k.replayDead(q, 0, 6)
+	k.count(q, 250_007, 2, 250_005, 0, 2, 250_002, 1, 0)
+	purge(250_001, 6, 5)
+	k.count(q, 250_007, 2, 250_005, 0, 2, 1, 250_002, 0)
 }

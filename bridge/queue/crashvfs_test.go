@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/ncruces/go-sqlite3/vfs"
 
@@ -17,43 +16,27 @@ import (
 
 // crashDisk is a file system for SQLite over a real directory. It knows what was
 // synced: crash makes a directory that holds this and some of the rest. Its syncs
-// can be held up and made to fail.
+// are held up while hold is locked, and can be made to fail.
 type crashDisk struct {
 	vfs.VFS
 	name string
 
-	mu      sync.Mutex
-	files   map[string]*synced
-	stalled chan struct{} // closed when syncs may go on; nil: they may
-	fail    bool
+	hold sync.RWMutex
+	fail bool // under hold
+
+	mu     sync.Mutex
+	synced map[string]*image // of each file, by its path
 }
 
-// synced is what a file holds for certain, and the writes since.
-type synced struct {
-	image  []byte
-	writes []unsynced
+// image is what a file holds for certain, and where it was written since.
+type image struct {
+	data     []byte
+	from, to int
 }
-
-type unsynced struct {
-	at   int64
-	data []byte // nil: the file was cut at at
-}
-
-func (f *synced) apply(w unsynced) {
-	if w.data == nil {
-		f.image = f.image[:min(int64(len(f.image)), w.at)]
-		return
-	}
-	if need := int(w.at) + len(w.data) - len(f.image); need > 0 {
-		f.image = append(f.image, make([]byte, need)...)
-	}
-	copy(f.image[w.at:], w.data)
-}
-
-var diskNumber atomic.Int64
 
 func newCrashDisk() *crashDisk {
-	d := &crashDisk{VFS: vfs.Find(""), name: fmt.Sprintf("crash%d", diskNumber.Add(1)), files: map[string]*synced{}}
+	d := &crashDisk{VFS: vfs.Find(""), synced: map[string]*image{}}
+	d.name = fmt.Sprintf("crash-%p", d)
 	vfs.Register(d.name, queue.OnDisk(d))
 	return d
 }
@@ -63,109 +46,88 @@ func (d *crashDisk) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.Fi
 	if err != nil || name == nil {
 		return f, out, err
 	}
+	c := &crashFile{f, d, name.String()}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key := filepath.Base(name.String())
-	if d.files[key] == nil {
-		image, err := os.ReadFile(name.String())
-		if err != nil {
-			return nil, out, err
-		}
-		d.files[key] = &synced{image: image}
+	if d.synced[c.path] == nil {
+		data, err := os.ReadFile(c.path)
+		d.synced[c.path] = &image{data: data}
+		return c, out, err
 	}
-	return &crashFile{File: f, disk: d, key: key}, out, nil
+	return c, out, nil
 }
 
 func (d *crashDisk) Delete(name string, syncDir bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.files, filepath.Base(name))
+	delete(d.synced, name)
 	return d.VFS.Delete(name, syncDir)
 }
 
-// crash cuts the power. What was synced is in the directory to, and of the rest
-// about the given percentage.
+// crash cuts the power. What was synced is in the directory to, and of the sectors
+// that were written since about the given percentage.
 func (d *crashDisk) crash(to string, percent int, seed uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	const sector = 512
 	rng := rand.New(rand.NewPCG(seed, 7))
-	for name, f := range d.files {
-		if strings.HasSuffix(name, "-shm") {
-			continue
+	for path, i := range d.synced {
+		now, err := os.ReadFile(path)
+		if err != nil || strings.HasSuffix(path, "-shm") {
+			continue // it is made anew
 		}
-		for _, w := range f.writes {
-			if rng.IntN(100) < percent {
-				f.apply(w)
+		if len(now) < len(i.data) && rng.IntN(100) < percent {
+			i.data = i.data[:len(now)]
+		}
+		for at := i.from &^ (sector - 1); at < min(i.to, len(now)); at += sector {
+			if end := min(at+sector, len(now)); rng.IntN(100) < percent {
+				i.data = append(i.data, make([]byte, max(0, end-len(i.data)))...)
+				copy(i.data[at:], now[at:end])
 			}
 		}
-		if err := os.WriteFile(filepath.Join(to, name), f.image, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(path)), i.data, 0o600); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// stall holds up syncs until release is called, which lets them go on, or fail.
-func (d *crashDisk) stall() (release func(fail bool)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	gate := make(chan struct{})
-	d.stalled = gate
-	return func(fail bool) {
-		d.mu.Lock()
-		d.stalled, d.fail = nil, fail
-		d.mu.Unlock()
-		close(gate)
-	}
-}
-
 // crashFile is a file of a crashDisk.
 type crashFile struct {
 	vfs.File
 	disk *crashDisk
-	key  string
+	path string
 }
 
 func (f *crashFile) SharedMemory() vfs.SharedMemory {
 	return f.File.(vfs.FileSharedMemory).SharedMemory()
 }
 
-func (f *crashFile) note(w unsynced) {
+func (f *crashFile) WriteAt(p []byte, at int64) (int, error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	if s := f.disk.files[f.key]; s != nil {
-		s.writes = append(s.writes, w)
+	i, end := f.disk.synced[f.path], int(at)+len(p)
+	if i.to == 0 {
+		i.from = int(at)
 	}
-}
-
-func (f *crashFile) WriteAt(p []byte, at int64) (int, error) {
-	f.note(unsynced{at, append([]byte{}, p...)})
+	i.from, i.to = min(i.from, int(at)), max(i.to, end)
 	return f.File.WriteAt(p, at)
 }
 
-func (f *crashFile) Truncate(size int64) error {
-	f.note(unsynced{at: size})
-	return f.File.Truncate(size)
-}
-
-func (f *crashFile) Sync(flags vfs.SyncFlag) error {
-	d := f.disk
-	d.mu.Lock()
-	gate := d.stalled
-	d.mu.Unlock()
-	if gate != nil {
-		<-gate
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.fail {
+func (f *crashFile) Sync(vfs.SyncFlag) error {
+	f.disk.hold.RLock()
+	defer f.disk.hold.RUnlock()
+	if f.disk.fail {
 		return errors.New("injected: sync failed")
 	}
-	if s := d.files[f.key]; s != nil {
-		for _, w := range s.writes {
-			s.apply(w)
-		}
-		s.writes = nil
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	size, err := f.Size()
+	i := f.disk.synced[f.path]
+	i.data = append(i.data, make([]byte, max(0, int(size)-len(i.data)))...)[:size]
+	if end := min(i.to, int(size)); err == nil && i.from < end {
+		_, err = f.ReadAt(i.data[i.from:end], int64(i.from))
 	}
-	return nil
+	i.from, i.to = 0, 0
+	return err
 }

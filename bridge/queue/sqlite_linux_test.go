@@ -15,13 +15,13 @@ import (
 // themselves.
 func TestHistoryMakesRoom(t *testing.T) {
 	disk := smalldisk.Mount(t, 128<<20)
-	k := onDisk(t, queue.Options{Dir: filepath.Join(disk, "data"), RetainAge: time.Hour}.WithUpkeepEvery(time.Hour))
+	k := newKit(t, queue.Options{Dir: filepath.Join(disk, "data"), RetainAge: time.Hour}.WithUpkeepEvery(time.Hour))
 	q := k.open("a")
 	k.addNoise(q, 60)
 	k.deliver(q, k.fetchAll(q, 60)...)
 	require.NoError(t, k.store.Close()) // which removes the log
 	smalldisk.Fill(t, filepath.Join(disk, "other"), 6<<20)
-	k.site.opts = k.site.opts.WithUpkeepEvery(20 * time.Millisecond)
+	k.opts = k.opts.WithUpkeepEvery(20 * time.Millisecond)
 	k.reopen("a")
 	k.eventually(func() bool { return smalldisk.Free(t, disk) > 27<<20 && !k.store.Usage().Full }, "history makes room")
 }

@@ -47,24 +47,3 @@ func TestAgreesWithAModel(t *testing.T) {
 		require.LessOrEqual(t, len(w.ring), 1024)
 	}
 }
-
-func BenchmarkAddFull(b *testing.B) {
-	w := newWindow(DefaultWindow)
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range DefaultWindow {
-		w.add(Hash{rng.Uint64(), rng.Uint64()})
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	batch := make([]Hash, 100)
-	for range b.N / len(batch) {
-		for i := range batch {
-			batch[i] = Hash{rng.Uint64(), rng.Uint64()}
-			w.look(batch[i])
-		}
-		for _, id := range batch {
-			w.add(id)
-		}
-		w.trim()
-	}
-}

@@ -1,0 +1,142 @@
+package queue
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/pgtest"
+)
+
+// storeIDs stores n rows of 1000 ids for the queue "a" of a store that is closed
+// afterwards. The first id of each is mark.
+func storeIDs(t *testing.T, dir string, n int, mark []byte) {
+	s, q := openIdle(t, Options{Dir: dir, AppendTimeout: time.Minute})
+	require.NoError(t, q.transact(t.Context(), func(c *change) error {
+		for i := range n {
+			row := bytes.Clone(mark)
+			for j := range 999 {
+				row = appendHash(row, hash(1000*i+j))
+			}
+			if err := c.exec(insertIDs, int64(1000+i), q.id, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	require.NoError(t, s.Close())
+}
+
+// Reading a large window takes longer than a commit may, and holds up none.
+func TestLargeWindowIsReadBesideTheWriter(t *testing.T) {
+	dir := t.TempDir()
+	const rows = 500
+	storeIDs(t, dir, rows, bytes.Repeat([]byte{1}, 16))
+	s, err := Open(t.Context(), Options{Dir: dir, AppendTimeout: 20 * time.Millisecond})
+	require.NoError(t, err)
+	defer s.Close()
+	q, err := s.Queue(t.Context(), "a", 1000*rows)
+	require.NoError(t, err)
+	require.Equal(t, 999*rows+1, q.window.size())
+}
+
+// A queue whose ids are damaged cannot be opened; the others go on.
+func TestDamagedIDsOfOneQueue(t *testing.T) {
+	dir := t.TempDir()
+	mark := []byte("MARKMARKMARKMARK")
+	storeIDs(t, dir, 5, mark)
+	file := filepath.Join(dir, databaseFile)
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	at := bytes.Index(data, mark)
+	require.Positive(t, at)
+	data[at] ^= 1
+	require.NoError(t, os.WriteFile(file, data, 0o600))
+	s, err := Open(t.Context(), Options{Dir: dir})
+	require.NoError(t, err)
+	defer s.Close()
+	b, err := s.Queue(t.Context(), "b", 1000)
+	require.NoError(t, err)
+	_, err = s.Queue(t.Context(), "a", 5000)
+	require.ErrorIs(t, err, ErrDamaged)
+	_, err = b.Append(t.Context(), batchOf(1))
+	require.NoError(t, err)
+	require.NoError(t, s.Usage().Err)
+}
+
+// onBoth runs a test with a store of each kind.
+func onBoth(t *testing.T, test func(t *testing.T, opts Options)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, Options{Dir: t.TempDir()}) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, Options{URL: pgtest.Start(t, "fsync=off").Database(t)}) })
+}
+
+// A newer format is refused.
+func TestNewerFormat(t *testing.T) {
+	onBoth(t, func(t *testing.T, opts Options) {
+		s, q := openIdle(t, opts)
+		require.NoError(t, q.transact(t.Context(), func(c *change) error {
+			return c.exec(`UPDATE meta SET value = '2' WHERE name = 'format'`)
+		}))
+		require.NoError(t, s.Close())
+		_, err := Open(t.Context(), opts)
+		require.ErrorIs(t, err, ErrNewerFormat)
+		require.ErrorContains(t, err, "format 2")
+	})
+}
+
+// Settled records and ids beyond the window go, and what the ledger says of history
+// with them.
+func TestPruning(t *testing.T) { onBoth(t, testPruning) }
+
+func testPruning(t *testing.T, opts Options) {
+	opts.RetainAge = -time.Second // what was settled just now is old enough
+	s, q := openIdle(t, opts)
+	const batches, size = 14, 1000
+	for i := range batches {
+		b := Batch{Body: []byte(`{}`)}
+		for j := range size {
+			b.Items = append(b.Items, Item{End: 2, ID: hash(i*size + j)})
+		}
+		_, err := q.Append(t.Context(), b)
+		require.NoError(t, err)
+	}
+	records, err := q.Claim(t.Context(), Limit{Events: 1 << 30, Bytes: 1 << 30})
+	require.NoError(t, err)
+	require.Len(t, records, batches)
+	settle := func(list []*Record) {
+		var done Settlement
+		for _, r := range list {
+			done.Delivered = append(done.Delivered, Span{Seq: r.Seq, Last: len(r.Events) - 1})
+		}
+		require.NoError(t, q.Settle(t.Context(), done))
+	}
+	count := func(sql string) int64 {
+		n, err := s.queryInt(t.Context(), sql)
+		require.NoError(t, err)
+		return n
+	}
+	settle(records[1:])
+	require.Positive(t, count(`SELECT history FROM ledger`))
+	if s.shared { // a table of bodies without records goes as a whole
+		p := s.db.(*postgres)
+		p.leader.Store(true)
+		_, err := p.pool.Exec(t.Context(), `CREATE TABLE body_1 (); INSERT INTO body_table VALUES (1)`)
+		require.NoError(t, err)
+		require.NoError(t, p.maintain(t.Context(), nil))
+		require.Equal(t, int64(1), count(`SELECT count(*) FROM body_table`))
+	}
+	require.NoError(t, s.prune(t.Context()))
+	require.Equal(t, int64(1), count(`SELECT count(*) FROM record`))
+	require.Zero(t, count(`SELECT history FROM ledger`))
+	require.Equal(t, int64(size), count(`SELECT CAST(sum(length(hashes) / 16) AS BIGINT) FROM ids`), "the newest row holds the window")
+	require.Equal(t, int64(size), q.idsStored.Load())
+	settle(records[:1])
+	q.Release(records...)
+	require.NoError(t, s.prune(t.Context()))
+	require.Zero(t, count(`SELECT count(*) FROM record`))
+	require.Zero(t, count(`SELECT history FROM ledger`))
+}
