@@ -56,8 +56,9 @@ func TestControlAPIChangesCredentials(t *testing.T) {
 	require.Equal(t, "http://x.example/b", last.url)
 
 	e.say(always(403))
-	answer = control(t, h, 200, "POST", "/api/currents/1/send?events=1", "")
+	answer = control(t, h, 200, "POST", "/api/currents/1/send?events=1&types=users.canvas.Entry", "")
 	require.Equal(t, map[string]any{"unauthorized": 1.0}, answer["dropped"])
+	require.Equal(t, []string{"users.canvas.Entry"}, e.batches()[0].types)
 	answer = control(t, h, 409, "POST", "/api/currents/1/send?events=3", "")
 	require.Contains(t, answer["error"], "held")
 	require.Contains(t, answer["what_to_do"], "/api/currents/1/launch")
