@@ -70,8 +70,8 @@ func TestAnyTenInARowShowEveryField(t *testing.T) {
 			require.Less(t, count[e.Type]-last[at], 10, "%s is in none of ten events", at)
 		}
 	}
-	require.Positive(t, missing)
 	require.Positive(t, null)
+	require.Greater(t, missing, shown/20)
 	require.Greater(t, shown, 6*missing)
 }
 
