@@ -3,7 +3,7 @@ package mockbraze
 import (
 	"cmp"
 	"context"
-	_ "embed" // for openapi.json
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 	"github.com/currentsbridge/currentsbridge/internal/journey/story"
-	"github.com/currentsbridge/currentsbridge/mockbraze/console"
+	"github.com/currentsbridge/currentsbridge/internal/webpage"
 )
 
 // Limits of the control API.
@@ -46,7 +46,7 @@ func (s *Server) Handler() http.Handler {
 			"Start with GET or POST /api/currents; /api/openapi.json lists everything.",
 		})
 	})
-	mux.Handle("/", console.Handler())
+	mux.Handle("/", webpage.Handler(page, "/"))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if no := s.hosts.Check(r); no != nil { // a page of another site
 			answer(w, problem{errors.New(no.Reason), http.StatusForbidden, no.Fix})
@@ -153,6 +153,12 @@ func problemOf(err error, fix, id string) problem {
 
 //go:embed openapi.json
 var openAPI []byte
+
+// page has the form that makes a Current, in Braze's own steps, and a view that watches
+// one. What it shows it asks for at the control API.
+//
+//go:embed assets
+var page embed.FS
 
 // created is the report of a Current that is new.
 type created struct{ Report }

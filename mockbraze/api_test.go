@@ -98,6 +98,10 @@ func TestControlAPIRejectsMistakes(t *testing.T) {
 // a host name of another site, or sent from its page.
 func TestOtherSitesAreRejected(t *testing.T) {
 	h := Start(t).Handler()
+	own := httptest.NewRecorder()
+	h.ServeHTTP(own, localRequest("GET", "/", ""))
+	require.Equal(t, 200, own.Code)
+	require.Equal(t, "text/html; charset=utf-8", own.Header().Get("Content-Type"))
 	for _, tt := range [][3]string{
 		{"/", "evil.example.com:8091", ""}, {"/assets/main.js", "evil.example.com:8091", ""}, {"/api/currents", "evil.example.com:8091", ""},
 		{"/api/currents", "localhost:8091", "http://evil.example.com"},
