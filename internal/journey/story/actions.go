@@ -24,14 +24,14 @@ func actions() map[string]action {
 		"users.canvas.exit.PerformedEvent":        because(journey.Performed),
 		plot.AtCanvasSend:                         (*Stories).choosesChannel,
 		plot.AtPreference:                         (*Stories).prefers,
-		plot.Messages + "email.Unsubscribe":       (*Stories).closes,
-		plot.Messages + "email.MarkAsSpam":        (*Stories).closes,
-		plot.Messages + "pushnotification.Bounce": (*Stories).closes,
-		plot.StopOff:                              (*Stories).staysClosed,
-		plot.GroupOff:                             (*Stories).staysClosed,
+		plot.Messages + "email.Unsubscribe":       closes(true, false),
+		plot.Messages + "email.MarkAsSpam":        closes(true, false),
+		plot.Messages + "pushnotification.Bounce": closes(true, false),
+		plot.StopOff:                              closes(true, true),
+		plot.GroupOff:                             closes(true, true),
 		"users.campaigns.UniqueReceipt":           (*Stories).receives,
-		plot.GlobalOn:                             (*Stories).opens,
-		plot.GroupOn:                              (*Stories).opens,
+		plot.GlobalOn:                             closes(false, false),
+		plot.GroupOn:                              closes(false, false),
 		plot.TokenOn:                              (*Stories).addsToken,
 		plot.TokenNew:                             (*Stories).renewsToken,
 		plot.Uninstall:                            (*Stories).uninstalls,
@@ -55,7 +55,7 @@ func actionOf(n *plot.Node) action {
 	case act != nil:
 		return act
 	case strings.HasSuffix(n.Name, ".InboundReceive#stop"):
-		return (*Stories).closes
+		return closes(true, false)
 	case n.Type >= 0 && strings.HasPrefix(event, plot.Messages) && strings.HasSuffix(event, ".Send") && !strings.Contains(event, "liveactivity"):
 		return (*Stories).sends
 	case strings.HasPrefix(n.Name, plot.AtSend):
@@ -140,18 +140,14 @@ func (s *Stories) isSent(e *entry, _ population.Draw) bool {
 	return true
 }
 
-// closes unsubscribes the person from the entry's channel; false where that is so.
-func (s *Stories) closes(e *entry, _ population.Draw) bool {
-	was := s.people.get(e.slot).isClosed(e.channel)
-	s.people.at(e.slot).closeChannel(e.channel)
-	return !was
-}
-
-// opens subscribes the person again.
-func (s *Stories) opens(e *entry, _ population.Draw) bool {
-	was := s.people.get(e.slot).isClosed(e.channel)
-	s.people.at(e.slot).openChannel(e.channel)
-	return was
+// closes closes the entry's channel to the person, or opens it. False means that it
+// was so before, which always does not mind.
+func closes(closed, always bool) action {
+	return func(s *Stories, e *entry, _ population.Draw) bool {
+		was := s.people.get(e.slot).isClosed(e.channel)
+		s.people.at(e.slot).setClosed(e.channel, closed)
+		return always || was != closed
+	}
 }
 
 // optsIn confirms a subscription to e-mail.
@@ -177,17 +173,11 @@ func (s *Stories) receives(e *entry, _ population.Draw) bool {
 	return s.isFirst(&first, s.graph.Nodes[e.node].Type)
 }
 
-// staysClosed closes the channel, where another event has not.
-func (s *Stories) staysClosed(e *entry, _ population.Draw) bool {
-	s.people.at(e.slot).closeChannel(e.channel)
-	return true
-}
-
 // addsToken is a new push token: after an installation, or a lost token.
 func (s *Stories) addsToken(e *entry, _ population.Draw) bool {
 	one := s.people.at(e.slot)
 	one.gone = false
-	one.openChannel(pushChannel)
+	one.setClosed(pushChannel, false)
 	one.token++
 	e.token = one.token
 	return true
@@ -207,7 +197,7 @@ func (s *Stories) uninstalls(e *entry, _ population.Draw) bool {
 	one := s.people.at(e.slot)
 	was := one.gone
 	one.gone = true
-	one.closeChannel(pushChannel)
+	one.setClosed(pushChannel, true)
 	return !was
 }
 

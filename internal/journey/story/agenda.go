@@ -122,8 +122,12 @@ func (p people) replace(slot uint32) {
 // isClosed says whether nothing may be sent to the person on a channel.
 func (p person) isClosed(channel uint8) bool { return p.closed&(1<<channel) != 0 }
 
-func (p *person) closeChannel(channel uint8) { p.closed |= 1 << channel }
-func (p *person) openChannel(channel uint8)  { p.closed &^= 1 << channel }
+func (p *person) setClosed(channel uint8, closed bool) {
+	p.closed &^= 1 << channel
+	if closed {
+		p.closed |= 1 << channel
+	}
+}
 
 func channelIndex(c population.Channel) uint8 {
 	return uint8(max(slices.Index(population.Channels(), c), 0))

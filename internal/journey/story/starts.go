@@ -89,7 +89,13 @@ func (s *Stories) beginMinute() {
 		s.beginRate(&s.starts[i], m, d.With(uint64(i)))
 	}
 	for i := range s.running {
-		s.beginBlast(&s.running[i], m)
+		offsets := []int{0}
+		if s.running[i].Local {
+			offsets = s.offsets
+		}
+		for _, offset := range offsets {
+			s.blast(&s.running[i], m, offset)
+		}
 	}
 	if m-s.forced >= turnAfter {
 		s.nextTurn(m * 60)
@@ -143,21 +149,11 @@ func localMinute(at int64, place *population.Place) int {
 	return int(((at/60+int64(place.Offset))%1440 + 1440) % 1440)
 }
 
-// beginBlast begins this minute's part of a campaign that is sent to many at once:
-// for the people who are next in a shuffled order.
-func (s *Stories) beginBlast(c *running, m int64) {
-	base := s.begin / 86400 * 1440
-	if !c.Local {
-		s.blast(c, m-base, m, 0)
-		return
-	}
-	for _, offset := range s.offsets {
-		s.blast(c, m+int64(offset)-base, m, offset)
-	}
-}
-
-func (s *Stories) blast(c *running, local, m int64, offset int) {
-	since := local - int64(c.At)
+// blast begins a minute's part of a campaign that is sent to many at once: for the
+// people who are next in a shuffled order, at places of one offset where the campaign
+// is in local time.
+func (s *Stories) blast(c *running, m int64, offset int) {
+	since := m + int64(offset) - s.begin/86400*1440 - int64(c.At)
 	turn := since / c.every
 	if since < 0 {
 		turn--
