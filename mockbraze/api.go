@@ -102,7 +102,6 @@ func (s *Server) operations() []route {
 	}
 }
 
-// do returns the answer of an operation, or a problem.
 func (s *Server) do(op route, r *http.Request) any {
 	for name := range r.URL.Query() {
 		if !slices.Contains(op.params, name) {
@@ -121,7 +120,6 @@ func (s *Server) do(op route, r *http.Request) any {
 	return body
 }
 
-// problem is an error, its status, and what to do about it.
 type problem struct {
 	error
 
@@ -129,7 +127,6 @@ type problem struct {
 	todo   string
 }
 
-// problemOf says how an error of an operation is answered.
 func problemOf(err error, fix, id string) problem {
 	is := func(causes ...error) bool {
 		return slices.ContainsFunc(causes, func(cause error) bool { return errors.Is(err, cause) })
@@ -160,10 +157,8 @@ var openAPI []byte
 //go:embed assets
 var page embed.FS
 
-// created is the report of a Current that is new.
 type created struct{ Report }
 
-// answer writes a body or a problem as JSON.
 func answer(w http.ResponseWriter, body any) {
 	status := http.StatusOK
 	switch b := body.(type) {
@@ -225,7 +220,6 @@ func groupOf(name string) string {
 	return parts[len(parts)-2]
 }
 
-// read makes a Current of the body.
 func read(r *http.Request) (Current, error) {
 	var form struct {
 		Current
@@ -247,7 +241,6 @@ func (s *Server) list(*http.Request, *Connector) (any, error) {
 	return map[string]any{"currents": reports}, nil
 }
 
-// report answers how a Current stands after do.
 func report(do func(r *http.Request, current *Connector) error) operation {
 	return func(r *http.Request, current *Connector) (any, error) {
 		err := do(r, current)
@@ -267,7 +260,6 @@ func (s *Server) create(r *http.Request, _ *Connector) (any, error) {
 	return created{current.Report()}, nil
 }
 
-// change sets the rate.
 func change(r *http.Request, current *Connector) error {
 	var form struct {
 		Rate *float64 `json:"rate"`
@@ -287,10 +279,8 @@ func (s *Server) remove(_ *http.Request, current *Connector) (any, error) {
 	return map[string]any{"id": current.ID(), "state": current.State()}, nil
 }
 
-// tested is the answer to a test of credentials.
 func tested(a Answer, kind Kind) any { return map[string]any{"verdict": a.ofProbe(kind), "answer": a} }
 
-// testForm probes credentials without making a Current.
 func (s *Server) testForm(r *http.Request, _ *Connector) (any, error) {
 	spec, err := read(r)
 	if err != nil {

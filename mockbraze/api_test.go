@@ -17,7 +17,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 )
 
-// localRequest is one that a client on the same machine sends.
 func localRequest(method, path, body string) *http.Request {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Host = "localhost:8091"

@@ -125,7 +125,6 @@ func (c *Connector) Launch(ctx context.Context) error {
 	return nil
 }
 
-// test probes the credentials and records the response.
 func (c *Connector) test(ctx context.Context) (Answer, error) {
 	a := c.probe(ctx)
 	return a, c.noteProbe(ctx, a)
@@ -211,7 +210,6 @@ func (c *Connector) notify() {
 	c.changed = make(chan struct{})
 }
 
-// nextChange is closed at the next change.
 func (c *Connector) nextChange() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -243,7 +241,6 @@ func (c *Connector) loop(ctx context.Context) {
 	}
 }
 
-// endRate ends the rate, because the scenario makes no more events.
 func (c *Connector) endRate(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -397,7 +394,6 @@ func (c *Connector) send(ctx context.Context, b *batch) {
 	}
 }
 
-// acknowledged counts the events of a batch as sent.
 func (c *Connector) acknowledged(b *batch) {
 	if c.state == Running {
 		c.trouble = time.Time{}
@@ -427,7 +423,6 @@ func (c *Connector) divide(b *batch, n int, reason Reason) {
 	}
 }
 
-// hold drops the events that failed, and keeps all others until the next launch.
 func (c *Connector) hold(b *batch, a Answer) {
 	now := c.server.clock.Now()
 	// A response to a request from before the last launch says nothing of the
@@ -440,7 +435,6 @@ func (c *Connector) hold(b *batch, a Answer) {
 	c.dropAll(b, Unauthorized)
 }
 
-// retry sends the same batch later.
 func (c *Connector) retry(b *batch) {
 	b.attempts++
 	now := c.server.clock.Now()
@@ -450,14 +444,12 @@ func (c *Connector) retry(b *batch) {
 	c.startTrouble(now)
 }
 
-// startTrouble starts the time after which the Current is disabled.
 func (c *Connector) startTrouble(now time.Time) {
 	if c.trouble.IsZero() && c.state == Running {
 		c.trouble = now
 	}
 }
 
-// dropAll counts the events of a batch as lost.
 func (c *Connector) dropAll(b *batch, reason Reason) {
 	t := c.typeOf(b.typ)
 	for _, n := range b.notes {
@@ -541,7 +533,6 @@ func (b *batch) take(n int) *batch {
 	return part
 }
 
-// compare says which batch is sent first.
 func (b *batch) compare(o *batch) int {
 	return cmp.Or(b.due.Compare(o.due), cmp.Compare(b.number, o.number))
 }

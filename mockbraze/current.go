@@ -127,7 +127,6 @@ const (
 	Expired      Reason = "expired"      // waited in a disabled Current for KeepFor
 )
 
-// withDefaults fills in what is zero and checks the rest.
 func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	err := cmp.Or(checkURL(c.URL), checkToken(c.Token), fieldtransform.Check(g, c.Transforms), checkRate(c.Rate))
 	if err != nil {
@@ -191,7 +190,6 @@ func checkRate(rate float64) error {
 	return nil
 }
 
-// orElse is v, or instead where v is not positive.
 func orElse[T int | time.Duration](v, instead T) T {
 	if v <= 0 {
 		return instead

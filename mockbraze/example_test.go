@@ -33,7 +33,6 @@ func (t *exampleT) end() {
 	}
 }
 
-// check ends an example that fails.
 func check(err error) {
 	if err != nil {
 		panic(err)
@@ -45,7 +44,6 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// bridge answers 200 and counts events.
 func bridge(events *atomic.Int64) http.HandlerFunc {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		var batch struct {
@@ -214,7 +212,6 @@ func scripted() http.HandlerFunc {
 	}
 }
 
-// event is one of a type with an id.
 func event(eventType, id string) mockbraze.Event {
 	return mockbraze.Event{Type: eventType, ID: id, Raw: fmt.Appendf(nil, `{"event_type":%q,"id":%q}`, eventType, id)}
 }

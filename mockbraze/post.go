@@ -55,7 +55,6 @@ func (a Answer) ofProbe(kind Kind) string {
 	}
 }
 
-// denies says that the credentials or the endpoint are wrong.
 func (a Answer) denies() bool {
 	return a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden || a.Status == http.StatusNotFound
 }
@@ -78,7 +77,6 @@ const (
 	drain   = 256 << 10 // how much more of it is read, so that the connection is reused
 )
 
-// post sends one request of events and returns its response.
 func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer {
 	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, bodyOf(events))
 }
@@ -145,7 +143,6 @@ func (c *Connector) roundTrip(ctx context.Context, a *Answer, target, token stri
 	return nil
 }
 
-// bodyOf is the request body that carries events: {"events":[…]}.
 func bodyOf(events []Event) []byte {
 	texts := make([][]byte, len(events))
 	for i := range events {

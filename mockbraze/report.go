@@ -40,7 +40,6 @@ type TypeCounts struct {
 	Dropped map[Reason]int64 `json:"dropped"`
 }
 
-// ofType is what a Current has of one event type.
 type ofType struct {
 	TypeCounts
 
@@ -159,10 +158,8 @@ type Latency struct {
 // longest is the longest latency that is recorded; longer ones count as it.
 const longest = time.Hour
 
-// newLatencies keeps microseconds.
 func newLatencies() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest.Microseconds(), 2) }
 
-// latencyOf is in milliseconds.
 func latencyOf(h *hdrhistogram.Histogram) Latency {
 	at := func(percent float64) float64 { return float64(h.ValueAtQuantile(percent)) / 1000 }
 	return Latency{Count: h.TotalCount(), P50: at(50), P90: at(90), P99: at(99), Max: float64(h.Max()) / 1000}

@@ -47,7 +47,6 @@ func (e Event) complete() (Event, bool) {
 	return e, h.User.ExternalID != nil && h.User.ExternalID != ""
 }
 
-// chunk is how many events Send makes at a time.
 const chunk = 200
 
 // Send makes the workspace's next n events of the chosen types, sends them, flushes
@@ -109,7 +108,6 @@ func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 	return out, nil
 }
 
-// transformed applies the Current's field transformations.
 func (c *Connector) transformed(e Event) Event {
 	e.Raw = fieldtransform.Apply(e.Raw, c.spec.Transforms)
 	return e
@@ -146,7 +144,6 @@ func completed(events []Event) []Event {
 	return list
 }
 
-// produce makes n events at a rate and waits until they are done.
 func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rate float64) error {
 	begin := c.server.clock.Now()
 	step := chunk
@@ -230,7 +227,6 @@ func (c *Connector) enqueue(events []Event, t *Outcome) {
 	c.notify()
 }
 
-// withhold leaves out what the Current does not export.
 func (c *Connector) withhold(events []Event, t *Outcome) []Event {
 	if c.spec.Kind != RudderStack {
 		return events

@@ -94,7 +94,6 @@ func New(options ...Option) (*Server, error) {
 	return s, nil
 }
 
-// serveHandler lets the Currents reach the handler until Close.
 func (s *Server) serveHandler() {
 	network := memnet.Listen()
 	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: time.Minute}
@@ -151,7 +150,6 @@ func (s *Server) test(ctx context.Context, spec Current) (Answer, error) {
 	return c.test(ctx)
 }
 
-// connector makes a Connector that belongs to no list and has no events.
 func (s *Server) connector(spec Current, stream uint64) *Connector {
 	c := &Connector{
 		server: s, id: strconv.FormatUint(stream+1, 10), spec: spec, url: spec.URL, token: spec.Token,
@@ -226,7 +224,6 @@ func (s *Server) Close() {
 	}
 }
 
-// newClient makes the client of one Current.
 func (s *Server) newClient(connections int) *http.Client {
 	transport := s.transport
 	if transport == nil {
@@ -290,7 +287,6 @@ type Clock interface {
 	After(d time.Duration) (fired <-chan time.Time, stop func())
 }
 
-// systemClock is the time of package time.
 type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }

@@ -23,7 +23,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// run runs the command line and returns what it printed.
 func run(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()
 	var out bytes.Buffer

@@ -122,7 +122,6 @@ func (r *Rounds) AppendFull(dst []byte, t int) []byte {
 	return r.append(dst, &r.types[t], 0, showAll, nil, 0)
 }
 
-// momentDraw draws everything about event k of a type.
 func (r *Rounds) momentDraw(t *eventType, k uint64) population.Draw {
 	return r.draw.With(t.key).With(k)
 }
@@ -232,7 +231,6 @@ func (m *moment) pickUser() {
 	}
 }
 
-// pickMessage chooses the campaign or the Canvas, where the type has one.
 func (m *moment) pickMessage() {
 	if m.channel = m.typ.channel; m.channel == "" {
 		m.channel = m.pickChannel()
@@ -252,7 +250,6 @@ func (m *moment) pickMessage() {
 	}
 }
 
-// pick returns a pointer to one of list.
 func pick[T any](d population.Draw, list []T) *T { return &list[d.N(len(list))] }
 
 // pickChannel chooses a channel for a type that belongs to none, such as a
@@ -307,7 +304,6 @@ func (o *object) end() []byte {
 	return append(o.dst, '}')
 }
 
-// append appends the moment as an event.
 func (m *moment) append(dst []byte) []byte {
 	o := newObject(dst, m.news.inEvent)
 	o.key(`"event_type":`)
@@ -329,7 +325,6 @@ func (m *moment) append(dst []byte) []byte {
 	return o.end()
 }
 
-// appendObject appends the fields that this moment shows.
 func (m *moment) appendObject(dst []byte, fields []field, news string) []byte {
 	o := newObject(dst, news)
 	for i := range fields {

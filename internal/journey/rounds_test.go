@@ -208,7 +208,6 @@ var formats = []struct {
 	{"the customer's own id,", regexp.MustCompile(`\S`)},
 }
 
-// looks says whether a string is written as a format of the glossary says.
 func looks(format, s string) bool {
 	if kind, ok := strings.CutPrefix(format, "JSON"); ok {
 		return json.Valid([]byte(s)) && (s[0] == '{' || !strings.HasPrefix(kind, " object"))
@@ -329,7 +328,6 @@ func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
 	require.True(t, seen["sms"]["mms_not_supported"] && seen["email"]["missing_email"] && !seen["email"]["mms_not_supported"])
 }
 
-// requirePlatform looks whether an event may happen where its app runs.
 func requirePlatform(t *testing.T, e journeytest.Event, apps map[any]population.Platform) {
 	app := e.Properties["app_id"]
 	if app == nil {

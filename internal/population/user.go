@@ -207,7 +207,6 @@ func (u *User) Draw(name string) Draw { return u.draw.With(Key(name)) }
 // Created is when the user came to the workspace, in seconds since the epoch.
 func (u *User) Created() int64 { return u.created }
 
-// appendLower appends the letters of an ASCII name in lower case.
 func appendLower(dst []byte, s string) []byte {
 	for i := range len(s) {
 		c := s[i]

@@ -131,5 +131,4 @@ var platformRow = [rowLength]Platform{
 	IOS, Android, IOS, Android, Web, IOS, TVOS, IOS, Android, Roku,
 }
 
-// platformOf is the platform of the user with an index.
 func platformOf(index uint64) Platform { return platformRow[index%rowLength] }

@@ -163,7 +163,6 @@ func parseChannel(s string) (Channel, error) {
 	return Channel(s), nil
 }
 
-// change changes a value of a map that has the key.
 func change[V any](all map[string]V, key string, to *yaml.Node, unknown string) error {
 	value, known := all[key]
 	if !known {
@@ -267,7 +266,6 @@ func (c *Campaign) UnmarshalYAML(n *yaml.Node) error {
 // MaxUsers is how many people a scenario may have at most.
 const MaxUsers = 100_000_000
 
-// check finds mistakes that concern several values.
 func (s *Scenario) check(root *yaml.Node) error {
 	var failed error
 	wrong := func(is bool, key, format string, args ...any) {

@@ -37,7 +37,6 @@ func ParseShare(text string) (Share, error) {
 	return s, err
 }
 
-// parsePercent reads a percentage up to 100,000%.
 func parsePercent(text string) (Share, error) {
 	number, ok := strings.CutSuffix(strings.TrimSpace(text), "%")
 	if !ok && number != "0" {
@@ -114,7 +113,6 @@ func units() [4]unit { return [4]unit{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s'
 
 var errDuration = errors.New("is no duration: write a whole number and s, m, h or d, such as 90s or 36h")
 
-// parseSeconds reads one duration: a whole number and a unit.
 func parseSeconds(text string) (Seconds, error) {
 	text = strings.TrimSpace(text)
 	if text == "0" {

@@ -11,7 +11,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// rate is how often the thread of a node begins.
 type rate struct {
 	node     int16
 	channel  uint8
@@ -26,7 +25,6 @@ type running struct {
 	every, over int64
 }
 
-// plan prepares the rates and campaigns.
 func (s *Stories) plan() {
 	for _, weight := range s.scenario.Hours {
 		s.hourMax = max(s.hourMax, weight)
@@ -144,7 +142,6 @@ func (s *Stories) beginAt(r *rate, e *entry) {
 	}
 }
 
-// localMinute is the minute of the day at a place.
 func localMinute(at int64, place *population.Place) int {
 	return int(((at/60+int64(place.Offset))%1440 + 1440) % 1440)
 }
@@ -196,7 +193,6 @@ func (s *Stories) quietFor(e *entry) int64 {
 	return int64(length-since)*60 - e.at%60
 }
 
-// channelOf is the channel that a node is about.
 func (s *Stories) channelOf(node int16) uint8 {
 	_, name, _ := strings.Cut(s.graph.Nodes[node].Name, " ")
 	return channelIndex(population.Channel(name))

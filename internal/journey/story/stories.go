@@ -107,7 +107,6 @@ func New(cfg Config) (*Stories, error) {
 	return s, nil
 }
 
-// peopleOf makes the population that a scenario asks for.
 func peopleOf(s *scenario.Scenario, seed uint64) *population.Population {
 	anonymous := int(s.WithoutExternalID / (scenario.Whole / 100))
 	if anonymous == 0 {
@@ -183,7 +182,6 @@ func (s *Stories) happens(e *entry) bool {
 	return exempt || !n.Device || !s.offline(e)
 }
 
-// follow adds what follows from an entry to the agenda.
 func (s *Stories) follow(e *entry, n *plot.Node, d population.Draw) {
 	forced := s.next(e)
 	for i, group := range n.Groups {
@@ -244,7 +242,6 @@ func (s *Stories) next(e *entry) int16 {
 	return -1
 }
 
-// goOn adds what an edge leads to to the agenda.
 func (s *Stories) goOn(e *entry, edge *plot.Edge, d population.Draw, forced bool) {
 	next := entry{thread: e.thread, node: edge.To}
 	if forced {
@@ -263,7 +260,6 @@ func (s *Stories) goOn(e *entry, edge *plot.Edge, d population.Draw, forced bool
 	s.agenda.add(&next)
 }
 
-// can says whether an edge is open to an entry.
 func (s *Stories) can(e *entry, edge *plot.Edge) bool {
 	if s.graph.Nodes[edge.To].Allowed&e.platform == 0 {
 		return false
@@ -374,7 +370,6 @@ func (s *Stories) ready(e *entry, root string) bool {
 	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(pushChannel) && s.quietFor(e) == 0 && s.fits(e)
 }
 
-// append appends the event of an entry and says what type it is.
 func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) {
 	n, t := &s.graph.Nodes[e.node], &s.event
 	*t = journey.StoryEvent{
@@ -415,7 +410,6 @@ func (s *Stories) offline(e *entry) bool {
 	return true
 }
 
-// repeat adds the events of some entries to the agenda once more.
 func (s *Stories) repeat(e *entry) {
 	repeats := s.scenario.Rough.Repeats
 	d := s.draw.With(keyRepeat).With(e.number)

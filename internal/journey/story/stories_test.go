@@ -45,7 +45,6 @@ func requireAlphabetical(t testing.TB, object []byte) {
 
 var soak = flag.Bool("soak", false, "streams ten times as long")
 
-// streamOf is how many events a test looks at.
 func streamOf(n int) int {
 	if *soak {
 		n *= 10
@@ -74,7 +73,6 @@ func stories(t testing.TB, seed uint64, s *scenario.Scenario, types ...string) *
 	return out
 }
 
-// first reads the first n events of stories.
 func first(t testing.TB, n int, s *Stories) iter.Seq2[journeytest.Event, time.Time] {
 	return while(t, s, func(i int, _ time.Time) bool { return i < n })
 }
@@ -286,7 +284,6 @@ func TestStoriesAreTheSameWhateverTheConcurrency(t *testing.T) {
 	}
 }
 
-// storyDigests are of the first 5,000 events of seed 42.
 var storyDigests = map[string]string{
 	"steady":     "eadccfaf16cc4056b975685fc5e8cdc880d6bb7fa41220e149d12b9821d536df",
 	"flash-sale": "995f73fed13d5cc598784f628d31e5bb1a6fb1ef95112699dfaa600dcc20dc76",

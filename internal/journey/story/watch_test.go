@@ -17,7 +17,6 @@ import (
 //go:embed testdata/eventful.yaml
 var eventful string
 
-// fields is a key of some fields of an event.
 func fields(e journeytest.Event, names ...string) string {
 	var key string
 	for _, name := range names {
@@ -26,7 +25,6 @@ func fields(e journeytest.Event, names ...string) string {
 	return key
 }
 
-// message is the key of the message that an event is about.
 func message(e journeytest.Event) string {
 	return fields(e, "user_id", "campaign_id", "canvas_step_id", "message_variation_id")
 }
