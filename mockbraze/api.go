@@ -331,7 +331,7 @@ func (s *Server) send(r *http.Request, current *Connector) (any, error) {
 	done := make(chan error, 1)
 	if !s.background(func(ctx context.Context) {
 		var err error
-		outcome, err = current.sendFrom(ctx, from, n, 0)
+		outcome, err = current.sendFrom(ctx, from.take, n, 0)
 		done <- err
 	}) {
 		return nil, ErrClosed

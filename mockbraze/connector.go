@@ -198,30 +198,17 @@ func (c *Connector) State() State {
 	return c.state
 }
 
-func (c *Connector) credentials() (url, token string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.url, c.token
-}
-
 // notify wakes the loop and all calls that wait for a change. The lock is held.
 func (c *Connector) notify() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
-func (c *Connector) nextChange() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.changed
-}
-
 // loop cuts batches from queues that waited long enough, hands out what is due,
 // disables the Current and drops what it kept too long, until ctx ends.
 func (c *Connector) loop(ctx context.Context) {
 	for ctx.Err() == nil {
-		changed := c.nextChange()
-		wait := c.step()
+		wait, changed := c.step()
 		n, next := c.dueEvents()
 		if n > 0 {
 			events, err := c.feeds.main.take(ctx, n)
@@ -249,12 +236,13 @@ func (c *Connector) endRate(why error) {
 	c.notify()
 }
 
-// step does all that is due now and returns how long nothing else is due.
-func (c *Connector) step() time.Duration {
+// step does all that is due now and returns how long nothing else is due, unless there
+// is a change.
+func (c *Connector) step() (wait time.Duration, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.server.clock.Now()
-	wait := time.Hour
+	changed, wait = c.changed, time.Hour
 	if !c.trouble.IsZero() {
 		wait = min(wait, c.trouble.Add(DisableAfter).Sub(now))
 	}
@@ -266,9 +254,9 @@ func (c *Connector) step() time.Duration {
 	}
 	switch left := c.disabled.Add(KeepFor).Sub(now); {
 	case c.state == Running:
-		return min(wait, c.cut(c.spec.FlushAfter, now), c.handOut(now))
+		wait = min(wait, c.cut(c.spec.FlushAfter, now), c.handOut(now))
 	case c.state == Stopped && left > 0:
-		return min(wait, left)
+		wait = min(wait, left)
 	case c.state == Stopped:
 		c.cut(0, now)
 		for _, b := range c.agenda {
@@ -276,7 +264,7 @@ func (c *Connector) step() time.Duration {
 		}
 		c.agenda = nil
 	}
-	return wait
+	return wait, changed
 }
 
 // cut makes batches of queues whose oldest event has waited for age, and returns how
@@ -319,33 +307,22 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 
 // allowed is what the quota of today allows of a batch. The rest waits for midnight.
 func (c *Connector) allowed(b *batch, now time.Time) *batch {
-	part := b.take(c.server.quota.take(len(b.events), now))
+	const day = 24 * time.Hour
+	s, today := c.server, now.UTC().Truncate(day)
+	s.mu.Lock()
+	if !today.Equal(s.quotaDay) {
+		s.quotaDay, s.quotaUsed = today, 0
+	}
+	part := b.take(TestQuota - s.quotaUsed)
+	s.quotaUsed += len(part.events)
+	s.mu.Unlock()
 	c.quota = time.Time{}
 	if len(b.events) > 0 {
-		c.quota = now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+		c.quota = today.Add(day)
 		c.plan(b, c.quota)
 		c.notify()
 	}
 	return part
-}
-
-// quota counts what the Test Currents of a workspace sent on one day.
-type quota struct {
-	mu   sync.Mutex
-	day  time.Time
-	sent int
-}
-
-// take takes up to n events from the quota of the day, and returns how many.
-func (q *quota) take(n int, now time.Time) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if day := now.UTC().Truncate(24 * time.Hour); !day.Equal(q.day) {
-		q.day, q.sent = day, 0
-	}
-	n = min(n, TestQuota-q.sent)
-	q.sent += n
-	return n
 }
 
 // plan schedules a batch; batches that are due at the same time keep their order.

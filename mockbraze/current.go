@@ -149,13 +149,13 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	if c.Events, err = journey.Select(g, c.Events, false); err != nil {
 		return c, fmt.Errorf("events: %w", err)
 	}
-	c.Batch = orElse(c.Batch, MaxBatch)
-	c.FlushAfter = orElse(c.FlushAfter, 5*time.Minute)
-	c.Timeout = orElse(c.Timeout, 30*time.Second)
-	c.Backoff.First = orElse(c.Backoff.First, time.Second)
-	c.Backoff.Max = max(orElse(c.Backoff.Max, 10*time.Minute), c.Backoff.First)
-	c.Connections = orElse(c.Connections, 4)
-	c.Window = orElse(c.Window, 20_000)
+	c.Batch = cmp.Or(c.Batch, MaxBatch)
+	c.FlushAfter = cmp.Or(c.FlushAfter, 5*time.Minute)
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.Backoff.First = cmp.Or(c.Backoff.First, time.Second)
+	c.Backoff.Max = max(cmp.Or(c.Backoff.Max, 10*time.Minute), c.Backoff.First)
+	c.Connections = cmp.Or(c.Connections, 4)
+	c.Window = cmp.Or(c.Window, 20_000)
 	return c, nil
 }
 
@@ -188,11 +188,4 @@ func checkRate(rate float64) error {
 		return fmt.Errorf("rate: %v is not from 0 to %d events a second", rate, MaxRate)
 	}
 	return nil
-}
-
-func orElse[T int | time.Duration](v, instead T) T {
-	if v <= 0 {
-		return instead
-	}
-	return v
 }

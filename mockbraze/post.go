@@ -94,7 +94,9 @@ func (c *Connector) probe(ctx context.Context) Answer {
 func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer {
 	clock := c.server.clock
 	a.At = clock.Now()
-	target, token := c.credentials()
+	c.mu.Lock()
+	target, token := c.url, c.token
+	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, c.spec.Timeout)
 	defer cancel()
 	if err := c.roundTrip(ctx, &a, target, token, body); err != nil {

@@ -155,10 +155,9 @@ type Latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// longest is the longest latency that is recorded; longer ones count as it.
+// longest is the longest latency that is recorded, in microseconds; longer ones count
+// as it.
 const longest = time.Hour
-
-func newLatencies() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest.Microseconds(), 2) }
 
 func latencyOf(h *hdrhistogram.Histogram) Latency {
 	at := func(percent float64) float64 { return float64(h.ValueAtQuantile(percent)) / 1000 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -34,12 +36,12 @@ type Server struct {
 
 	scenarios map[string]*Scenario
 
-	quota quota // of the Test Currents
-
-	mu       sync.Mutex
-	currents []*Connector
-	made     uint64 // Currents so far, also those that were deleted
-	closed   bool
+	mu        sync.Mutex
+	currents  []*Connector
+	made      uint64 // Currents so far, also those that were deleted
+	closed    bool
+	quotaDay  time.Time // of the Test Currents, in UTC
+	quotaUsed int       // on that day
 }
 
 // Option changes what New and Start make.
@@ -155,7 +157,7 @@ func (s *Server) connector(spec Current, stream uint64) *Connector {
 		server: s, id: strconv.FormatUint(stream+1, 10), spec: spec, url: spec.URL, token: spec.Token,
 		client:  s.newClient(spec.Connections),
 		changed: make(chan struct{}), state: Draft, dropped: make(map[Reason]int64), byType: make(map[string]*ofType),
-		rate: spec.Rate, latency: newLatencies(), random: rand.New(rand.NewPCG(s.seed, stream)),
+		rate: spec.Rate, latency: hdrhistogram.New(1, longest.Microseconds(), 2), random: rand.New(rand.NewPCG(s.seed, stream)),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	return c
