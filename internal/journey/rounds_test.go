@@ -347,7 +347,7 @@ func TestFieldsOfOneEventAgree(t *testing.T) {
 	currencies, apps := make(map[any]bool), make(map[any]population.Platform)
 	people := population.New(population.Config{Seed: 2})
 	for _, platform := range population.Platforms() {
-		apps[people.App(platform).ID] = platform
+		apps[people.UserOn(0, platform, false).App.ID] = platform
 	}
 	for e := range decoded(t, rounds(t, 2), 102*100) {
 		p := e.Properties

@@ -260,7 +260,7 @@ func tokenValues() map[string]valueFunc {
 	return map[string]valueFunc{
 		"push_token":                      userText((*population.User).AppendPushToken),
 		"push_token_device_id":            userText((*population.User).AppendDeviceID),
-		"push_token_created_at":           integer(func(m *moment, _ population.Draw) int64 { return m.User.Created() }),
+		"push_token_created_at":           integer(func(m *moment, _ population.Draw) int64 { return m.User.Created }),
 		"push_token_updated_at":           integer(func(m *moment, _ population.Draw) int64 { return m.Time }),
 		"push_to_start_token":             token("push_to_start_token"),
 		"update_token":                    token("update_token"),

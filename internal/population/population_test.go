@@ -112,7 +112,7 @@ func TestDevicesAndPersonsAreTheirOwn(t *testing.T) {
 	for i := range p.Users() {
 		for life := range uint64(2) {
 			u := p.Person(i, life)
-			require.Equal(t, p.PlatformOf(i), u.App.Platform)
+			require.Equal(t, PlatformOf(i), u.App.Platform)
 			require.Same(t, p.PlaceOf(i, life), u.Place)
 			see(u.AppendID(nil))
 			see(u.AppendExternalID(nil))

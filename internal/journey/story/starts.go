@@ -131,7 +131,7 @@ func (s *Stories) entry(slot uint32) entry {
 	one := s.people.get(slot)
 	return entry{thread: thread{
 		slot: slot, life: one.life, token: one.token, canvas: -1, campaign: -1,
-		platform: plot.SetOf(s.pop.PlatformOf(uint64(slot))),
+		platform: plot.SetOf(population.PlatformOf(uint64(slot))),
 	}}
 }
 

@@ -45,7 +45,7 @@ type Stories struct {
 	wanted   []bool // by event type
 	draw     population.Draw
 
-	campaigns []population.Campaign
+	campaigns []population.Message
 	shown     [12][2]int32 // the campaigns shown in an app, by channel: first and how many
 	running   []running
 	starts    []rate
