@@ -37,16 +37,16 @@ func (s *Stories) plan() {
 		s.shown[channelIndex(c)] = [2]int32{int32(len(s.campaigns)), int32(len(s.pop.Campaigns[c]))}
 		s.campaigns = append(s.campaigns, s.pop.Campaigns[c]...)
 	}
-	count := make(map[scenario.Channel]int)
+	count := make(map[population.Channel]int)
 	for _, c := range s.scenario.Campaigns {
 		s.addCampaign(c, count[c.Channel])
 		count[c.Channel]++
 	}
 	// Rare types need a campaign on every channel.
 	for _, root := range plot.Roots() {
-		channel, sends := strings.CutPrefix(root, plot.AtSend)
-		if sends && count[scenario.Channel(channel)] == 0 {
-			s.addCampaign(scenario.Campaign{Channel: scenario.Channel(channel)}, 0)
+		name, sends := strings.CutPrefix(root, plot.AtSend)
+		if channel := population.Channel(name); sends && count[channel] == 0 {
+			s.addCampaign(scenario.Campaign{Channel: channel}, 0)
 		}
 	}
 	for _, c := range s.running {
@@ -66,11 +66,10 @@ func (s *Stories) addRate(r rate, perHour scenario.Count) {
 }
 
 func (s *Stories) addCampaign(c scenario.Campaign, n int) {
-	channel := population.Channel(c.Channel)
 	r := rate{
-		node: s.graph.Index[plot.AtSend+string(c.Channel)], channel: channelIndex(channel), campaign: int32(len(s.campaigns)),
+		node: s.graph.Index[plot.AtSend+string(c.Channel)], channel: channelIndex(c.Channel), campaign: int32(len(s.campaigns)),
 	}
-	s.campaigns = append(s.campaigns, s.pop.Campaign(channel, n, c.Name))
+	s.campaigns = append(s.campaigns, s.pop.Campaign(c.Channel, n, c.Name))
 	if c.Every == 0 {
 		s.addRate(r, c.PerHour)
 		return
@@ -181,7 +180,7 @@ func (s *Stories) blast(c *running, m int64, offset int) {
 // quietFor is how long the person's quiet hours last from now on, 0 outside of them.
 func (s *Stories) quietFor(e *entry) int64 {
 	q := &s.scenario.Quiet
-	if q.From == q.To || !slices.Contains(q.Channels, scenario.Channel(s.channels[e.channel])) {
+	if q.From == q.To || !slices.Contains(q.Channels, s.channels[e.channel]) {
 		return 0
 	}
 	local := localMinute(e.at, s.pop.PlaceOf(uint64(e.slot), uint64(e.life)))
