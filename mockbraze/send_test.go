@@ -44,33 +44,27 @@ func TestRequests(t *testing.T) {
 }
 
 func TestSameSeedSameBytes(t *testing.T) {
-	run := func(seed uint64, connections int) (first, second map[string]bool) {
+	run := func(seed uint64, connections int) (bodies [2]map[string]bool) { // of two Currents
 		synctest.Test(t, func(t *testing.T) {
 			e := &endpoint{}
 			s := e.open(t, WithSeed(seed))
-			bodies := func(n int) map[string]bool {
-				c := s.Launch(Current{URL: "http://x.example/", Events: All, Connections: connections})
+			for i := range bodies {
+				bodies[i] = make(map[string]bool)
 				before := len(e.batches())
-				require.NoError(t, c.Send(t.Context(), n))
-				set := make(map[string]bool)
+				require.NoError(t, s.Launch(Current{URL: "http://x.example/", Events: All, Connections: connections}).Send(t.Context(), 1000))
 				for _, r := range e.batches()[before:] {
-					set[r.body] = true
+					bodies[i][r.body] = true
 				}
-				return set
 			}
-			first, second = bodies(1000), bodies(1000)
 		})
-		return first, second
+		return bodies
 	}
-	a1, a2 := run(7, 1)
-	b1, b2 := run(7, 16)
-	require.Equal(t, a1, b1)
-	require.Equal(t, a2, b2)
-	for body := range a2 {
-		require.NotContains(t, a1, body, "a second Current has events of its own")
+	bodies := run(7, 1)
+	require.Equal(t, bodies, run(7, 16))
+	require.NotEqual(t, bodies, run(8, 1))
+	for body := range bodies[1] {
+		require.NotContains(t, bodies[0], body, "a second Current has events of its own")
 	}
-	c1, _ := run(8, 1)
-	require.NotEqual(t, a1, c1)
 }
 
 func TestOversizedIsNeverSent(t *testing.T) {

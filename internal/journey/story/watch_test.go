@@ -54,7 +54,7 @@ type watch func(journeytest.Event)
 // TestStoriesAreConsistent checks one stream in several ways at once, as
 // making and reading the events takes most of the time.
 func TestStoriesAreConsistent(t *testing.T) {
-	s := stories(t, 1, parsed(t, eventful))
+	s := stories(t, 1, journeytest.Scenario(t, eventful))
 	watches := []watch{
 		watchCauses(t), watchSubscriptions(t), watchIDs(t), watchCanvases(t, s), watchValues(t), watchSessions(t), watchControlGroups(t),
 	}
@@ -351,7 +351,7 @@ func watchControlGroups(t *testing.T) watch {
 func TestControlGroupsOfAllOrNone(t *testing.T) {
 	for _, share := range []string{"0%", "30%", "100%"} {
 		t.Run(share, func(t *testing.T) {
-			s := stories(t, 9, parsed(t, "base: quiet\noutcomes: {email: {control: "+share+"}, canvas: {control: "+share+"}, in_app_message: {control: "+share+"}}\n"))
+			s := stories(t, 9, journeytest.Scenario(t, "base: quiet\noutcomes: {email: {control: "+share+"}, canvas: {control: "+share+"}, in_app_message: {control: "+share+"}}\n"))
 			count := make(map[string]int)
 			var raw []byte
 			for range 20_000 {
