@@ -33,38 +33,36 @@ func TestAcceptedIsNeverSentAgain(t *testing.T) {
 	}
 }
 
-func TestBadRequestIsolatesTheRejectedEvent(t *testing.T) {
-	refuse := answerIf(400, func(r request) bool { return slices.Contains(r.ids, "e042") })
-	inBubble(t, refuse, Current{Connections: 1}, func(t *testing.T, e *endpoint, c *Connector) {
-		requireFailed(t, c.SendEvents(t.Context(), opens(100)...), ErrDropped, Outcome{Acked: 99, Dropped: map[Reason]int{Refused: 1}})
-		batches := e.batches()
-		require.Len(t, batches, 101)
-		require.Len(t, batches[0].ids, 100)
-		for i, r := range batches[1:] {
-			require.Equal(t, batches[0].ids[i:i+1], r.ids, "each alone, in order")
-		}
-		pass(24 * time.Hour)
-		require.Len(t, e.batches(), 101, "the refused event is not sent again")
-		r := c.Report()
-		require.EqualValues(t, 1, r.Counts.Split)
-		require.Equal(t, map[Reason]int64{Refused: 1}, r.Dropped)
-		consistent(t, r)
-	})
-}
-
-func TestTooLargeIsHalved(t *testing.T) {
-	refuse := answerIf(413, func(r request) bool { return len(r.ids) > 15 || slices.Contains(r.ids, "e007") })
-	inBubble(t, refuse, Current{Connections: 1}, func(t *testing.T, e *endpoint, c *Connector) {
-		requireFailed(t, c.SendEvents(t.Context(), opens(100)...), ErrDropped, Outcome{Acked: 99, Dropped: map[Reason]int{TooLarge: 1}})
-		var sizes []int
-		for _, r := range e.batches() {
-			sizes = append(sizes, len(r.ids))
-		}
-		require.Equal(t, []int{100, 50, 50, 25, 25, 25, 25}, sizes[:7])
-		require.Contains(t, sizes, 13)
-		require.Contains(t, sizes, 12)
-		require.EqualValues(t, 0, c.Report().Counts.Queued)
-	})
+// TestRejectedBatchesAreSplit: into single events after 400, in halves after 413. An
+// event that is rejected alone is dropped for good.
+func TestRejectedBatchesAreSplit(t *testing.T) {
+	for status, want := range map[int]struct {
+		reason Reason
+		most   int   // as many events are taken at a time
+		sizes  []int // of the first requests
+		split  int64
+	}{
+		400: {Refused, 100, []int{100, 1, 1, 1, 1, 1, 1, 1}, 1},
+		413: {TooLarge, 15, []int{100, 50, 50, 25, 25, 25, 25, 13, 12}, 11},
+	} {
+		refuse := answerIf(status, func(r request) bool { return len(r.ids) > want.most || slices.Contains(r.ids, "e042") })
+		inBubble(t, refuse, Current{Connections: 1}, func(t *testing.T, e *endpoint, c *Connector) {
+			requireFailed(t, c.SendEvents(t.Context(), opens(100)...), ErrDropped, Outcome{Acked: 99, Dropped: map[Reason]int{want.reason: 1}})
+			var sizes []int
+			var ids []string
+			for _, r := range e.batches() {
+				sizes, ids = append(sizes, len(r.ids)), append(ids, r.ids...)
+			}
+			require.Equal(t, want.sizes, sizes[:len(want.sizes)])
+			require.Equal(t, ids[:100], ids[100:200], "in order")
+			pass(24 * time.Hour)
+			require.Len(t, e.batches(), len(sizes), "the rejected event is not sent again")
+			r := c.Report()
+			require.Equal(t, want.split, r.Counts.Split)
+			require.Equal(t, map[Reason]int64{want.reason: 1}, r.Dropped)
+			consistent(t, r)
+		})
+	}
 }
 
 // TestDeniedDropsWhatFailedAndHoldsTheRest: Braze sends the events of that request
@@ -366,10 +364,16 @@ func TestDeleteEndsACurrent(t *testing.T) {
 	})
 }
 
-// TestTestCurrentsShareAQuota: ten a workspace, and 1,500 events a day together.
+// TestTestCurrentsShareAQuota: ten a workspace, and 1,500 events a day together. What
+// is to be retried is within the quota still.
 func TestTestCurrentsShareAQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
+		refused := map[string]bool{}
+		e := &endpoint{answer: answerIf(503, func(r request) bool {
+			again := refused[r.body]
+			refused[r.body] = true
+			return !again // each batch once
+		})}
 		s := e.open(t)
 		var all []*Connector
 		for range MaxTestCurrents {
@@ -394,24 +398,6 @@ func TestTestCurrentsShareAQuota(t *testing.T) {
 		require.EqualValues(t, 620, r.Counts.Sent)
 		require.Nil(t, r.QuotaUntil)
 		consistent(t, r)
-	})
-}
-
-// TestQuotaIsUsedUpBeforeASendEnds: what is to be retried is within the quota still.
-func TestQuotaIsUsedUpBeforeASendEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		refused := map[string]bool{}
-		e := &endpoint{answer: func(r request) int {
-			if !refused[r.body] { // each batch once
-				refused[r.body] = true
-				return 503
-			}
-			return 200
-		}}
-		s := e.open(t)
-		current := s.Launch(Current{URL: "http://x.example", TestCurrent: true, Events: []string{"users.canvas.Entry"}})
-		time.Sleep(time.Hour) // synctest begins at midnight UTC
-		requireFailed(t, current.Send(t.Context(), 1600), ErrQuota, Outcome{Acked: 1500, Pending: 100})
 	})
 }
 
