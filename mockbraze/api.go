@@ -197,8 +197,9 @@ func (s *Server) eventTypes(*http.Request, *Connector) (any, error) {
 		events := []map[string]any{}
 		for _, t := range s.glossary.Events {
 			if t.Family == family[0] {
+				parts := strings.Split(t.Name, ".") // the second last one is the channel of a message event
 				events = append(events, map[string]any{
-					"name": t.Name, "readable_name": t.RudderName, "group": groupOf(t.Name), "retired": t.Retired != "", "beta": t.Beta,
+					"name": t.Name, "readable_name": t.RudderName, "group": parts[max(0, len(parts)-2)], "retired": t.Retired != "", "beta": t.Beta,
 				})
 			}
 		}
@@ -208,16 +209,6 @@ func (s *Server) eventTypes(*http.Request, *Connector) (any, error) {
 		"families": families, "scenarios": s.Scenarios(), "glossary": s.glossary.Version(),
 		"string_fields": slices.Sorted(maps.Keys(fieldtransform.StringFields(s.glossary))),
 	}, nil
-}
-
-// groupOf is the channel of a message event or the kind of another: the second last
-// part of a name, such as email of users.messages.email.Open.
-func groupOf(name string) string {
-	parts := strings.Split(name, ".")
-	if len(parts) < 2 {
-		return ""
-	}
-	return parts[len(parts)-2]
 }
 
 func read(r *http.Request) (Current, error) {

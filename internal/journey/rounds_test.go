@@ -328,20 +328,6 @@ func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
 	require.True(t, seen["sms"]["mms_not_supported"] && seen["email"]["missing_email"] && !seen["email"]["mms_not_supported"])
 }
 
-func requirePlatform(t *testing.T, e journeytest.Event, apps map[any]population.Platform) {
-	app := e.Properties["app_id"]
-	if app == nil {
-		return
-	}
-	require.Contains(t, apps, app)
-	switch {
-	case strings.Contains(e.Type, "liveactivity"), strings.Contains(e.Type, "IosForeground"):
-		require.Equal(t, population.IOS, apps[app], e.Type)
-	case strings.HasSuffix(e.Type, "Uninstall"):
-		require.Contains(t, []population.Platform{population.IOS, population.Android}, apps[app])
-	}
-}
-
 func TestFieldsOfOneEventAgree(t *testing.T) {
 	optedIn, campaigns, canvases, anonymous := 0, 0, 0, 0
 	currencies, apps := make(map[any]bool), make(map[any]population.Platform)
@@ -358,7 +344,15 @@ func TestFieldsOfOneEventAgree(t *testing.T) {
 			require.NotEmpty(t, e.Text("user_id"), "nobody: %v", e)
 			anonymous++
 		}
-		requirePlatform(t, e, apps)
+		if app := p["app_id"]; app != nil {
+			require.Contains(t, apps, app)
+			if strings.Contains(e.Type, "liveactivity") || strings.Contains(e.Type, "IosForeground") {
+				require.Equal(t, population.IOS, apps[app], e.Type)
+			}
+			if strings.HasSuffix(e.Type, "Uninstall") {
+				require.Contains(t, []population.Platform{population.IOS, population.Android}, apps[app])
+			}
+		}
 		if c := p["currency"]; c != nil {
 			currencies[c] = true
 			price, _ := p["price"].(float64)

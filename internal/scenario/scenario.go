@@ -102,11 +102,8 @@ func Builtin(name string) (*Scenario, error) {
 
 // Load reads the scenario with a built-in name, or else the file at that path.
 func Load(nameOrPath string) (*Scenario, error) {
-	if slices.Contains(Names(), nameOrPath) {
-		return Builtin(nameOrPath)
-	}
 	text, err := os.ReadFile(nameOrPath)
-	if os.IsNotExist(err) && !strings.ContainsAny(nameOrPath, "./\\") {
+	if slices.Contains(Names(), nameOrPath) || os.IsNotExist(err) && !strings.ContainsAny(nameOrPath, "./\\") {
 		return Builtin(nameOrPath) // which says what there is
 	}
 	if err != nil {
