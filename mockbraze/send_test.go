@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,37 +138,31 @@ func TestSendGivesUpWaitingButNotTheEvents(t *testing.T) {
 }
 
 func TestObserversSeeEverything(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		sent, acked := make(map[string]int), make(map[string][]byte)
-		fails := 0
-		e := &endpoint{}
-		e.answer = func(request) int {
-			if fails++; fails%3 == 0 {
-				return 503
-			}
-			return 200
+	requests := 0
+	unsteady := func(request) int {
+		if requests++; requests%3 == 0 {
+			return 503
 		}
-		c := e.launch(t, Current{
-			OnSend: func(events []Event) {
-				mu.Lock()
-				defer mu.Unlock()
-				for _, ev := range events {
-					sent[ev.ID]++
-				}
-			},
-			OnAck: func(events []Event, a Answer) {
-				mu.Lock()
-				defer mu.Unlock()
-				require.Equal(t, 200, a.Status)
-				require.Equal(t, len(events), a.Events)
-				for _, ev := range events {
-					require.Equal(t, a.Type, ev.Type)
-					require.Contains(t, string(ev.Raw), `"event_type":"`+ev.Type+`","id":"`+ev.ID+`"`)
-					acked[ev.ID] = ev.Raw
-				}
-			},
-		})
+		return 200
+	}
+	sent, acked := make(map[string]int), make(map[string][]byte)
+	inBubble(t, unsteady, Current{
+		Connections: 1, // so that one observer is called at a time
+		OnSend: func(events []Event) {
+			for _, ev := range events {
+				sent[ev.ID]++
+			}
+		},
+		OnAck: func(events []Event, a Answer) {
+			require.Equal(t, 200, a.Status)
+			require.Equal(t, len(events), a.Events)
+			for _, ev := range events {
+				require.Equal(t, a.Type, ev.Type)
+				require.Contains(t, string(ev.Raw), `"event_type":"`+ev.Type+`","id":"`+ev.ID+`"`)
+				acked[ev.ID] = ev.Raw
+			}
+		},
+	}, func(t *testing.T, _ *endpoint, c *Connector) {
 		require.NoError(t, c.Send(t.Context(), 1000))
 		// Send returns after the observers were called.
 		require.Len(t, acked, 1000)

@@ -129,8 +129,11 @@ func (r *Rounds) momentDraw(t *eventType, k uint64) population.Draw {
 func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte, at int64) []byte {
 	m, _ := r.moments.Get().(*moment)
 	d := r.momentDraw(t, k)
-	if at == 0 {
-		at = r.timeOf(d, k)
+	if at == 0 { // one second later each round, give or take some
+		at = r.reference + int64(k) - int64(d.With(keyTime).N(20))
+		if d.With(keyLate).Chance(2) { // old, as from a device that was offline
+			at -= int64(d.With(keyLate).With(1).N(2 * 86400))
+		}
 	}
 	*m = moment{
 		typ: t, id: id, pop: r.pop, show: much, turn: int(k % fullEvery), scratch: m.scratch,
@@ -144,16 +147,6 @@ func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte
 	dst = m.append(dst)
 	r.moments.Put(m)
 	return dst
-}
-
-// timeOf is one second later each round, give or take some. A few events are old,
-// as from devices that were offline.
-func (r *Rounds) timeOf(d population.Draw, k uint64) int64 {
-	at := r.reference + int64(k) - int64(d.With(keyTime).N(20))
-	if d.With(keyLate).Chance(2) {
-		at -= int64(d.With(keyLate).With(1).N(2 * 86400))
-	}
-	return at
 }
 
 // moment is an event that is being written. Outside of a story only Draw, Root,

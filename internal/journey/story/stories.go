@@ -78,7 +78,11 @@ func New(cfg Config) (*Stories, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journey: %w", err)
 	}
-	pop := peopleOf(cfg.Scenario, cfg.Seed)
+	anonymous := int(cfg.Scenario.WithoutExternalID / (scenario.Whole / 100))
+	if anonymous == 0 {
+		anonymous = -1
+	}
+	pop := population.New(population.Config{Seed: cfg.Seed, Users: cfg.Scenario.Users, AnonymousPercent: anonymous})
 	s := &Stories{
 		scenario: cfg.Scenario,
 		pop:      pop,
@@ -105,14 +109,6 @@ func New(cfg Config) (*Stories, error) {
 	s.seen = make([]uint64, len(s.wanted))
 	s.plan()
 	return s, nil
-}
-
-func peopleOf(s *scenario.Scenario, seed uint64) *population.Population {
-	anonymous := int(s.WithoutExternalID / (scenario.Whole / 100))
-	if anonymous == 0 {
-		anonymous = -1
-	}
-	return population.New(population.Config{Seed: seed, Users: s.Users, AnonymousPercent: anonymous})
 }
 
 // Next appends the next event to dst, as one JSON object without spaces, and
