@@ -126,7 +126,11 @@ func (c *Connector) Launch(ctx context.Context) error {
 }
 
 func (c *Connector) test(ctx context.Context) (Answer, error) {
-	a := c.probe(ctx)
+	body := bodyOf(nil)
+	if c.spec.EmptyProbe {
+		body = nil
+	}
+	a := c.exchange(ctx, Answer{}, body)
 	return a, c.noteProbe(ctx, a)
 }
 
@@ -146,7 +150,7 @@ func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 	} else {
 		c.counts.TestEvents++
 	}
-	c.keepAnswer(a)
+	c.answers = lastOf(c.answers, a)
 	c.notify()
 	return nil
 }
@@ -356,7 +360,7 @@ func (c *Connector) send(ctx context.Context, b *batch) {
 	}
 	c.counts.Requests++
 	_ = c.latency.RecordValue(min(max(a.Took, time.Microsecond), longest).Microseconds()) // it is in range
-	c.keepAnswer(a)
+	c.answers = lastOf(c.answers, a)
 	switch {
 	case a.accepted():
 		c.acknowledged(b)

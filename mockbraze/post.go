@@ -81,14 +81,6 @@ func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer
 	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, bodyOf(events))
 }
 
-// probe sends a request without events, to test the credentials.
-func (c *Connector) probe(ctx context.Context) Answer {
-	if c.spec.EmptyProbe {
-		return c.exchange(ctx, Answer{}, nil)
-	}
-	return c.post(ctx, "", nil)
-}
-
 // exchange posts a body and completes a. Tokens and secrets of the URL are masked
 // in it.
 func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer {

@@ -91,11 +91,6 @@ type Report struct {
 	Mails        []Mail     `json:"mails"`
 }
 
-const (
-	lastAnswers = 20 // as many answers does a report show
-	lastMails   = 20
-)
-
 // Report says how the Current stands now.
 func (c *Connector) Report() Report {
 	c.mu.Lock()
@@ -132,16 +127,14 @@ func (c *Connector) Report() Report {
 	return r
 }
 
-// keepAnswer records one of the last responses. The lock is held.
-func (c *Connector) keepAnswer(a Answer) {
-	c.answers = append(c.answers, a)
-	c.answers = c.answers[max(0, len(c.answers)-lastAnswers):]
+// lastOf appends to a list of which a report shows the last 20.
+func lastOf[T any](list []T, more T) []T {
+	return append(list, more)[max(0, len(list)-19):]
 }
 
 // mail writes to the contact. The lock is held.
 func (c *Connector) mail(at time.Time, subject string) {
-	c.mails = append(c.mails, Mail{At: at, To: c.spec.Contact, Subject: subject})
-	c.mails = c.mails[max(0, len(c.mails)-lastMails):]
+	c.mails = lastOf(c.mails, Mail{At: at, To: c.spec.Contact, Subject: subject})
 }
 
 // Latency is how long answers took, in milliseconds, over all requests with

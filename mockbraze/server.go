@@ -153,9 +153,17 @@ func (s *Server) test(ctx context.Context, spec Current) (Answer, error) {
 }
 
 func (s *Server) connector(spec Current, stream uint64) *Connector {
+	transport := s.transport
+	if transport == nil {
+		transport = &http.Transport{
+			MaxIdleConns: spec.Connections + 1, MaxIdleConnsPerHost: spec.Connections + 1,
+			IdleConnTimeout: 90 * time.Second, DisableCompression: true,
+			WriteBufferSize: 64 << 10, TLSHandshakeTimeout: 10 * time.Second,
+		}
+	}
 	c := &Connector{
 		server: s, id: strconv.FormatUint(stream+1, 10), spec: spec, url: spec.URL, token: spec.Token,
-		client:  s.newClient(spec.Connections),
+		client:  &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		changed: make(chan struct{}), state: Draft, dropped: make(map[Reason]int64), byType: make(map[string]*ofType),
 		rate: spec.Rate, latency: hdrhistogram.New(1, longest.Microseconds(), 2), random: rand.New(rand.NewPCG(s.seed, stream)),
 	}
@@ -223,21 +231,6 @@ func (s *Server) Close() {
 	s.running.Wait()
 	for _, c := range currents {
 		c.client.CloseIdleConnections()
-	}
-}
-
-func (s *Server) newClient(connections int) *http.Client {
-	transport := s.transport
-	if transport == nil {
-		transport = &http.Transport{
-			MaxIdleConns: connections + 1, MaxIdleConnsPerHost: connections + 1,
-			IdleConnTimeout: 90 * time.Second, DisableCompression: true,
-			WriteBufferSize: 64 << 10, TLSHandshakeTimeout: 10 * time.Second,
-		}
-	}
-	return &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
