@@ -331,9 +331,8 @@ func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
 func TestFieldsOfOneEventAgree(t *testing.T) {
 	optedIn, anonymous, sources := 0, 0, make(map[string]int)
 	currencies, apps := make(map[any]bool), make(map[any]population.Platform)
-	people := population.New(population.Config{Seed: 2})
 	for _, platform := range population.Platforms() {
-		apps[people.UserOn(0, platform, false).App.ID] = platform
+		apps[population.New(population.Config{Seed: 2}).UserOn(0, platform, false).App.ID] = platform
 	}
 	for e := range decoded(t, rounds(t, 2), 102*100) {
 		p := e.Properties
