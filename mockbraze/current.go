@@ -145,6 +145,8 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 		return c, errors.New("events: no event type is chosen; choose some, or leave it out for all")
 	case c.Batch < 0 || c.Batch > MaxBatch:
 		return c, fmt.Errorf("batch: %d is not from 1 to %d", c.Batch, MaxBatch)
+	case min(c.FlushAfter, c.Timeout, c.Backoff.First, c.Backoff.Max) < 0 || min(c.Connections, c.Window) < 0:
+		return c, errors.New("FlushAfter, Timeout, Backoff, Connections and Window cannot be negative")
 	}
 	if c.Events, err = journey.Select(g, c.Events, false); err != nil {
 		return c, fmt.Errorf("events: %w", err)

@@ -227,6 +227,8 @@ func TestCloseEndsHungRequests(t *testing.T) {
 		require.ErrorIs(t, c.Pause(), ErrClosed)
 		_, err := s.Create(Current{URL: "http://x.example"})
 		require.ErrorIs(t, err, ErrClosed)
+		_, err = s.Create(Current{URL: "http://x.example", Window: -1})
+		require.ErrorContains(t, err, "cannot be negative")
 		consistent(t, c.Report())
 	})
 }
