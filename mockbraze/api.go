@@ -3,14 +3,13 @@ package mockbraze
 import (
 	"cmp"
 	"context"
-	_ "embed" // for openapi.json
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +17,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
 	"github.com/currentsbridge/currentsbridge/internal/journey/story"
-	"github.com/currentsbridge/currentsbridge/mockbraze/console"
+	"github.com/currentsbridge/currentsbridge/internal/webpage"
 )
 
 // Limits of the control API.
@@ -30,80 +29,27 @@ const (
 	maxFlushAfter = 24 * time.Hour
 )
 
-// api is the control API of a Server.
-type api struct {
-	server *Server
-	page   http.Handler
-}
-
 // Handler is the page at / and the control API, which /api/openapi.json describes.
 // There is no password: serve it on loopback only. Requests that a browser sends for
 // the page of another site are answered 403; see WithAllowedHosts.
 func (s *Server) Handler() http.Handler {
-	return api{server: s, page: console.Handler()}.routes()
-}
-
-// operation does what a request asks for of a Current, or of none where its path has
-// no id, and returns what is answered. An error that is no problem is answered 400 with
-// formTodo.
-type operation func(w http.ResponseWriter, r *http.Request, current *Connector) (any, error)
-
-// route is one operation of the control API; params are the query parameters
-// that it takes.
-type route struct {
-	method, path string
-	params       []string
-	do           operation
-}
-
-func (a api) table() []route {
-	return []route{
-		{"GET", "/api/currents", nil, a.list},
-		{"POST", "/api/currents", nil, a.create},
-		{"POST", "/api/currents/test", nil, a.testForm},
-		{"GET", "/api/currents/{id}", nil, report},
-		{"PATCH", "/api/currents/{id}", nil, change},
-		{"DELETE", "/api/currents/{id}", nil, a.remove},
-		{"POST", "/api/currents/{id}/test", nil, test},
-		{"POST", "/api/currents/{id}/test-events", nil, testEvents},
-		{"POST", "/api/currents/{id}/launch", nil, launch},
-		{"POST", "/api/currents/{id}/pause", nil, pause},
-		{"POST", "/api/currents/{id}/flush", nil, flush},
-		{"POST", "/api/currents/{id}/send", []string{"events", "types", "scenario"}, a.send},
-		{"GET", "/api/event-types", nil, a.eventTypes},
-		{"GET", "/api/openapi.json", nil, func(http.ResponseWriter, *http.Request, *Connector) (any, error) {
-			return json.RawMessage(openAPI), nil
-		}},
-	}
-}
-
-// problem is an error, its status, and what to do about it.
-type problem struct {
-	error
-
-	status int
-	todo   string
-}
-
-// routes serves the API under /api/ and the page elsewhere.
-func (a api) routes() http.Handler {
 	mux := http.NewServeMux()
-	for _, op := range a.table() {
+	for _, op := range s.operations() {
 		mux.HandleFunc(op.method+" "+op.path, func(w http.ResponseWriter, r *http.Request) {
-			body, err := a.do(op, w, r)
-			answer(w, body, err)
+			r.Body = http.MaxBytesReader(w, r.Body, maxRequestBody)
+			answer(w, s.do(op, r))
 		})
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, nil, problem{
+		answer(w, problem{
 			fmt.Errorf("there is no %s %s", r.Method, r.URL.Path), http.StatusNotFound,
 			"Start with GET or POST /api/currents; /api/openapi.json lists everything.",
 		})
 	})
-	mux.Handle("/", a.page)
+	mux.Handle("/", webpage.Handler(page, "/"))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if no := a.server.hosts.Check(r); no != nil { // a page of another site
-			answer(w, nil, problem{errors.New(no.Reason), http.StatusForbidden, no.Fix})
+		if no := s.hosts.Check(r); no != nil { // a page of another site
+			answer(w, problem{errors.New(no.Reason), http.StatusForbidden, no.Fix})
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
@@ -112,38 +58,115 @@ func (a api) routes() http.Handler {
 	})
 }
 
-// do does an operation, unless there is a parameter that it does not take, or no such
-// Current.
-func (a api) do(op route, w http.ResponseWriter, r *http.Request) (any, error) {
+// operation does what a request asks for of a Current, or of none where its path has
+// no id, and returns what is answered.
+type operation func(r *http.Request, current *Connector) (any, error)
+
+// route is one operation of the control API; params are the query parameters
+// that it takes, fix says what to do about an error that is answered 400.
+type route struct {
+	method, path string
+	params       []string
+	fix          string
+	do           operation
+}
+
+const (
+	fixForm   = `Send {"kind":"http" or "rudderstack","integration_name","contact_email","url","token","region","events":[…]}; only url is needed, and events may hold patterns such as users.messages.email.*.`
+	fixRate   = `Send {"rate":10}; a launch takes another URL or token.`
+	fixLaunch = `Send no body, or {"url":"…","token":"…"} to change one of them.`
+	fixSend   = "POST /api/currents/ID/send?events=100, with types=users.messages.email.* or scenario=NAME where others than all of the Current's are wanted"
+)
+
+func (s *Server) operations() []route {
+	return []route{
+		{"GET", "/api/currents", nil, "", s.list},
+		{"POST", "/api/currents", nil, fixForm, s.create},
+		{"POST", "/api/currents/test", nil, fixForm, s.testForm},
+		{"GET", "/api/currents/{id}", nil, "", report(func(*http.Request, *Connector) error { return nil })},
+		{"PATCH", "/api/currents/{id}", nil, fixRate, report(change)},
+		{"DELETE", "/api/currents/{id}", nil, "", s.remove},
+		{"POST", "/api/currents/{id}/test", nil, "", test},
+		{"POST", "/api/currents/{id}/test-events", nil, "", func(r *http.Request, current *Connector) (any, error) {
+			return current.SendTestEvents(r.Context())
+		}},
+		{"POST", "/api/currents/{id}/launch", nil, fixLaunch, report(launch)},
+		{"POST", "/api/currents/{id}/pause", nil, "", report(func(_ *http.Request, current *Connector) error { return current.Pause() })},
+		{"POST", "/api/currents/{id}/flush", nil, "", report(func(_ *http.Request, current *Connector) error {
+			current.Flush()
+			return nil
+		})},
+		{"POST", "/api/currents/{id}/send", []string{"events", "types", "scenario"}, fixSend, s.send},
+		{"GET", "/api/event-types", nil, "", s.eventTypes},
+		{"GET", "/api/openapi.json", nil, "", func(*http.Request, *Connector) (any, error) { return json.RawMessage(openAPI), nil }},
+	}
+}
+
+func (s *Server) do(op route, r *http.Request) any {
 	for name := range r.URL.Query() {
 		if !slices.Contains(op.params, name) {
-			return nil, problem{fmt.Errorf("there is no parameter %q here", name), http.StatusBadRequest,
+			return problem{fmt.Errorf("there is no parameter %q here", name), http.StatusBadRequest,
 				"It takes " + cmp.Or(strings.Join(op.params, ", "), "none") + "."}
 		}
 	}
-	current, ok := a.server.Current(r.PathValue("id"))
+	current, ok := s.Current(r.PathValue("id"))
 	if !ok && strings.Contains(op.path, "{id}") {
-		return nil, problem{fmt.Errorf("there is no Current %q", r.PathValue("id")), http.StatusNotFound, "GET /api/currents lists them."}
+		return problem{fmt.Errorf("there is no Current %q", r.PathValue("id")), http.StatusNotFound, "GET /api/currents lists them."}
 	}
-	return op.do(w, r, current)
+	body, err := op.do(r, current)
+	if err != nil {
+		return problemOf(err, op.fix, r.PathValue("id"))
+	}
+	return body
+}
+
+type problem struct {
+	error
+
+	status int
+	todo   string
+}
+
+func problemOf(err error, fix, id string) problem {
+	is := func(causes ...error) bool {
+		return slices.ContainsFunc(causes, func(cause error) bool { return errors.Is(err, cause) })
+	}
+	_, denied := errors.AsType[*LaunchError](err)
+	switch {
+	case denied:
+		return problem{err, http.StatusUnprocessableEntity, `Launch again with {"url":"…","token":"…"}, as they should be.`}
+	case is(story.ErrOver):
+		return problem{err, http.StatusConflict, "Send with another scenario, or with other types."}
+	case is(ErrQuota):
+		return problem{err, http.StatusConflict, "Wait until midnight UTC, or send with a Current that is no Test Current."}
+	case is(ErrNotLaunched, ErrHeld, ErrDisabled):
+		return problem{err, http.StatusConflict, "POST /api/currents/" + id + "/launch"}
+	case is(ErrClosed, context.Canceled, context.DeadlineExceeded):
+		return problem{err, http.StatusServiceUnavailable, "Try again."}
+	default:
+		return problem{err, http.StatusBadRequest, fix}
+	}
 }
 
 //go:embed openapi.json
 var openAPI []byte
 
-// answer writes a body as JSON, or an error and what to do about it. A body that has
-// a Location was created.
-func answer(w http.ResponseWriter, body any, err error) {
+// page has the form that makes a Current, in Braze's own steps, and a view that watches
+// one. What it shows it asks for at the control API.
+//
+//go:embed assets
+var page embed.FS
+
+type created struct{ Report }
+
+func answer(w http.ResponseWriter, body any) {
 	status := http.StatusOK
-	if w.Header().Get("Location") != "" {
+	switch b := body.(type) {
+	case problem:
+		status, body = b.status, map[string]string{"error": b.Error(), "what_to_do": b.todo}
+	case created:
 		status = http.StatusCreated
-	}
-	if err != nil {
-		p, ok := errors.AsType[problem](err)
-		if !ok {
-			p = problem{err, http.StatusBadRequest, formTodo}
-		}
-		status, body = p.status, map[string]string{"error": p.Error(), "what_to_do": p.todo}
+		w.Header().Set("Location", "/api/currents/"+b.ID)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
@@ -151,8 +174,8 @@ func answer(w http.ResponseWriter, body any, err error) {
 }
 
 // decode reads a JSON body into v; an empty one leaves v as it is.
-func decode(w http.ResponseWriter, r *http.Request, v any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequestBody))
+func decode(r *http.Request, v any) error {
+	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the body cannot be read: %w", err)
@@ -165,47 +188,35 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 
 // eventTypes lists every event type by family, the scenarios, and the fields that
 // can be transformed.
-func (a api) eventTypes(http.ResponseWriter, *http.Request, *Connector) (any, error) {
+func (s *Server) eventTypes(*http.Request, *Connector) (any, error) {
 	families := []map[string]any{}
 	for _, family := range [][2]string{ // as in Braze's documentation and its form
 		{"message", "Message engagement events"}, {"behavior", "Customer behavior events"}, {"user", "User events"},
 		{"agent", "Agent events"}, {"optimizer", "Content Optimizer events"},
 	} {
 		events := []map[string]any{}
-		for _, t := range a.server.glossary.Events {
+		for _, t := range s.glossary.Events {
 			if t.Family == family[0] {
+				parts := strings.Split(t.Name, ".") // the second last one is the channel of a message event
 				events = append(events, map[string]any{
-					"name": t.Name, "readable_name": t.RudderName, "group": groupOf(t.Name), "retired": t.Retired != "", "beta": t.Beta,
+					"name": t.Name, "readable_name": t.RudderName, "group": parts[max(0, len(parts)-2)], "retired": t.Retired != "", "beta": t.Beta,
 				})
 			}
 		}
 		families = append(families, map[string]any{"family": family[0], "title": family[1], "events": events})
 	}
 	return map[string]any{
-		"families": families, "scenarios": a.server.Scenarios(), "glossary": a.server.glossary.Version(),
-		"string_fields": slices.Sorted(maps.Keys(fieldtransform.StringFields(a.server.glossary))),
+		"families": families, "scenarios": s.Scenarios(), "glossary": s.glossary.Version(),
+		"string_fields": slices.Sorted(maps.Keys(fieldtransform.StringFields(s.glossary))),
 	}, nil
 }
 
-// groupOf is the channel of a message event or the kind of another: the second last
-// part of a name, such as email of users.messages.email.Open.
-func groupOf(name string) string {
-	parts := strings.Split(name, ".")
-	if len(parts) < 2 {
-		return ""
-	}
-	return parts[len(parts)-2]
-}
-
-const formTodo = `Send {"kind":"http" or "rudderstack","integration_name","contact_email","url","token","region","events":[…]}; only url is needed, and events may hold patterns such as users.messages.email.*.`
-
-// read makes a Current of the body.
-func read(w http.ResponseWriter, r *http.Request) (Current, error) {
+func read(r *http.Request) (Current, error) {
 	var form struct {
 		Current
 		Seconds float64 `json:"flush_after_seconds"`
 	}
-	err := decode(w, r, &form)
+	err := decode(r, &form)
 	if err == nil && !(form.Seconds >= 0 && form.Seconds <= maxFlushAfter.Seconds()) {
 		err = fmt.Errorf("flush_after_seconds: %v is not from 0 to %.0f", form.Seconds, maxFlushAfter.Seconds())
 	}
@@ -213,167 +224,121 @@ func read(w http.ResponseWriter, r *http.Request) (Current, error) {
 	return form.Current, err
 }
 
-func (a api) list(http.ResponseWriter, *http.Request, *Connector) (any, error) {
+func (s *Server) list(*http.Request, *Connector) (any, error) {
 	reports := []Report{}
-	for _, current := range a.server.Currents() {
+	for _, current := range s.Currents() {
 		reports = append(reports, current.Report())
 	}
 	return map[string]any{"currents": reports}, nil
 }
 
-func report(_ http.ResponseWriter, _ *http.Request, current *Connector) (any, error) {
-	return current.Report(), nil
+func report(do func(r *http.Request, current *Connector) error) operation {
+	return func(r *http.Request, current *Connector) (any, error) {
+		err := do(r, current)
+		return current.Report(), err
+	}
 }
 
-func (a api) create(w http.ResponseWriter, r *http.Request, _ *Connector) (any, error) {
-	spec, err := read(w, r)
+func (s *Server) create(r *http.Request, _ *Connector) (any, error) {
+	spec, err := read(r)
 	if err != nil {
 		return nil, err
 	}
-	current, err := a.server.Create(spec)
+	current, err := s.Create(spec)
 	if err != nil {
 		return nil, err
 	}
-	w.Header().Set("Location", "/api/currents/"+current.ID())
-	return current.Report(), nil
+	return created{current.Report()}, nil
 }
 
-// change sets the rate.
-func change(w http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
+func change(r *http.Request, current *Connector) error {
 	var form struct {
 		Rate *float64 `json:"rate"`
 	}
-	err := decode(w, r, &form)
-	if err == nil && form.Rate == nil {
-		err = errors.New("rate: it is missing")
+	err := decode(r, &form)
+	switch {
+	case err != nil:
+		return err
+	case form.Rate == nil:
+		return errors.New("rate: it is missing")
 	}
-	if err == nil {
-		err = current.SetRate(*form.Rate)
-	}
-	if err != nil {
-		return nil, problem{err, http.StatusBadRequest, `Send {"rate":10}; a launch takes another URL or token.`}
-	}
-	return current.Report(), nil
+	return current.SetRate(*form.Rate)
 }
 
-func (a api) remove(_ http.ResponseWriter, _ *http.Request, current *Connector) (any, error) {
-	a.server.Delete(current.ID())
+func (s *Server) remove(_ *http.Request, current *Connector) (any, error) {
+	s.Delete(current.ID())
 	return map[string]any{"id": current.ID(), "state": current.State()}, nil
 }
 
-// tested is the answer to a test of credentials.
 func tested(a Answer, kind Kind) any { return map[string]any{"verdict": a.ofProbe(kind), "answer": a} }
 
-// testForm probes credentials without making a Current.
-func (a api) testForm(w http.ResponseWriter, r *http.Request, _ *Connector) (any, error) {
-	spec, err := read(w, r)
+func (s *Server) testForm(r *http.Request, _ *Connector) (any, error) {
+	spec, err := read(r)
 	if err != nil {
 		return nil, err
 	}
-	probed, err := a.server.test(r.Context(), spec)
+	probed, err := s.test(r.Context(), spec)
 	return tested(probed, spec.Kind), err
 }
 
-func test(_ http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
+func test(r *http.Request, current *Connector) (any, error) {
 	probed, err := current.test(r.Context())
-	return tested(probed, current.spec.Kind), unavailable(err)
-}
-
-func testEvents(_ http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
-	sent, err := current.SendTestEvents(r.Context())
-	return sent, unavailable(err)
-}
-
-// unavailable is a problem that may be over the next time.
-func unavailable(err error) error {
-	if err != nil {
-		err = problem{err, http.StatusServiceUnavailable, "Try again."}
-	}
-	return err
+	return tested(probed, current.spec.Kind), err
 }
 
 // launch takes a new URL or token along, where the old one was wrong.
-func launch(w http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
+func launch(r *http.Request, current *Connector) error {
 	var given struct {
 		URL   string `json:"url"`
 		Token string `json:"token"`
 	}
-	err := decode(w, r, &given)
+	err := decode(r, &given)
 	if err == nil {
 		err = current.SetCredentials(given.URL, given.Token)
 	}
 	if err != nil {
-		return nil, problem{err, http.StatusBadRequest, `Send no body, or {"url":"…","token":"…"} to change one of them.`}
+		return err
 	}
-	err = current.Launch(r.Context())
-	if _, refused := errors.AsType[*LaunchError](err); refused {
-		return nil, problem{err, http.StatusUnprocessableEntity, `Launch again with {"url":"…","token":"…"}, as they should be.`}
-	}
-	return current.Report(), unavailable(err)
+	return current.Launch(r.Context())
 }
 
-func pause(_ http.ResponseWriter, _ *http.Request, current *Connector) (any, error) {
-	if err := current.Pause(); err != nil {
-		return nil, problem{err, http.StatusConflict, "POST " + launchPath(current)}
-	}
-	return current.Report(), nil
-}
-
-func flush(_ http.ResponseWriter, _ *http.Request, current *Connector) (any, error) {
-	current.Flush()
-	return current.Report(), nil
-}
-
-func launchPath(current *Connector) string { return "/api/currents/" + current.ID() + "/launch" }
-
-// readSend reads how many events a send asks for, of which feed.
-func readSend(query url.Values, feeds *feeds) (n int, from *feed, err error) {
-	if n, err = strconv.Atoi(query.Get("events")); err != nil || n < 0 || n > maxSend {
-		return 0, nil, fmt.Errorf("events=%q is no number from 0 to %d", query.Get("events"), maxSend)
+// send answers once every event is sent or dropped. It continues when the client
+// goes away.
+func (s *Server) send(r *http.Request, current *Connector) (any, error) {
+	query := r.URL.Query()
+	n, err := strconv.Atoi(query.Get("events"))
+	if err != nil || n < 0 || n > maxSend {
+		return nil, fmt.Errorf("send: events=%q is no number from 0 to %d", query.Get("events"), maxSend)
 	}
 	var types []string
 	if query.Has("types") {
 		types = strings.Split(strings.Join(query["types"], ","), ",")
 	}
-	from, err = feeds.of(query.Get("scenario"), types)
-	return n, from, err
-}
-
-// send answers once every event is sent or dropped. It continues when the client
-// goes away.
-func (a api) send(_ http.ResponseWriter, r *http.Request, current *Connector) (any, error) {
-	n, from, err := readSend(r.URL.Query(), current.feeds)
+	from, err := current.feeds.of(query.Get("scenario"), types)
 	if err != nil {
-		return nil, problem{fmt.Errorf("send: %w", err), http.StatusBadRequest,
-			"POST " + r.URL.Path + "?events=100, with types=users.messages.email.* or scenario=NAME where others than all of the Current's are wanted"}
+		return nil, fmt.Errorf("send: %w", err)
 	}
 	var outcome Outcome
 	done := make(chan error, 1)
-	if !a.server.background(func(ctx context.Context) {
+	if !s.background(func(ctx context.Context) {
 		var err error
-		outcome, err = current.sendFrom(ctx, from, n, 0)
+		outcome, err = current.sendFrom(ctx, from.take, n, 0)
 		done <- err
 	}) {
-		return nil, problem{ErrClosed, http.StatusServiceUnavailable, "Start mockbraze again."}
+		return nil, ErrClosed
 	}
 	select {
 	case <-r.Context().Done():
 		return nil, r.Context().Err() // the client has gone
 	case err = <-done:
 	}
-	switch {
-	case err == nil, errors.Is(err, ErrDropped):
-		return struct {
-			ID     string `json:"id"`
-			Events int    `json:"events"`
-			State  State  `json:"state"`
-			Outcome
-		}{current.ID(), n, current.State(), outcome}, nil
-	case errors.Is(err, story.ErrOver):
-		return nil, problem{err, http.StatusConflict, "Send with another scenario, or with other types."}
-	case errors.Is(err, ErrQuota):
-		return nil, problem{err, http.StatusConflict, "Wait until midnight UTC, or send with a Current that is no Test Current."}
-	default:
-		return nil, problem{err, http.StatusConflict, "POST " + launchPath(current)}
+	if errors.Is(err, ErrDropped) {
+		err = nil
 	}
+	return struct {
+		ID     string `json:"id"`
+		Events int    `json:"events"`
+		State  State  `json:"state"`
+		Outcome
+	}{current.ID(), n, current.State(), outcome}, err
 }

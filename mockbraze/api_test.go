@@ -17,7 +17,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 )
 
-// localRequest is one that a client on the same machine sends.
 func localRequest(method, path, body string) *http.Request {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Host = "localhost:8091"
@@ -56,8 +55,9 @@ func TestControlAPIChangesCredentials(t *testing.T) {
 	require.Equal(t, "http://x.example/b", last.url)
 
 	e.say(always(403))
-	answer = control(t, h, 200, "POST", "/api/currents/1/send?events=1", "")
+	answer = control(t, h, 200, "POST", "/api/currents/1/send?events=1&types=users.canvas.Entry", "")
 	require.Equal(t, map[string]any{"unauthorized": 1.0}, answer["dropped"])
+	require.Equal(t, []string{"users.canvas.Entry"}, e.batches()[0].types)
 	answer = control(t, h, 409, "POST", "/api/currents/1/send?events=3", "")
 	require.Contains(t, answer["error"], "held")
 	require.Contains(t, answer["what_to_do"], "/api/currents/1/launch")
@@ -97,6 +97,10 @@ func TestControlAPIRejectsMistakes(t *testing.T) {
 // a host name of another site, or sent from its page.
 func TestOtherSitesAreRejected(t *testing.T) {
 	h := Start(t).Handler()
+	own := httptest.NewRecorder()
+	h.ServeHTTP(own, localRequest("GET", "/", ""))
+	require.Equal(t, 200, own.Code)
+	require.Equal(t, "text/html; charset=utf-8", own.Header().Get("Content-Type"))
 	for _, tt := range [][3]string{
 		{"/", "evil.example.com:8091", ""}, {"/assets/main.js", "evil.example.com:8091", ""}, {"/api/currents", "evil.example.com:8091", ""},
 		{"/api/currents", "localhost:8091", "http://evil.example.com"},
@@ -116,7 +120,7 @@ func TestOtherSitesAreRejected(t *testing.T) {
 // Every route and every parameter is described, and nothing else.
 func TestOpenAPIListsWhatThereIs(t *testing.T) {
 	var routes []openapitest.Route
-	for _, r := range (api{}).table() {
+	for _, r := range new(Server).operations() {
 		routes = append(routes, openapitest.Route{Method: r.method, Path: r.path, Params: r.params})
 	}
 	openapitest.Read(t, openAPI).RequireRoutes(t, routes)

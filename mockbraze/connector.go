@@ -125,9 +125,12 @@ func (c *Connector) Launch(ctx context.Context) error {
 	return nil
 }
 
-// test probes the credentials and records the response.
 func (c *Connector) test(ctx context.Context) (Answer, error) {
-	a := c.probe(ctx)
+	body := bodyOf(nil)
+	if c.spec.EmptyProbe {
+		body = nil
+	}
+	a := c.exchange(ctx, Answer{}, body)
 	return a, c.noteProbe(ctx, a)
 }
 
@@ -147,7 +150,7 @@ func (c *Connector) noteProbe(ctx context.Context, a Answer) error {
 	} else {
 		c.counts.TestEvents++
 	}
-	c.keepAnswer(a)
+	c.answers = lastOf(c.answers, a)
 	c.notify()
 	return nil
 }
@@ -199,31 +202,17 @@ func (c *Connector) State() State {
 	return c.state
 }
 
-func (c *Connector) credentials() (url, token string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.url, c.token
-}
-
 // notify wakes the loop and all calls that wait for a change. The lock is held.
 func (c *Connector) notify() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
-// nextChange is closed at the next change.
-func (c *Connector) nextChange() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.changed
-}
-
 // loop cuts batches from queues that waited long enough, hands out what is due,
 // disables the Current and drops what it kept too long, until ctx ends.
 func (c *Connector) loop(ctx context.Context) {
 	for ctx.Err() == nil {
-		changed := c.nextChange()
-		wait := c.step()
+		wait, changed := c.step()
 		n, next := c.dueEvents()
 		if n > 0 {
 			events, err := c.feeds.main.take(ctx, n)
@@ -243,7 +232,6 @@ func (c *Connector) loop(ctx context.Context) {
 	}
 }
 
-// endRate ends the rate, because the scenario makes no more events.
 func (c *Connector) endRate(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -252,12 +240,13 @@ func (c *Connector) endRate(why error) {
 	c.notify()
 }
 
-// step does all that is due now and returns how long nothing else is due.
-func (c *Connector) step() time.Duration {
+// step does all that is due now and returns how long nothing else is due, unless there
+// is a change.
+func (c *Connector) step() (wait time.Duration, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.server.clock.Now()
-	wait := time.Hour
+	changed, wait = c.changed, time.Hour
 	if !c.trouble.IsZero() {
 		wait = min(wait, c.trouble.Add(DisableAfter).Sub(now))
 	}
@@ -269,9 +258,9 @@ func (c *Connector) step() time.Duration {
 	}
 	switch left := c.disabled.Add(KeepFor).Sub(now); {
 	case c.state == Running:
-		return min(wait, c.cut(c.spec.FlushAfter, now), c.handOut(now))
+		wait = min(wait, c.cut(c.spec.FlushAfter, now), c.handOut(now))
 	case c.state == Stopped && left > 0:
-		return min(wait, left)
+		wait = min(wait, left)
 	case c.state == Stopped:
 		c.cut(0, now)
 		for _, b := range c.agenda {
@@ -279,7 +268,7 @@ func (c *Connector) step() time.Duration {
 		}
 		c.agenda = nil
 	}
-	return wait
+	return wait, changed
 }
 
 // cut makes batches of queues whose oldest event has waited for age, and returns how
@@ -322,33 +311,22 @@ func (c *Connector) handOut(now time.Time) time.Duration {
 
 // allowed is what the quota of today allows of a batch. The rest waits for midnight.
 func (c *Connector) allowed(b *batch, now time.Time) *batch {
-	part := b.take(c.server.quota.take(len(b.events), now))
+	const day = 24 * time.Hour
+	s, today := c.server, now.UTC().Truncate(day)
+	s.mu.Lock()
+	if !today.Equal(s.quotaDay) {
+		s.quotaDay, s.quotaUsed = today, 0
+	}
+	part := b.take(TestQuota - s.quotaUsed)
+	s.quotaUsed += len(part.events)
+	s.mu.Unlock()
 	c.quota = time.Time{}
 	if len(b.events) > 0 {
-		c.quota = now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+		c.quota = today.Add(day)
 		c.plan(b, c.quota)
 		c.notify()
 	}
 	return part
-}
-
-// quota counts what the Test Currents of a workspace sent on one day.
-type quota struct {
-	mu   sync.Mutex
-	day  time.Time
-	sent int
-}
-
-// take takes up to n events from the quota of the day, and returns how many.
-func (q *quota) take(n int, now time.Time) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if day := now.UTC().Truncate(24 * time.Hour); !day.Equal(q.day) {
-		q.day, q.sent = day, 0
-	}
-	n = min(n, TestQuota-q.sent)
-	q.sent += n
-	return n
 }
 
 // plan schedules a batch; batches that are due at the same time keep their order.
@@ -382,7 +360,7 @@ func (c *Connector) send(ctx context.Context, b *batch) {
 	}
 	c.counts.Requests++
 	_ = c.latency.RecordValue(min(max(a.Took, time.Microsecond), longest).Microseconds()) // it is in range
-	c.keepAnswer(a)
+	c.answers = lastOf(c.answers, a)
 	switch {
 	case a.accepted():
 		c.acknowledged(b)
@@ -397,7 +375,6 @@ func (c *Connector) send(ctx context.Context, b *batch) {
 	}
 }
 
-// acknowledged counts the events of a batch as sent.
 func (c *Connector) acknowledged(b *batch) {
 	if c.state == Running {
 		c.trouble = time.Time{}
@@ -427,7 +404,6 @@ func (c *Connector) divide(b *batch, n int, reason Reason) {
 	}
 }
 
-// hold drops the events that failed, and keeps all others until the next launch.
 func (c *Connector) hold(b *batch, a Answer) {
 	now := c.server.clock.Now()
 	// A response to a request from before the last launch says nothing of the
@@ -440,7 +416,6 @@ func (c *Connector) hold(b *batch, a Answer) {
 	c.dropAll(b, Unauthorized)
 }
 
-// retry sends the same batch later.
 func (c *Connector) retry(b *batch) {
 	b.attempts++
 	now := c.server.clock.Now()
@@ -450,14 +425,12 @@ func (c *Connector) retry(b *batch) {
 	c.startTrouble(now)
 }
 
-// startTrouble starts the time after which the Current is disabled.
 func (c *Connector) startTrouble(now time.Time) {
 	if c.trouble.IsZero() && c.state == Running {
 		c.trouble = now
 	}
 }
 
-// dropAll counts the events of a batch as lost.
 func (c *Connector) dropAll(b *batch, reason Reason) {
 	t := c.typeOf(b.typ)
 	for _, n := range b.notes {
@@ -541,7 +514,6 @@ func (b *batch) take(n int) *batch {
 	return part
 }
 
-// compare says which batch is sent first.
 func (b *batch) compare(o *batch) int {
 	return cmp.Or(b.due.Compare(o.due), cmp.Compare(b.number, o.number))
 }

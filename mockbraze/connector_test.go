@@ -33,38 +33,36 @@ func TestAcceptedIsNeverSentAgain(t *testing.T) {
 	}
 }
 
-func TestBadRequestIsolatesTheRejectedEvent(t *testing.T) {
-	refuse := answerIf(400, func(r request) bool { return slices.Contains(r.ids, "e042") })
-	inBubble(t, refuse, Current{Connections: 1}, func(t *testing.T, e *endpoint, c *Connector) {
-		requireFailed(t, c.SendEvents(t.Context(), opens(100)...), ErrDropped, Outcome{Acked: 99, Dropped: map[Reason]int{Refused: 1}})
-		batches := e.batches()
-		require.Len(t, batches, 101)
-		require.Len(t, batches[0].ids, 100)
-		for i, r := range batches[1:] {
-			require.Equal(t, batches[0].ids[i:i+1], r.ids, "each alone, in order")
-		}
-		pass(24 * time.Hour)
-		require.Len(t, e.batches(), 101, "the refused event is not sent again")
-		r := c.Report()
-		require.EqualValues(t, 1, r.Counts.Split)
-		require.Equal(t, map[Reason]int64{Refused: 1}, r.Dropped)
-		consistent(t, r)
-	})
-}
-
-func TestTooLargeIsHalved(t *testing.T) {
-	refuse := answerIf(413, func(r request) bool { return len(r.ids) > 15 || slices.Contains(r.ids, "e007") })
-	inBubble(t, refuse, Current{Connections: 1}, func(t *testing.T, e *endpoint, c *Connector) {
-		requireFailed(t, c.SendEvents(t.Context(), opens(100)...), ErrDropped, Outcome{Acked: 99, Dropped: map[Reason]int{TooLarge: 1}})
-		var sizes []int
-		for _, r := range e.batches() {
-			sizes = append(sizes, len(r.ids))
-		}
-		require.Equal(t, []int{100, 50, 50, 25, 25, 25, 25}, sizes[:7])
-		require.Contains(t, sizes, 13)
-		require.Contains(t, sizes, 12)
-		require.EqualValues(t, 0, c.Report().Counts.Queued)
-	})
+// TestRejectedBatchesAreSplit: into single events after 400, in halves after 413. An
+// event that is rejected alone is dropped for good.
+func TestRejectedBatchesAreSplit(t *testing.T) {
+	for status, want := range map[int]struct {
+		reason Reason
+		most   int   // as many events are taken at a time
+		sizes  []int // of the first requests
+		split  int64
+	}{
+		400: {Refused, 100, []int{100, 1, 1, 1, 1, 1, 1, 1}, 1},
+		413: {TooLarge, 15, []int{100, 50, 50, 25, 25, 25, 25, 13, 12}, 11},
+	} {
+		refuse := answerIf(status, func(r request) bool { return len(r.ids) > want.most || slices.Contains(r.ids, "e042") })
+		inBubble(t, refuse, Current{Connections: 1}, func(t *testing.T, e *endpoint, c *Connector) {
+			requireFailed(t, c.SendEvents(t.Context(), opens(100)...), ErrDropped, Outcome{Acked: 99, Dropped: map[Reason]int{want.reason: 1}})
+			var sizes []int
+			var ids []string
+			for _, r := range e.batches() {
+				sizes, ids = append(sizes, len(r.ids)), append(ids, r.ids...)
+			}
+			require.Equal(t, want.sizes, sizes[:len(want.sizes)])
+			require.Equal(t, ids[:100], ids[100:200], "in order")
+			pass(24 * time.Hour)
+			require.Len(t, e.batches(), len(sizes), "the rejected event is not sent again")
+			r := c.Report()
+			require.Equal(t, want.split, r.Counts.Split)
+			require.Equal(t, map[Reason]int64{want.reason: 1}, r.Dropped)
+			consistent(t, r)
+		})
+	}
 }
 
 // TestDeniedDropsWhatFailedAndHoldsTheRest: Braze sends the events of that request
@@ -211,7 +209,6 @@ func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 			require.Equal(t, lost, r.Dropped)
 			require.EqualValues(t, 100, r.Counts.Queued)
 			require.NotEmpty(t, r.Mails)
-			consistent(t, r)
 
 			// A pause would keep them for ever.
 			answer := control(t, c.server.Handler(), 409, "POST", "/api/currents/1/pause", "")
@@ -232,36 +229,9 @@ func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 	}
 }
 
-// Events that are in no batch yet expire like those that are.
-func TestWhatIsInNoBatchExpires(t *testing.T) {
-	inBubble(t, always(503), Current{Connections: 1, Backoff: Backoff{Max: 6 * time.Hour}}, func(t *testing.T, _ *endpoint, c *Connector) {
-		c.Queue(opens(100)...)
-		pass(5*day - time.Minute)
-		c.Queue(opens(3)...)
-		pass(2 * time.Minute)
-		require.Equal(t, Stopped, c.State())
-		require.EqualValues(t, 103, c.Report().Counts.Queued)
-		pass(7 * day)
-		r := c.Report()
-		require.Equal(t, map[Reason]int64{Expired: 103}, r.Dropped)
-		consistent(t, r)
-	})
-}
-
-func TestLaunchAgainWithinSevenDaysSendsWhatWasKept(t *testing.T) {
-	inBubble(t, always(500), Current{Backoff: Backoff{Max: 6 * time.Hour}}, func(t *testing.T, e *endpoint, c *Connector) {
-		c.Queue(opens(130)...)
-		pass(5*day + 6*day)
-		require.Equal(t, Stopped, c.State())
-		e.say(always(200))
-		require.NoError(t, c.Launch(t.Context()))
-		pass(time.Hour)
-		require.EqualValues(t, 130, c.Report().Counts.Sent)
-		require.Equal(t, Running, c.State())
-	})
-}
-
-func TestOneGoodAnswerEndsTheTrouble(t *testing.T) {
+// TestTroubleEndsWithAGoodAnswerOrALaunch: the five days begin anew after a 2XX, and
+// what a disabled Current kept is sent once it is launched within seven.
+func TestTroubleEndsWithAGoodAnswerOrALaunch(t *testing.T) {
 	inBubble(t, always(503), Current{Backoff: Backoff{Max: time.Hour}}, func(t *testing.T, e *endpoint, c *Connector) {
 		c.Queue(opens(100)...)
 		time.Sleep(4 * day)
@@ -269,10 +239,17 @@ func TestOneGoodAnswerEndsTheTrouble(t *testing.T) {
 		pass(time.Hour)
 		require.Nil(t, c.Report().TroubleSince)
 		e.say(always(503))
-		c.Queue(opens(100)...)
+		c.Queue(opens(130)...)
 		pass(4 * day)
 		require.Equal(t, Running, c.State())
 		require.NotNil(t, c.Report().TroubleSince)
+		pass(7 * day)
+		require.Equal(t, Stopped, c.State())
+		e.say(always(200))
+		require.NoError(t, c.Launch(t.Context()))
+		pass(time.Hour)
+		require.EqualValues(t, 230, c.Report().Counts.Sent)
+		require.Equal(t, Running, c.State())
 	})
 }
 
@@ -387,31 +364,16 @@ func TestDeleteEndsACurrent(t *testing.T) {
 	})
 }
 
-func TestNarrowedSendsRepeatNoID(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
-		s := e.open(t)
-		s.Launch(Current{URL: "http://x.example", Events: []string{"users.messages.email.*"}})
-		for range 3 {
-			for _, query := range []string{"", "&types=users.messages.email.Open", "&types=users.messages.email.*"} {
-				control(t, s.Handler(), 200, "POST", "/api/currents/1/send?events=150"+query, "")
-			}
-		}
-		seen := make(map[string]bool)
-		for _, r := range e.batches() {
-			for _, id := range r.ids {
-				require.False(t, seen[id], id)
-				seen[id] = true
-			}
-		}
-		require.Len(t, seen, 9*150)
-	})
-}
-
-// TestTestCurrentsShareAQuota: ten a workspace, and 1,500 events a day together.
+// TestTestCurrentsShareAQuota: ten a workspace, and 1,500 events a day together. What
+// is to be retried is within the quota still.
 func TestTestCurrentsShareAQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{}
+		refused := map[string]bool{}
+		e := &endpoint{answer: answerIf(503, func(r request) bool {
+			again := refused[r.body]
+			refused[r.body] = true
+			return !again // each batch once
+		})}
 		s := e.open(t)
 		var all []*Connector
 		for range MaxTestCurrents {
@@ -436,24 +398,6 @@ func TestTestCurrentsShareAQuota(t *testing.T) {
 		require.EqualValues(t, 620, r.Counts.Sent)
 		require.Nil(t, r.QuotaUntil)
 		consistent(t, r)
-	})
-}
-
-// TestQuotaIsUsedUpBeforeASendEnds: what is to be retried is within the quota still.
-func TestQuotaIsUsedUpBeforeASendEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		refused := map[string]bool{}
-		e := &endpoint{answer: func(r request) int {
-			if !refused[r.body] { // each batch once
-				refused[r.body] = true
-				return 503
-			}
-			return 200
-		}}
-		s := e.open(t)
-		current := s.Launch(Current{URL: "http://x.example", TestCurrent: true, Events: []string{"users.canvas.Entry"}})
-		time.Sleep(time.Hour) // synctest begins at midnight UTC
-		requireFailed(t, current.Send(t.Context(), 1600), ErrQuota, Outcome{Acked: 1500, Pending: 100})
 	})
 }
 
@@ -521,7 +465,7 @@ func TestFieldTransformations(t *testing.T) {
 	})
 }
 
-// TestWithHandler needs no port: five days of trouble pass in a bubble.
+// TestWithHandler needs no port: twelve days of trouble pass in a bubble.
 func TestWithHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
@@ -534,7 +478,10 @@ func TestWithHandler(t *testing.T) {
 		require.NoError(t, c.Send(t.Context(), 300))
 		down.Store(true)
 		c.Queue(opens(100)...)
-		pass(5*day + time.Hour)
+		pass(5*day - time.Minute)
+		c.Queue(opens(3)...) // they are in no batch yet when the Current is disabled
+		pass(7*day + time.Hour)
 		require.Equal(t, Stopped, c.State())
+		require.Equal(t, map[Reason]int64{Expired: 103}, c.Report().Dropped)
 	})
 }

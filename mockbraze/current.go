@@ -127,7 +127,6 @@ const (
 	Expired      Reason = "expired"      // waited in a disabled Current for KeepFor
 )
 
-// withDefaults fills in what is zero and checks the rest.
 func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 	err := cmp.Or(checkURL(c.URL), checkToken(c.Token), fieldtransform.Check(g, c.Transforms), checkRate(c.Rate))
 	if err != nil {
@@ -146,17 +145,19 @@ func (c Current) withDefaults(g *schemas.Glossary) (Current, error) {
 		return c, errors.New("events: no event type is chosen; choose some, or leave it out for all")
 	case c.Batch < 0 || c.Batch > MaxBatch:
 		return c, fmt.Errorf("batch: %d is not from 1 to %d", c.Batch, MaxBatch)
+	case min(c.FlushAfter, c.Timeout, c.Backoff.First, c.Backoff.Max) < 0 || min(c.Connections, c.Window) < 0:
+		return c, errors.New("FlushAfter, Timeout, Backoff, Connections and Window cannot be negative")
 	}
 	if c.Events, err = journey.Select(g, c.Events, false); err != nil {
 		return c, fmt.Errorf("events: %w", err)
 	}
-	c.Batch = orElse(c.Batch, MaxBatch)
-	c.FlushAfter = orElse(c.FlushAfter, 5*time.Minute)
-	c.Timeout = orElse(c.Timeout, 30*time.Second)
-	c.Backoff.First = orElse(c.Backoff.First, time.Second)
-	c.Backoff.Max = max(orElse(c.Backoff.Max, 10*time.Minute), c.Backoff.First)
-	c.Connections = orElse(c.Connections, 4)
-	c.Window = orElse(c.Window, 20_000)
+	c.Batch = cmp.Or(c.Batch, MaxBatch)
+	c.FlushAfter = cmp.Or(c.FlushAfter, 5*time.Minute)
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.Backoff.First = cmp.Or(c.Backoff.First, time.Second)
+	c.Backoff.Max = max(cmp.Or(c.Backoff.Max, 10*time.Minute), c.Backoff.First)
+	c.Connections = cmp.Or(c.Connections, 4)
+	c.Window = cmp.Or(c.Window, 20_000)
 	return c, nil
 }
 
@@ -189,12 +190,4 @@ func checkRate(rate float64) error {
 		return fmt.Errorf("rate: %v is not from 0 to %d events a second", rate, MaxRate)
 	}
 	return nil
-}
-
-// orElse is v, or instead where v is not positive.
-func orElse[T int | time.Duration](v, instead T) T {
-	if v <= 0 {
-		return instead
-	}
-	return v
 }

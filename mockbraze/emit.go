@@ -119,7 +119,6 @@ type batchWriter struct {
 	looked time.Time
 }
 
-// openBatch is a batch of one type that is not full yet.
 type openBatch struct {
 	body   []byte // without its end
 	events int

@@ -33,7 +33,6 @@ func (t *exampleT) end() {
 	}
 }
 
-// check ends an example that fails.
 func check(err error) {
 	if err != nil {
 		panic(err)
@@ -45,7 +44,6 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// bridge answers 200 and counts events.
 func bridge(events *atomic.Int64) http.HandlerFunc {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		var batch struct {
@@ -214,7 +212,6 @@ func scripted() http.HandlerFunc {
 	}
 }
 
-// event is one of a type with an id.
 func event(eventType, id string) mockbraze.Event {
 	return mockbraze.Event{Type: eventType, ID: id, Raw: fmt.Appendf(nil, `{"event_type":%q,"id":%q}`, eventType, id)}
 }
@@ -281,17 +278,16 @@ func ExampleDisableAfter() {
 	err := current.SendEvents(ctx, event("x", "1"))
 	fmt.Println(errors.Is(err, mockbraze.ErrDropped), current.State() == mockbraze.Held, current.Report().Dropped[mockbraze.Unauthorized])
 	fmt.Println(errors.Is(current.SendEvents(ctx, event("x", "2")), mockbraze.ErrHeld))
-	until := func(done func(mockbraze.Report) bool) {
-		for end := time.Now().Add(time.Minute); !done(current.Report()) && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-		}
+	for current.State() != mockbraze.Stopped {
+		time.Sleep(time.Millisecond)
 	}
-	until(func(r mockbraze.Report) bool { return r.State == mockbraze.Stopped })
 	fmt.Println(current.State(), "after", mockbraze.DisableAfter, "and keeps events for", mockbraze.KeepFor)
 	err = current.SendEvents(ctx, event("x", "3"))
 	fmt.Println(errors.Is(err, mockbraze.ErrDropped), current.Report().Dropped[mockbraze.Disabled])
-	until(func(r mockbraze.Report) bool { return r.Dropped[mockbraze.Expired] > 0 })
 	r := current.Report()
+	for ; r.Dropped[mockbraze.Expired] == 0; r = current.Report() {
+		time.Sleep(time.Millisecond)
+	}
 	fmt.Println(r.Dropped[mockbraze.Expired], r.Counts.Queued)
 	mail := r.Mails[len(r.Mails)-1]
 	fmt.Println(mail.To, mail.Subject, mail.At.After(begin))

@@ -27,7 +27,6 @@ type endpoint struct {
 	probe  int // what a probe gets; 0 means 200
 }
 
-// request is one request as it arrived.
 type request struct {
 	at     time.Time
 	url    string
@@ -80,7 +79,6 @@ func (e *endpoint) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// say changes the answer from now on.
 func (e *endpoint) say(answer func(r request) int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -89,7 +87,6 @@ func (e *endpoint) say(answer func(r request) int) {
 
 func always(status int) func(request) int { return func(request) int { return status } }
 
-// answerIf answers a status where when is true, and 200 otherwise.
 func answerIf(status int, when func(request) bool) func(request) int {
 	return func(r request) int {
 		if when(r) {
@@ -112,18 +109,15 @@ func (e *endpoint) batches() []request {
 	return list
 }
 
-// open starts a fake Braze whose Currents post to e.
 func (e *endpoint) open(t *testing.T, options ...Option) *TestServer {
 	return Start(t, append([]Option{WithTransport(e), WithGlossary(journeytest.Glossary(t))}, options...)...)
 }
 
-// launch makes a Current that posts to e.
 func (e *endpoint) launch(t *testing.T, spec Current) *Connector {
 	spec.URL = "http://bridge.example/currents"
 	return e.open(t).Launch(spec)
 }
 
-// inBubble runs do on a fake clock, with a Current that posts to an endpoint.
 func inBubble(t *testing.T, answer func(request) int, spec Current, do func(t *testing.T, e *endpoint, c *Connector)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -138,7 +132,6 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// opens makes n events of one type.
 func opens(n int) []Event {
 	list := make([]Event, n)
 	for i := range list {

@@ -55,7 +55,6 @@ func (a Answer) ofProbe(kind Kind) string {
 	}
 }
 
-// denies says that the credentials or the endpoint are wrong.
 func (a Answer) denies() bool {
 	return a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden || a.Status == http.StatusNotFound
 }
@@ -78,17 +77,8 @@ const (
 	drain   = 256 << 10 // how much more of it is read, so that the connection is reused
 )
 
-// post sends one request of events and returns its response.
 func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer {
 	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, bodyOf(events))
-}
-
-// probe sends a request without events, to test the credentials.
-func (c *Connector) probe(ctx context.Context) Answer {
-	if c.spec.EmptyProbe {
-		return c.exchange(ctx, Answer{}, nil)
-	}
-	return c.post(ctx, "", nil)
 }
 
 // exchange posts a body and completes a. Tokens and secrets of the URL are masked
@@ -96,7 +86,9 @@ func (c *Connector) probe(ctx context.Context) Answer {
 func (c *Connector) exchange(ctx context.Context, a Answer, body []byte) Answer {
 	clock := c.server.clock
 	a.At = clock.Now()
-	target, token := c.credentials()
+	c.mu.Lock()
+	target, token := c.url, c.token
+	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, c.spec.Timeout)
 	defer cancel()
 	if err := c.roundTrip(ctx, &a, target, token, body); err != nil {
@@ -145,7 +137,6 @@ func (c *Connector) roundTrip(ctx context.Context, a *Answer, target, token stri
 	return nil
 }
 
-// bodyOf is the request body that carries events: {"events":[…]}.
 func bodyOf(events []Event) []byte {
 	texts := make([][]byte, len(events))
 	for i := range events {

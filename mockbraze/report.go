@@ -40,7 +40,6 @@ type TypeCounts struct {
 	Dropped map[Reason]int64 `json:"dropped"`
 }
 
-// ofType is what a Current has of one event type.
 type ofType struct {
 	TypeCounts
 
@@ -92,11 +91,6 @@ type Report struct {
 	Mails        []Mail     `json:"mails"`
 }
 
-const (
-	lastAnswers = 20 // as many answers does a report show
-	lastMails   = 20
-)
-
 // Report says how the Current stands now.
 func (c *Connector) Report() Report {
 	c.mu.Lock()
@@ -133,16 +127,14 @@ func (c *Connector) Report() Report {
 	return r
 }
 
-// keepAnswer records one of the last responses. The lock is held.
-func (c *Connector) keepAnswer(a Answer) {
-	c.answers = append(c.answers, a)
-	c.answers = c.answers[max(0, len(c.answers)-lastAnswers):]
+// lastOf appends to a list of which a report shows the last 20.
+func lastOf[T any](list []T, more T) []T {
+	return append(list, more)[max(0, len(list)-19):]
 }
 
 // mail writes to the contact. The lock is held.
 func (c *Connector) mail(at time.Time, subject string) {
-	c.mails = append(c.mails, Mail{At: at, To: c.spec.Contact, Subject: subject})
-	c.mails = c.mails[max(0, len(c.mails)-lastMails):]
+	c.mails = lastOf(c.mails, Mail{At: at, To: c.spec.Contact, Subject: subject})
 }
 
 // Latency is how long answers took, in milliseconds, over all requests with
@@ -156,13 +148,10 @@ type Latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// longest is the longest latency that is recorded; longer ones count as it.
+// longest is the longest latency that is recorded, in microseconds; longer ones count
+// as it.
 const longest = time.Hour
 
-// newLatencies keeps microseconds.
-func newLatencies() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest.Microseconds(), 2) }
-
-// latencyOf is in milliseconds.
 func latencyOf(h *hdrhistogram.Histogram) Latency {
 	at := func(percent float64) float64 { return float64(h.ValueAtQuantile(percent)) / 1000 }
 	return Latency{Count: h.TotalCount(), P50: at(50), P90: at(90), P99: at(99), Max: float64(h.Max()) / 1000}

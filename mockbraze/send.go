@@ -47,7 +47,6 @@ func (e Event) complete() (Event, bool) {
 	return e, h.User.ExternalID != nil && h.User.ExternalID != ""
 }
 
-// chunk is how many events Send makes at a time.
 const chunk = 200
 
 // Send makes the workspace's next n events of the chosen types, sends them, flushes
@@ -58,16 +57,8 @@ func (c *Connector) Send(ctx context.Context, n int) error { return c.SendAt(ctx
 
 // SendAt is Send at a rate of events a second; 0 means as fast as they are taken.
 func (c *Connector) SendAt(ctx context.Context, n int, rate float64) error {
-	_, err := c.sendFrom(ctx, c.feeds.main, n, rate)
+	_, err := c.sendFrom(ctx, c.feeds.main.take, n, rate)
 	return err
-}
-
-// sendFrom is SendAt for events of another feed.
-func (c *Connector) sendFrom(ctx context.Context, f *feed, n int, rate float64) (Outcome, error) {
-	if n < 0 || rate < 0 {
-		return Outcome{}, errors.New("send: a number of events and a rate cannot be negative")
-	}
-	return c.sending(func(t *Outcome) error { return c.produce(ctx, t, f, n, rate) })
 }
 
 // TestEvents is the result of SendTestEvents.
@@ -109,7 +100,6 @@ func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 	return out, nil
 }
 
-// transformed applies the Current's field transformations.
 func (c *Connector) transformed(e Event) Event {
 	e.Raw = fieldtransform.Apply(e.Raw, c.spec.Transforms)
 	return e
@@ -118,11 +108,11 @@ func (c *Connector) transformed(e Event) Event {
 // SendEvents sends events that the caller made, whatever they are and of whatever
 // types, flushes and waits like Send.
 func (c *Connector) SendEvents(ctx context.Context, events ...Event) error {
-	_, err := c.sending(func(t *Outcome) error {
-		c.enqueue(completed(events), t)
-		c.Flush()
-		return c.wait(ctx, t, 0)
-	})
+	rest := completed(events)
+	_, err := c.sendFrom(ctx, func(_ context.Context, n int) (next []Event, err error) {
+		next, rest = rest[:n], rest[n:]
+		return next, nil
+	}, len(rest), 0)
 	return err
 }
 
@@ -146,8 +136,7 @@ func completed(events []Event) []Event {
 	return list
 }
 
-// produce makes n events at a rate and waits until they are done.
-func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rate float64) error {
+func (c *Connector) produce(ctx context.Context, t *Outcome, take taker, n int, rate float64) error {
 	begin := c.server.clock.Now()
 	step := chunk
 	if rate > 0 {
@@ -162,7 +151,7 @@ func (c *Connector) produce(ctx context.Context, t *Outcome, f *feed, n int, rat
 			}
 		}
 		m := min(step, n-done)
-		events, err := f.take(ctx, m)
+		events, err := take(ctx, m)
 		c.enqueue(events, t)
 		if err != nil {
 			c.Flush()
@@ -230,7 +219,6 @@ func (c *Connector) enqueue(events []Event, t *Outcome) {
 	c.notify()
 }
 
-// withhold leaves out what the Current does not export.
 func (c *Connector) withhold(events []Event, t *Outcome) []Event {
 	if c.spec.Kind != RudderStack {
 		return events
@@ -315,9 +303,15 @@ func (c *Connector) wait(ctx context.Context, t *Outcome, limit int) error {
 	}
 }
 
-// sending counts the outcome of a call of Send, which do does. The error is a
+// taker returns the next n events, or fewer and an error.
+type taker func(ctx context.Context, n int) ([]Event, error)
+
+// sendFrom sends n events at a rate and waits until they are done. The error is a
 // *SendError unless all went well.
-func (c *Connector) sending(do func(t *Outcome) error) (Outcome, error) {
+func (c *Connector) sendFrom(ctx context.Context, take taker, n int, rate float64) (Outcome, error) {
+	if n < 0 || rate < 0 {
+		return Outcome{}, errors.New("send: a number of events and a rate cannot be negative")
+	}
 	switch c.State() {
 	case Draft, Paused:
 		return Outcome{}, ErrNotLaunched
@@ -325,7 +319,7 @@ func (c *Connector) sending(do func(t *Outcome) error) (Outcome, error) {
 		return Outcome{}, ErrClosed
 	}
 	t := &Outcome{Dropped: make(map[Reason]int)}
-	cause := do(t)
+	cause := c.produce(ctx, t, take, n, rate)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := *t

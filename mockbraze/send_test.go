@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,33 +43,27 @@ func TestRequests(t *testing.T) {
 }
 
 func TestSameSeedSameBytes(t *testing.T) {
-	run := func(seed uint64, connections int) (first, second map[string]bool) {
+	run := func(seed uint64, connections int) (bodies [2]map[string]bool) { // of two Currents
 		synctest.Test(t, func(t *testing.T) {
 			e := &endpoint{}
 			s := e.open(t, WithSeed(seed))
-			bodies := func(n int) map[string]bool {
-				c := s.Launch(Current{URL: "http://x.example/", Events: All, Connections: connections})
+			for i := range bodies {
+				bodies[i] = make(map[string]bool)
 				before := len(e.batches())
-				require.NoError(t, c.Send(t.Context(), n))
-				set := make(map[string]bool)
+				require.NoError(t, s.Launch(Current{URL: "http://x.example/", Events: All, Connections: connections}).Send(t.Context(), 1000))
 				for _, r := range e.batches()[before:] {
-					set[r.body] = true
+					bodies[i][r.body] = true
 				}
-				return set
 			}
-			first, second = bodies(1000), bodies(1000)
 		})
-		return first, second
+		return bodies
 	}
-	a1, a2 := run(7, 1)
-	b1, b2 := run(7, 16)
-	require.Equal(t, a1, b1)
-	require.Equal(t, a2, b2)
-	for body := range a2 {
-		require.NotContains(t, a1, body, "a second Current has events of its own")
+	bodies := run(7, 1)
+	require.Equal(t, bodies, run(7, 16))
+	require.NotEqual(t, bodies, run(8, 1))
+	for body := range bodies[1] {
+		require.NotContains(t, bodies[0], body, "a second Current has events of its own")
 	}
-	c1, _ := run(8, 1)
-	require.NotEqual(t, a1, c1)
 }
 
 func TestOversizedIsNeverSent(t *testing.T) {
@@ -145,37 +138,31 @@ func TestSendGivesUpWaitingButNotTheEvents(t *testing.T) {
 }
 
 func TestObserversSeeEverything(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		sent, acked := make(map[string]int), make(map[string][]byte)
-		fails := 0
-		e := &endpoint{}
-		e.answer = func(request) int {
-			if fails++; fails%3 == 0 {
-				return 503
-			}
-			return 200
+	requests := 0
+	unsteady := func(request) int {
+		if requests++; requests%3 == 0 {
+			return 503
 		}
-		c := e.launch(t, Current{
-			OnSend: func(events []Event) {
-				mu.Lock()
-				defer mu.Unlock()
-				for _, ev := range events {
-					sent[ev.ID]++
-				}
-			},
-			OnAck: func(events []Event, a Answer) {
-				mu.Lock()
-				defer mu.Unlock()
-				require.Equal(t, 200, a.Status)
-				require.Equal(t, len(events), a.Events)
-				for _, ev := range events {
-					require.Equal(t, a.Type, ev.Type)
-					require.Contains(t, string(ev.Raw), `"event_type":"`+ev.Type+`","id":"`+ev.ID+`"`)
-					acked[ev.ID] = ev.Raw
-				}
-			},
-		})
+		return 200
+	}
+	sent, acked := make(map[string]int), make(map[string][]byte)
+	inBubble(t, unsteady, Current{
+		Connections: 1, // so that one observer is called at a time
+		OnSend: func(events []Event) {
+			for _, ev := range events {
+				sent[ev.ID]++
+			}
+		},
+		OnAck: func(events []Event, a Answer) {
+			require.Equal(t, 200, a.Status)
+			require.Equal(t, len(events), a.Events)
+			for _, ev := range events {
+				require.Equal(t, a.Type, ev.Type)
+				require.Contains(t, string(ev.Raw), `"event_type":"`+ev.Type+`","id":"`+ev.ID+`"`)
+				acked[ev.ID] = ev.Raw
+			}
+		},
+	}, func(t *testing.T, _ *endpoint, c *Connector) {
 		require.NoError(t, c.Send(t.Context(), 1000))
 		// Send returns after the observers were called.
 		require.Len(t, acked, 1000)
@@ -240,27 +227,29 @@ func TestCloseEndsHungRequests(t *testing.T) {
 		require.ErrorIs(t, c.Pause(), ErrClosed)
 		_, err := s.Create(Current{URL: "http://x.example"})
 		require.ErrorIs(t, err, ErrClosed)
+		_, err = s.Create(Current{URL: "http://x.example", Window: -1})
+		require.ErrorContains(t, err, "cannot be negative")
 		consistent(t, c.Report())
 	})
 }
 
 // What single sends ask for costs bounded memory, and no id comes twice.
 func TestFeedsAreBounded(t *testing.T) {
-	s, err := New()
-	require.NoError(t, err)
-	defer s.Close()
-	c, err := s.Create(Current{URL: "http://127.0.0.1:1"})
+	c, err := Start(t).Create(Current{URL: "http://127.0.0.1:1"})
 	require.NoError(t, err)
 	seen := map[string]bool{}
 	for range 2 {
-		for _, name := range c.spec.Events {
-			f, err := c.feeds.of("", []string{name})
+		for i, name := range slices.Concat(c.spec.Events, []string{"*"}) {
+			types := []string{name, "users.messages.email.*"}[:1+i%2]
+			f, err := c.feeds.of("", types)
 			require.NoError(t, err)
-			events, err := f.take(t.Context(), 1)
+			require.Equal(t, name == "*", f == c.feeds.main)
+			events, err := f.take(t.Context(), 30)
 			require.NoError(t, err)
-			e, _ := events[0].complete()
-			require.False(t, seen[e.ID], name)
-			seen[e.ID] = true
+			for _, e := range events {
+				require.False(t, seen[e.ID], name)
+				seen[e.ID] = true
+			}
 			require.LessOrEqual(t, len(c.feeds.opened), maxFeeds)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/currentsbridge/currentsbridge/internal/hostguard"
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -34,12 +36,12 @@ type Server struct {
 
 	scenarios map[string]*Scenario
 
-	quota quota // of the Test Currents
-
-	mu       sync.Mutex
-	currents []*Connector
-	made     uint64 // Currents so far, also those that were deleted
-	closed   bool
+	mu        sync.Mutex
+	currents  []*Connector
+	made      uint64 // Currents so far, also those that were deleted
+	closed    bool
+	quotaDay  time.Time // of the Test Currents, in UTC
+	quotaUsed int       // on that day
 }
 
 // Option changes what New and Start make.
@@ -94,7 +96,6 @@ func New(options ...Option) (*Server, error) {
 	return s, nil
 }
 
-// serveHandler lets the Currents reach the handler until Close.
 func (s *Server) serveHandler() {
 	network := memnet.Listen()
 	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: time.Minute}
@@ -151,13 +152,20 @@ func (s *Server) test(ctx context.Context, spec Current) (Answer, error) {
 	return c.test(ctx)
 }
 
-// connector makes a Connector that belongs to no list and has no events.
 func (s *Server) connector(spec Current, stream uint64) *Connector {
+	transport := s.transport
+	if transport == nil {
+		transport = &http.Transport{
+			MaxIdleConns: spec.Connections + 1, MaxIdleConnsPerHost: spec.Connections + 1,
+			IdleConnTimeout: 90 * time.Second, DisableCompression: true,
+			WriteBufferSize: 64 << 10, TLSHandshakeTimeout: 10 * time.Second,
+		}
+	}
 	c := &Connector{
 		server: s, id: strconv.FormatUint(stream+1, 10), spec: spec, url: spec.URL, token: spec.Token,
-		client:  s.newClient(spec.Connections),
+		client:  &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		changed: make(chan struct{}), state: Draft, dropped: make(map[Reason]int64), byType: make(map[string]*ofType),
-		rate: spec.Rate, latency: newLatencies(), random: rand.New(rand.NewPCG(s.seed, stream)),
+		rate: spec.Rate, latency: hdrhistogram.New(1, longest.Microseconds(), 2), random: rand.New(rand.NewPCG(s.seed, stream)),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	return c
@@ -226,22 +234,6 @@ func (s *Server) Close() {
 	}
 }
 
-// newClient makes the client of one Current.
-func (s *Server) newClient(connections int) *http.Client {
-	transport := s.transport
-	if transport == nil {
-		transport = &http.Transport{
-			MaxIdleConns: connections + 1, MaxIdleConnsPerHost: connections + 1,
-			IdleConnTimeout: 90 * time.Second, DisableCompression: true,
-			WriteBufferSize: 64 << 10, TLSHandshakeTimeout: 10 * time.Second,
-		}
-	}
-	return &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
 // TB is what Start needs of a test; *testing.T has it.
 type TB interface {
 	Helper()
@@ -290,7 +282,6 @@ type Clock interface {
 	After(d time.Duration) (fired <-chan time.Time, stop func())
 }
 
-// systemClock is the time of package time.
 type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }

@@ -69,7 +69,6 @@ func newStories(cfg story.Config) (source, error) {
 	}, err
 }
 
-// newRounds goes round the event types.
 func newRounds(cfg journey.Config) (source, error) {
 	r, err := journey.New(cfg)
 	var next uint64
@@ -137,8 +136,8 @@ func (s *Server) newFeeds(spec Current, stream uint64) (fs *feeds, err error) {
 	return fs, err
 }
 
-// of finds or makes the feed of a scenario and some of the chosen types; what
-// is empty is that of the Current.
+// of finds or makes the feed of a scenario and some of the chosen types; empty ones are
+// those of the Current.
 func (fs *feeds) of(scenario string, patterns []string) (*feed, error) {
 	types := fs.spec.Events
 	if len(patterns) > 0 {

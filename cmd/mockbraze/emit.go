@@ -16,7 +16,6 @@ import (
 // manyEvents is from how many events on the last line of progress is always shown.
 const manyEvents = 100_000
 
-// emitFlags are the flags of emit.
 type emitFlags struct {
 	mockbraze.Emission
 	format, scenarioName, drift, glossary, out string
@@ -56,7 +55,6 @@ prints the same bytes every time.`,
 	return cmd
 }
 
-// run reads what is left of the flags and emits.
 func (f *emitFlags) run(cmd *cobra.Command) (err error) {
 	switch f.format {
 	case "events":

@@ -17,13 +17,11 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// failedCode is the exit code of a load whose thresholds do not hold.
 const failedCode = 99
 
 // errThreshold ends the program with failedCode; the report has said why.
 var errThreshold = errors.New("")
 
-// exitCode is the exit code of the program for an error of a command.
 func exitCode(err error) int {
 	if errors.Is(err, errThreshold) {
 		return failedCode
@@ -31,7 +29,6 @@ func exitCode(err error) int {
 	return 1
 }
 
-// loadFlags are the flags of load.
 type loadFlags struct {
 	cfg              load.Config
 	rate, ramp       string
@@ -165,7 +162,6 @@ func (f *loadFlags) config(cmd *cobra.Command) (load.Config, error) {
 	return cfg, failed
 }
 
-// readCAs adds the certificates of a file to those of the system.
 func readCAs(file string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -13,7 +13,6 @@ func main() {
 	cli.Main(newRoot(), exitCode)
 }
 
-// glossaryUsage is the help of --glossary.
 const glossaryUsage = "`FILE` with a newer glossary than the one built in, as mockrudder glossary refresh writes it"
 
 func newRoot() *cobra.Command {

@@ -23,7 +23,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// run runs the command line and returns what it printed.
 func run(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -41,17 +40,34 @@ func execute(ctx context.Context, stdout, stderr io.Writer, args ...string) erro
 }
 
 func TestEmit(t *testing.T) {
-	all, err := run(t, "emit", "--events", "1020", "--seed", "1")
+	g, err := schemas.Load()
 	require.NoError(t, err)
-	require.Equal(t, 1020, strings.Count(all, "\n"))
-	again, err := run(t, "emit", "--events", "1020")
+	news, _ := g.Event("users.messages.email.Open")
+	g.Events = append(g.Events, *news)
+	g.Events[len(g.Events)-1].Name = "users.messages.smoke.Signal"
+	text, err := g.Encode()
 	require.NoError(t, err)
-	require.Equal(t, all, again, "1 is the seed by default")
-
-	batches, err := run(t, "emit", "--events", "250", "--types", "users.canvas.Entry", "--format", "batches")
-	require.NoError(t, err)
-	require.Equal(t, 3, strings.Count(batches, "\n"))
-	require.True(t, strings.HasPrefix(batches, `{"events":[{"event_type":"users.canvas.Entry"`))
+	newer := filepath.Join(t.TempDir(), "glossary.json")
+	require.NoError(t, os.WriteFile(newer, text, 0o600))
+	for args, want := range map[string]struct {
+		lines int
+		text  string
+		times int
+	}{
+		"--events 1020": {1020, `{"event_type":"`, 1020},
+		"--events 250 --types users.canvas.Entry --format batches":         {3, `{"event_type":"users.canvas.Entry"`, 250},
+		"--events 105 --retired":                                           {105, "newsfeedcard.", 3},
+		"--events 5 --types *.Signal --glossary " + newer:                  {5, `"users.messages.smoke.Signal"`, 5},
+		"--events 5 --types *.Signal --scenario quiet --glossary " + newer: {5, `"users.messages.smoke.Signal"`, 5},
+	} {
+		out, err := run(t, append([]string{"emit"}, strings.Fields(args)...)...)
+		require.NoError(t, err)
+		require.Equal(t, want.lines, strings.Count(out, "\n"), args)
+		require.Equal(t, want.times, strings.Count(out, want.text), args)
+		again, err := run(t, append([]string{"emit", "--seed", "1"}, strings.Fields(args)...)...)
+		require.NoError(t, err)
+		require.Equal(t, out, again, "1 is the seed by default")
+	}
 }
 
 // TestEmitShowsProgress looks at standard error: a large emission says how many
@@ -89,27 +105,6 @@ func TestMistakesAreNamed(t *testing.T) {
 		require.Equal(t, 1, exitCode(err))
 	}
 	require.Zero(t, good.Load())
-}
-
-// TestANewerGlossaryIsEmitted adds a type to the glossary that is built in.
-func TestANewerGlossaryIsEmitted(t *testing.T) {
-	g, err := schemas.Load()
-	require.NoError(t, err)
-	news, _ := g.Event("users.messages.email.Open")
-	g.Events = append(g.Events, *news)
-	g.Events[len(g.Events)-1].Name = "users.messages.smoke.Signal"
-	text, err := g.Encode()
-	require.NoError(t, err)
-	file := filepath.Join(t.TempDir(), "glossary.json")
-	require.NoError(t, os.WriteFile(file, text, 0o600))
-	for _, more := range [][]string{nil, {"--scenario", "quiet"}} {
-		out, err := run(t, append([]string{"emit", "--glossary", file, "--events", "5", "--types", "*.Signal"}, more...)...)
-		require.NoError(t, err)
-		require.Equal(t, 5, strings.Count(out, `"users.messages.smoke.Signal"`))
-	}
-	out, err := run(t, "emit", "--events", "105", "--retired")
-	require.NoError(t, err)
-	require.Equal(t, 3, strings.Count(out, "newsfeedcard."))
 }
 
 // TestScenarios prints one, changes it, and tells its stories.

@@ -15,7 +15,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// defaultListen is where the control API is unless --listen says otherwise.
 const defaultListen = "127.0.0.1:8091"
 
 func newServe() *cobra.Command {

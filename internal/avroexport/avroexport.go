@@ -83,14 +83,12 @@ func (x *Writer) write(line []byte) error {
 	return nil
 }
 
-// part is one object container file.
 type part struct {
 	*ocf.Encoder
 	file *os.File
 	typ  *schemas.EventType
 }
 
-// part finds or begins the file for an event type and an hour.
 func (x *Writer) part(name string, at time.Time) (*part, error) {
 	dir := filepath.Join(x.dir, "event_type="+name, "date="+at.Format("2006-01-02-15"), fmt.Sprintf("version=%d", x.glossary.SchemaVersion))
 	if p := x.open[dir]; p != nil {
@@ -148,7 +146,6 @@ func storedName(f *schemas.Field) string {
 	return f.Name
 }
 
-// avroSchema is the schema of the records of an event type.
 func avroSchema(t *schemas.EventType) (string, error) {
 	dot := strings.LastIndexByte(t.Name, '.')
 	fields := []any{
@@ -187,7 +184,6 @@ func avroType(f *schemas.Field) any {
 	}
 }
 
-// storedEvent is an event as it comes over HTTP.
 type storedEvent struct {
 	Type             string `json:"event_type"`
 	ID               string

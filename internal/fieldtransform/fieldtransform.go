@@ -91,7 +91,6 @@ func object(w *jsonlex.Walker, i, depth int, visit func(name string, start int) 
 	return w.Value(i, depth)
 }
 
-// value is the JSON text that replaces a string.
 func (t Transform) value(text string) string {
 	if t == Remove {
 		return `"` + Redacted + `"`

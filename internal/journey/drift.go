@@ -13,7 +13,6 @@ import (
 // event, its properties or its user. The zero value is nothing.
 type novelty struct{ typ, inEvent, inProperties, inUser string }
 
-// keyDrift is the key of the choices of new fields and types.
 const keyDrift = 0xD21F7
 
 // driftOf decides whether an event drifts, and how: of ten, two get a new type, six
@@ -47,7 +46,6 @@ func driftOf(t *eventType, share scenario.Share, d population.Draw) (n novelty) 
 //go:embed unusual.txt
 var unusualText string
 
-// unusualMembers are members of free objects that are unusual, and legal.
 func unusualMembers() []string {
 	return append(strings.Split(strings.TrimSpace(unusualText), "\n"),
 		`"deep":`+strings.Repeat(`[`, 60)+strings.Repeat(`{"d":`, 40)+"null"+strings.Repeat(`}`, 40)+strings.Repeat(`]`, 60),

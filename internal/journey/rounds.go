@@ -122,7 +122,6 @@ func (r *Rounds) AppendFull(dst []byte, t int) []byte {
 	return r.append(dst, &r.types[t], 0, showAll, nil, 0)
 }
 
-// momentDraw draws everything about event k of a type.
 func (r *Rounds) momentDraw(t *eventType, k uint64) population.Draw {
 	return r.draw.With(t.key).With(k)
 }
@@ -130,8 +129,11 @@ func (r *Rounds) momentDraw(t *eventType, k uint64) population.Draw {
 func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte, at int64) []byte {
 	m, _ := r.moments.Get().(*moment)
 	d := r.momentDraw(t, k)
-	if at == 0 {
-		at = r.timeOf(d, k)
+	if at == 0 { // one second later each round, give or take some
+		at = r.reference + int64(k) - int64(d.With(keyTime).N(20))
+		if d.With(keyLate).Chance(2) { // old, as from a device that was offline
+			at -= int64(d.With(keyLate).With(1).N(2 * 86400))
+		}
 	}
 	*m = moment{
 		typ: t, id: id, pop: r.pop, show: much, turn: int(k % fullEvery), scratch: m.scratch,
@@ -145,16 +147,6 @@ func (r *Rounds) append(dst []byte, t *eventType, k uint64, much show, id []byte
 	dst = m.append(dst)
 	r.moments.Put(m)
 	return dst
-}
-
-// timeOf is one second later each round, give or take some. A few events are old,
-// as from devices that were offline.
-func (r *Rounds) timeOf(d population.Draw, k uint64) int64 {
-	at := r.reference + int64(k) - int64(d.With(keyTime).N(20))
-	if d.With(keyLate).Chance(2) {
-		at -= int64(d.With(keyLate).With(1).N(2 * 86400))
-	}
-	return at
 }
 
 // moment is an event that is being written. Outside of a story only Draw, Root,
@@ -232,7 +224,6 @@ func (m *moment) pickUser() {
 	}
 }
 
-// pickMessage chooses the campaign or the Canvas, where the type has one.
 func (m *moment) pickMessage() {
 	if m.channel = m.typ.channel; m.channel == "" {
 		m.channel = m.pickChannel()
@@ -252,7 +243,6 @@ func (m *moment) pickMessage() {
 	}
 }
 
-// pick returns a pointer to one of list.
 func pick[T any](d population.Draw, list []T) *T { return &list[d.N(len(list))] }
 
 // pickChannel chooses a channel for a type that belongs to none, such as a
@@ -307,7 +297,6 @@ func (o *object) end() []byte {
 	return append(o.dst, '}')
 }
 
-// append appends the moment as an event.
 func (m *moment) append(dst []byte) []byte {
 	o := newObject(dst, m.news.inEvent)
 	o.key(`"event_type":`)
@@ -329,7 +318,6 @@ func (m *moment) append(dst []byte) []byte {
 	return o.end()
 }
 
-// appendObject appends the fields that this moment shows.
 func (m *moment) appendObject(dst []byte, fields []field, news string) []byte {
 	o := newObject(dst, news)
 	for i := range fields {

@@ -19,10 +19,10 @@ type StoryEvent struct {
 	User  population.User
 
 	Channel   population.Channel // of a type that has none of its own
-	Campaign  *population.Campaign
+	Campaign  *population.Message
 	Canvas    *population.Canvas
 	Variation *population.Named // of the Canvas
-	Step      *population.Step
+	Step      *population.Message
 	Place     int // of the step in the Canvas
 	Wording   *population.Named
 

@@ -200,13 +200,18 @@ var (
 
 func userValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"app_id":              text(func(m *moment, _ population.Draw) string { return m.User.App.ID }),
-		"app_group_id":        text(func(m *moment, _ population.Draw) string { return m.pop.GroupID }),
-		"platform":            text(func(m *moment, _ population.Draw) string { return string(m.User.App.Platform) }),
-		"sdk_version":         text(func(m *moment, _ population.Draw) string { return m.User.App.SDKVersion }),
-		"device_model":        text(func(m *moment, _ population.Draw) string { return m.User.Model.Name }),
-		"device_os":           text(func(m *moment, _ population.Draw) string { return m.User.Model.OS }),
-		"device_class":        text(deviceClass),
+		"app_id":       text(func(m *moment, _ population.Draw) string { return m.User.App.ID }),
+		"app_group_id": text(func(m *moment, _ population.Draw) string { return m.pop.GroupID }),
+		"platform":     text(func(m *moment, _ population.Draw) string { return string(m.User.App.Platform) }),
+		"sdk_version":  text(func(m *moment, _ population.Draw) string { return m.User.App.SDKVersion }),
+		"device_model": text(func(m *moment, _ population.Draw) string { return m.User.Model.Name }),
+		"device_os":    text(func(m *moment, _ population.Draw) string { return m.User.Model.OS }),
+		"device_class": text(func(m *moment, _ population.Draw) string {
+			if m.User.Model.Class == "tv" { // Braze has no word for it
+				return "desktop"
+			}
+			return m.User.Model.Class
+		}),
 		"os_version":          text(func(m *moment, _ population.Draw) string { return m.User.Model.Version }),
 		"browser":             text(func(m *moment, _ population.Draw) string { return m.User.Model.Browser }),
 		"user_agent":          text(func(m *moment, _ population.Draw) string { return m.User.Model.UserAgent }),
@@ -233,14 +238,6 @@ func userValues() map[string]valueFunc {
 	}
 }
 
-// deviceClass is one that Braze has; it has none for a television.
-func deviceClass(m *moment, _ population.Draw) string {
-	if m.User.Model.Class == "tv" {
-		return "desktop"
-	}
-	return m.User.Model.Class
-}
-
 // adIDTypes are Braze's words for advertising ids; it has none for other platforms.
 var adIDTypes = map[population.Platform]string{
 	population.IOS: "ios_idfa", population.TVOS: "ios_idfa", population.Android: "google_ad_id", population.Roku: "roku_ad_id",
@@ -260,7 +257,7 @@ func tokenValues() map[string]valueFunc {
 	return map[string]valueFunc{
 		"push_token":                      userText((*population.User).AppendPushToken),
 		"push_token_device_id":            userText((*population.User).AppendDeviceID),
-		"push_token_created_at":           integer(func(m *moment, _ population.Draw) int64 { return m.User.Created() }),
+		"push_token_created_at":           integer(func(m *moment, _ population.Draw) int64 { return m.User.Created }),
 		"push_token_updated_at":           integer(func(m *moment, _ population.Draw) int64 { return m.Time }),
 		"push_to_start_token":             token("push_to_start_token"),
 		"update_token":                    token("update_token"),

@@ -34,10 +34,15 @@ func sourceValues() map[string]valueFunc {
 		// The same for one user and one Canvas.
 		"canvas_entry_id": drawn(func(m *moment) population.Draw { return m.User.Draw(m.Canvas.ID) }, uuid),
 		// The same for all recipients of one send.
-		"dispatch_id":            drawn(func(m *moment) population.Draw { return m.sendDraw(3600) }, dispatchID),
-		"send_id":                drawn(func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }, hex("", 24)),
-		"channel":                text(func(m *moment, _ population.Draw) string { return string(m.channel) }),
-		"progression_type":       text(progression),
+		"dispatch_id": drawn(func(m *moment) population.Draw { return m.sendDraw(3600) }, dispatchID),
+		"send_id":     drawn(func(m *moment) population.Draw { return m.sendDraw(86400).With(1) }, hex("", 24)),
+		"channel":     text(func(m *moment, _ population.Draw) string { return string(m.channel) }),
+		"progression_type": text(func(m *moment, d population.Draw) string {
+			if m.flip("exit", 25) {
+				return "exited"
+			}
+			return []string{"entered", "advanced", "delayed"}[d.N(3)]
+		}),
 		"send_time":              integer(func(m *moment, d population.Draw) int64 { return m.Time - int64(d.Between(1, 3*3600)) }),
 		"subscription_group_id":  text(func(m *moment, _ population.Draw) string { return group(m).ID }),
 		"is_suspected_bot_click": flipped("is_suspected_bot_click", 5),
@@ -110,13 +115,6 @@ var dispatchID = quoted(func(dst []byte, m *moment, d population.Draw) []byte {
 	return population.AppendHex(dst, d, 32)
 })
 
-func progression(m *moment, d population.Draw) string {
-	if m.flip("exit", 25) {
-		return "exited"
-	}
-	return []string{"entered", "advanced", "delayed"}[d.N(3)]
-}
-
 // channelIdentifier is how the channel reaches the user.
 var channelIdentifier = quoted(func(dst []byte, m *moment, _ population.Draw) []byte {
 	switch m.channel {
@@ -147,8 +145,10 @@ func phoneValues() map[string]valueFunc {
 		"line_channel_id":      sender,
 		"line_channel_name":    text(func(m *moment, _ population.Draw) string { return m.pop.Name + " official" }),
 		"native_line_id":       userText(func(u *population.User, dst []byte) []byte { return appendLineID(dst, u) }),
-		"bsuid":                userText(appendBSUID),
-		"message_body":         text(reply),
+		"bsuid": userText(func(u *population.User, dst []byte) []byte { // of a user at one business
+			return population.AppendDigits(append(append(dst, u.Place.Country...), ".1"...), u.Draw("bsuid"), 16)
+		}),
+		"message_body": text(reply),
 		// A medium that could not be kept is null, as Braze sends it.
 		"media_urls": filled(`["https://media.example.com/$.jpg"$]`, func(dst []byte, _ *moment, d population.Draw) []byte {
 			return population.AppendHex(dst, d, 24)
@@ -162,13 +162,6 @@ func phoneValues() map[string]valueFunc {
 		"in_reply_to":        messageID,
 		"flow_response_json": escaped(filled(`{"flow_token":$,"rating":$,"comment":"très bien"}`, hex("", 16), with(1, whole(1, 5)))),
 	}
-}
-
-// appendBSUID appends WhatsApp's id of a user at one business: the country and
-// a number.
-func appendBSUID(u *population.User, dst []byte) []byte {
-	dst = append(append(dst, u.Place.Country...), '.')
-	return population.AppendDigits(append(dst, '1'), u.Draw("bsuid"), 16)
 }
 
 // messageID is WhatsApp's id of a message.
@@ -250,8 +243,11 @@ func agentValues() map[string]valueFunc {
 		"model_name":        text(func(m *moment, _ population.Draw) string { return agent(m).Model }),
 		"prompt_tokens":     whole(promptLow, promptHigh),
 		"completion_tokens": whole(completionLow, completionHigh),
-		"total_tokens":      integer(totalTokens),
-		"is_error":          flipped("is_error", 5),
+		"total_tokens": integer(func(m *moment, _ population.Draw) int64 {
+			prompt := m.Draw.With(population.Key("prompt_tokens")).Between(promptLow, promptHigh)
+			return int64(prompt + m.Draw.With(population.Key("completion_tokens")).Between(completionLow, completionHigh))
+		}),
+		"is_error": flipped("is_error", 5),
 		"input": text(func(m *moment, d population.Draw) string {
 			return "Write for " + m.User.First + ": " + population.Pick(d, m.pop.Sentences)
 		}),
@@ -262,12 +258,6 @@ func agentValues() map[string]valueFunc {
 
 func agent(m *moment) *population.Agent {
 	return pick(m.Root.With(population.Key("agent_id")), m.pop.Agents)
-}
-
-func totalTokens(m *moment, _ population.Draw) int64 {
-	prompt := m.Draw.With(population.Key("prompt_tokens")).Between(promptLow, promptHigh)
-	completion := m.Draw.With(population.Key("completion_tokens")).Between(completionLow, completionHigh)
-	return int64(prompt + completion)
 }
 
 const (

@@ -70,7 +70,6 @@ func notedValues() map[string]valueFunc {
 	status := noted(`"Subscribed"`, map[string]string{
 		"link": `"Unsubscribed"`, "spam": `"Unsubscribed"`, "stop": `"Unsubscribed"`, "off": `"Unsubscribed"`, "opt-in": `"Opted In"`,
 	})
-	chat := chatter(reply)
 	return map[string]valueFunc{
 		"subscription_status": status,
 		"users.behaviors.subscription.GlobalStateChange/subscription_status": status,
@@ -101,7 +100,7 @@ func notedValues() map[string]valueFunc {
 			if m.Note == "stop" {
 				return append(dst, `"STOP"`...)
 			}
-			return chat(dst, m, d)
+			return appendString(dst, chatter(m, d))
 		},
 		"exit_reason": func(dst []byte, m *moment, _ population.Draw) []byte {
 			return append(dst, [...]string{`"canvas_completed"`, `"audience_matched"`, `"exit_criteria"`}[m.Exit]...)
@@ -133,15 +132,13 @@ func storyFitting() map[string]func(*moment) bool {
 	return fits
 }
 
-// chatter is a text that is none of the words that change a subscription.
-func chatter(of func(m *moment, d population.Draw) string) valueFunc {
-	return text(func(m *moment, d population.Draw) string {
-		for i := uint64(0); ; i++ {
-			if words := of(m, d.With(i)); words != "STOP" && words != "START" {
-				return words
-			}
+// chatter is a reply that is none of the words that change a subscription.
+func chatter(m *moment, d population.Draw) string {
+	for i := uint64(0); ; i++ {
+		if words := reply(m, d.With(i)); words != "STOP" && words != "START" {
+			return words
 		}
-	})
+	}
 }
 
 // on says whether a moment happens on one of some platforms.

@@ -8,13 +8,12 @@
 package population
 
 import (
+	"cmp"
 	_ "embed" // for workspace.json
 	"encoding/json"
 	"fmt"
 	"math/rand"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/brianvoe/gofakeit/v6"
 )
@@ -37,7 +36,7 @@ type Population struct {
 	GroupID                             string
 	Name                                string
 	Domain                              string
-	Campaigns                           map[Channel][]Campaign
+	Campaigns                           map[Channel][]Message
 	Canvases                            []Canvas
 	Groups                              map[Channel]*Group
 	Products                            []Product
@@ -49,7 +48,6 @@ type Population struct {
 	draw             Draw
 	users            uint64
 	anonymousPercent int
-	founded          int64
 	apps             map[Platform]*App
 	texts            texts
 	firstNames       []string
@@ -92,7 +90,6 @@ func New(cfg Config) *Population {
 		draw:             draw,
 		users:            (cfg.Users + rowLength - 1) / rowLength * rowLength,
 		anonymousPercent: max(cfg.AnonymousPercent, 0),
-		founded:          time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC).Unix(),
 		GroupID:          uuidString(draw.With(Key("app group"))),
 		Name:             fake.Company(),
 		firstNames:       fill(400, fake.FirstName),
@@ -120,9 +117,6 @@ func New(cfg Config) *Population {
 	p.Destinations = named(p.Draw("destinations"), "Google Ads audience", "Loyalty platform", "Call centre")
 	return p
 }
-
-// App returns the workspace's app on a platform.
-func (p *Population) App(platform Platform) *App { return p.apps[platform] }
 
 // Draw is a source of choices for name that stay with the workspace.
 func (p *Population) Draw(name string) Draw { return p.draw.With(Key(name)) }
@@ -153,39 +147,30 @@ func named(d Draw, names ...string) []Named {
 }
 
 func (p *Population) addCampaigns(fake *gofakeit.Faker) {
-	p.Campaigns = make(map[Channel][]Campaign)
+	p.Campaigns = make(map[Channel][]Message)
 	d := p.Draw("campaigns")
 	for i, channel := range Channels() {
 		for j, theme := range p.texts.Campaigns {
 			name := theme + " | " + string(channel) + " | " + fake.BuzzWord()
-			p.Campaigns[channel] = append(p.Campaigns[channel], newCampaign(d.With(uint64(i)).With(uint64(j)), channel, name))
+			p.Campaigns[channel] = append(p.Campaigns[channel], newCampaign(d.With(uint64(i)).With(uint64(j)), name))
 		}
 	}
 }
 
-func newCampaign(d Draw, channel Channel, name string) Campaign {
-	return Campaign{
-		Named:      Named{uuidString(d), name},
-		Channel:    channel,
-		Variations: named(d, "Control", "Variation A", "Variation B"),
-	}
+func newCampaign(d Draw, name string) Message {
+	return Message{Named{uuidString(d), name}, named(d, "Control", "Variation A", "Variation B")}
 }
 
 // Campaign is campaign number n of a channel: one of Campaigns, or beyond them
 // another one. With a name it has that name.
-func (p *Population) Campaign(channel Channel, n int, name string) Campaign {
-	list := p.Campaigns[channel]
-	if n >= len(list) {
-		if name == "" {
-			name = "Campaign " + strconv.Itoa(n+1) + " | " + string(channel)
-		}
-		return newCampaign(p.Draw("more campaigns "+string(channel)).With(uint64(n)), channel, name)
+func (p *Population) Campaign(channel Channel, n int, name string) Message {
+	if n < len(p.Campaigns[channel]) {
+		c := p.Campaigns[channel][n]
+		c.Name = cmp.Or(name, c.Name)
+		return c
 	}
-	c := list[n]
-	if name != "" {
-		c.Name = name
-	}
-	return c
+	name = cmp.Or(name, fmt.Sprintf("Campaign %d | %s", n+1, channel))
+	return newCampaign(p.Draw("more campaigns "+string(channel)).With(uint64(n)), name)
 }
 
 func (p *Population) addCanvases(fake *gofakeit.Faker) {
@@ -200,10 +185,7 @@ func (p *Population) addCanvases(fake *gofakeit.Faker) {
 		}
 		for j, step := range p.texts.Steps {
 			at := here.With(4).With(uint64(j))
-			canvas.Steps = append(canvas.Steps, Step{
-				Named:      Named{uuidString(at), step},
-				Variations: named(at, "Message A", "Message B"),
-			})
+			canvas.Steps = append(canvas.Steps, Message{Named{uuidString(at), step}, named(at, "Message A", "Message B")})
 		}
 		p.Canvases = append(p.Canvases, canvas)
 	}
@@ -215,10 +197,9 @@ func (p *Population) addGroups() {
 	for i, channel := range []Channel{Email, SMS, RCS, WhatsApp, LINE} {
 		here := d.With(uint64(i))
 		group := &Group{
-			Named:   Named{uuidString(here), "Marketing " + string(channel)},
-			Channel: channel,
-			Number:  string(AppendDigits([]byte("+1888555"), here.With(1), 4)),
-			Sender:  strings.Split(p.Domain, ".")[0] + "_agent",
+			Named:  Named{uuidString(here), "Marketing " + string(channel)},
+			Number: string(AppendDigits([]byte("+1888555"), here.With(1), 4)),
+			Sender: strings.Split(p.Domain, ".")[0] + "_agent",
 		}
 		if channel == LINE {
 			group.Sender = string(AppendDigits([]byte("2"), here.With(2), 9))

@@ -37,12 +37,10 @@ func TestUsersStayThemselves(t *testing.T) {
 	p := New(Config{Seed: 1})
 	require.EqualValues(t, 10_000, p.Users())
 	require.EqualValues(t, 20, New(Config{Users: 1}).Users(), "rounded up")
-	platforms := make(map[Platform]int)
-	anonymous := 0
+	platforms, anonymous := make(map[Platform]int), 0
 	for i := range p.Users() {
 		u := p.User(i)
-		again := p.User(i + p.Users())
-		require.Equal(t, u, again)
+		require.Equal(t, u, p.User(i+p.Users()))
 		if !u.Identified {
 			anonymous++
 		}
@@ -55,7 +53,7 @@ func TestUsersStayThemselves(t *testing.T) {
 
 func TestUserOn(t *testing.T) {
 	p := New(Config{Seed: 1})
-	for _, platform := range []Platform{IOS, Android, Kindle, Web, TVOS, Roku} {
+	for _, platform := range Platforms() {
 		for i := range uint64(100) {
 			require.Equal(t, platform, p.UserOn(i, platform, false).App.Platform)
 			u := p.UserOn(i, platform, true)
@@ -112,7 +110,7 @@ func TestDevicesAndPersonsAreTheirOwn(t *testing.T) {
 	for i := range p.Users() {
 		for life := range uint64(2) {
 			u := p.Person(i, life)
-			require.Equal(t, p.PlatformOf(i), u.App.Platform)
+			require.Equal(t, PlatformOf(i), u.App.Platform)
 			require.Same(t, p.PlaceOf(i, life), u.Place)
 			see(u.AppendID(nil))
 			see(u.AppendExternalID(nil))

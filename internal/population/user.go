@@ -16,27 +16,45 @@ type User struct {
 	Place       *Place
 	App         *App
 	Model       *Model
-	Identified  bool // has an external_user_id
-	Tracked     bool // lets advertisers follow the device
-	Tokens      int  // how often the push token has changed; Population sets it to 0
+	Identified  bool  // has an external_user_id
+	Tracked     bool  // lets advertisers follow the device
+	Tokens      int   // how often the push token has changed; Population sets it to 0
+	Created     int64 // when the user came to the workspace, in seconds since the epoch
 
-	draw    Draw
-	created int64
-	device  int
+	draw   Draw
+	device int
 }
+
+// founded is when the workspace began: 1 January 2022, UTC.
+const founded = 1_640_995_200
 
 // Users is how many people there are.
 func (p *Population) Users() uint64 { return p.users }
 
 // User is the person with an index, modulo Users.
-func (p *Population) User(index uint64) User { return p.user(index % p.users) }
+func (p *Population) User(index uint64) User { return p.Person(index, 0) }
 
 // Person is the person with an index after life others that had it before. They have
 // the same platform and ids of their own. Person(index, 0) is User(index).
-func (p *Population) Person(index, life uint64) User { return p.user(index%p.users + life*p.users) }
-
-// PlatformOf is the platform of the first device of every Person with the index.
-func (p *Population) PlatformOf(index uint64) Platform { return platformOf(index % p.users) }
+func (p *Population) Person(index, life uint64) User {
+	index = index%p.users + life*p.users
+	d := p.draw.With(keyUser).With(index)
+	app := p.apps[PlatformOf(index)]
+	kinds := p.texts.Models[app.Platform]
+	return User{
+		Index:      index,
+		First:      Pick(d.With(1), p.firstNames),
+		Last:       Pick(d.With(2), p.lastNames),
+		Gender:     Pick(d.With(3), p.genders),
+		Place:      &p.texts.Places[d.With(4).N(len(p.texts.Places))],
+		App:        app,
+		Model:      &kinds[d.With(5).N(len(kinds))],
+		Identified: !d.With(6).Chance(p.anonymousPercent),
+		Tracked:    d.With(7).Chance(40),
+		draw:       d,
+		Created:    founded + int64(d.With(8).N(3*365*86400)),
+	}
+}
 
 // PlaceOf is where Person(index, life) lives.
 func (p *Population) PlaceOf(index, life uint64) *Place {
@@ -90,31 +108,12 @@ func (u *User) deviceDraw(key uint64) Draw {
 	return u.draw.With(key).With(uint64(u.device))
 }
 
-func (p *Population) user(index uint64) User {
-	d := p.draw.With(keyUser).With(index)
-	app := p.apps[platformOf(index)]
-	kinds := p.texts.Models[app.Platform]
-	return User{
-		Index:      index,
-		First:      Pick(d.With(1), p.firstNames),
-		Last:       Pick(d.With(2), p.lastNames),
-		Gender:     Pick(d.With(3), p.genders),
-		Place:      &p.texts.Places[d.With(4).N(len(p.texts.Places))],
-		App:        app,
-		Model:      &kinds[d.With(5).N(len(kinds))],
-		Identified: !d.With(6).Chance(p.anonymousPercent),
-		Tracked:    d.With(7).Chance(40),
-		draw:       d,
-		created:    p.founded + int64(d.With(8).N(3*365*86400)),
-	}
-}
-
 // UserOn is the next person with a platform from index on. With identified it is one
 // with an external id, if there is one among the next 64.
 func (p *Population) UserOn(index uint64, platform Platform, identified bool) User {
 	row := index - index%rowLength
 	place := index % rowLength
-	for i := 0; i < rowLength && platformOf(place) != platform; i++ {
+	for i := 0; i < rowLength && PlatformOf(place) != platform; i++ {
 		place = (place + 1) % rowLength
 	}
 	user := p.User(row + place)
@@ -126,7 +125,7 @@ func (p *Population) UserOn(index uint64, platform Platform, identified bool) Us
 
 // AppendID appends Braze's own id of the user, a BSON object id.
 func (u *User) AppendID(dst []byte) []byte {
-	return appendObjectID(dst, u.draw.With(keyUser), u.created)
+	return appendObjectID(dst, u.draw.With(keyUser), u.Created)
 }
 
 // AppendExternalID appends the customer's id of the user, if Identified.
@@ -204,10 +203,6 @@ func (u *User) AppendBirthday(dst []byte) []byte {
 // Draw is a source of choices for name that stay with the user.
 func (u *User) Draw(name string) Draw { return u.draw.With(Key(name)) }
 
-// Created is when the user came to the workspace, in seconds since the epoch.
-func (u *User) Created() int64 { return u.created }
-
-// appendLower appends the letters of an ASCII name in lower case.
 func appendLower(dst []byte, s string) []byte {
 	for i := range len(s) {
 		c := s[i]

@@ -35,15 +35,8 @@ type App struct {
 	SDKVersion string
 }
 
-// Campaign is one campaign and the variations of its message.
-type Campaign struct {
-	Named
-	Channel    Channel
-	Variations []Named
-}
-
-// Step is one step of a Canvas and the variations of its message.
-type Step struct {
+// Message is a campaign or a step of a Canvas, and the variations of its message.
+type Message struct {
 	Named
 	Variations []Named
 }
@@ -52,7 +45,7 @@ type Step struct {
 type Canvas struct {
 	Named
 	Variations []Named
-	Steps      []Step
+	Steps      []Message
 	// Splits are the paths of the Canvas's experiment step, ExperimentID.
 	ExperimentID string
 	Splits       []Named
@@ -61,9 +54,8 @@ type Canvas struct {
 // Group is a subscription group and the sender that its messages come from.
 type Group struct {
 	Named
-	Channel Channel
-	Number  string // E.164, for SMS and WhatsApp
-	Sender  string // RCS agent or LINE channel id
+	Number string // E.164, for SMS and WhatsApp
+	Sender string // RCS agent or LINE channel id
 }
 
 // Product is something to buy; Cents is its price in hundredths of a currency.
@@ -131,5 +123,5 @@ var platformRow = [rowLength]Platform{
 	IOS, Android, IOS, Android, Web, IOS, TVOS, IOS, Android, Roku,
 }
 
-// platformOf is the platform of the user with an index.
-func platformOf(index uint64) Platform { return platformRow[index%rowLength] }
+// PlatformOf is the platform of the first device of every Person with the index.
+func PlatformOf(index uint64) Platform { return platformRow[index%rowLength] }

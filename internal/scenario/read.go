@@ -135,9 +135,6 @@ func (c *Clock) UnmarshalYAML(n *yaml.Node) error { return read(n, c, ParseClock
 // UnmarshalYAML reads how many of a thing begin in an hour.
 func (c *Count) UnmarshalYAML(n *yaml.Node) error { return read(n, c, parseCount) }
 
-// UnmarshalYAML reads a channel that sends.
-func (c *Channel) UnmarshalYAML(n *yaml.Node) error { return read(n, c, parseChannel) }
-
 const maxPerHour = 100_000_000
 
 func parseCount(s string) (Count, error) {
@@ -156,14 +153,6 @@ func SendingChannels() []population.Channel {
 	}
 }
 
-func parseChannel(s string) (Channel, error) {
-	if !slices.Contains(SendingChannels(), population.Channel(s)) {
-		return "", fmt.Errorf("%q is no channel that sends: %s", s, SendingChannels())
-	}
-	return Channel(s), nil
-}
-
-// change changes a value of a map that has the key.
 func change[V any](all map[string]V, key string, to *yaml.Node, unknown string) error {
 	value, known := all[key]
 	if !known {
@@ -249,6 +238,8 @@ func (c *Campaign) UnmarshalYAML(n *yaml.Node) error {
 	switch {
 	case c.Channel == "":
 		return mistake(n, "a campaign needs a channel: one of %s", SendingChannels())
+	case !slices.Contains(SendingChannels(), c.Channel):
+		return mistake(n, "%q is no channel that sends: %s", c.Channel, SendingChannels())
 	case c.PerHour > 0 && c.Every > 0:
 		return mistake(n, "a campaign has both per_hour and every: it is triggered, or it goes to many at once")
 	case c.Every%Seconds(day) != 0:
@@ -267,7 +258,6 @@ func (c *Campaign) UnmarshalYAML(n *yaml.Node) error {
 // MaxUsers is how many people a scenario may have at most.
 const MaxUsers = 100_000_000
 
-// check finds mistakes that concern several values.
 func (s *Scenario) check(root *yaml.Node) error {
 	var failed error
 	wrong := func(is bool, key, format string, args ...any) {
@@ -281,6 +271,9 @@ func (s *Scenario) check(root *yaml.Node) error {
 	wrong(s.WithoutExternalID%10_000 != 0, "share_without_external_id", "must be a whole percent")
 	wrong(r.Every > 0 && (r.For > r.Every || r.For > Seconds(hour)), "rough_edges", "renames.for must be at most 1h, and not longer than every")
 	wrong(q.From != q.To && (q.To-q.From+1440)%1440 > 20*60, "quiet_hours", "leave less than four hours a day to send in")
+	for _, channel := range q.Channels {
+		wrong(!slices.Contains(SendingChannels(), channel), "quiet_hours", "%q is no channel that sends: %s", channel, SendingChannels())
+	}
 	for name, what := range s.Transforms {
 		wrong(what != fieldtransform.Remove && what != fieldtransform.Hash, "field_transformations", "%s: %q is neither remove nor hash", name, what)
 	}

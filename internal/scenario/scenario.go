@@ -14,6 +14,7 @@ import (
 	"text/template"
 
 	"github.com/currentsbridge/currentsbridge/internal/fieldtransform"
+	"github.com/currentsbridge/currentsbridge/internal/population"
 )
 
 // Scenario is what happens. Built-in ones come from Builtin, others from Load. Its
@@ -44,23 +45,20 @@ type Starts map[string]Count
 // Count is how many of a thing begin an hour.
 type Count int
 
-// Channel is a channel of package population that sends: email, push, …
-type Channel string
-
 // Quiet is a time of day, local to the user, in which nothing is sent on the Channels:
 // messages wait for its end. From equal to To means never.
 type Quiet struct {
 	From, To Clock
-	Channels []Channel
+	Channels []population.Channel // of SendingChannels
 }
 
 // Campaign is one campaign. Either PerHour is set (a triggered one), or Every
 // (one that goes to many at once).
 type Campaign struct {
-	Channel  Channel
-	Name     string  // instead of that of the workspace
-	PerHour  Count   `yaml:"per_hour"`
-	Every    Seconds // whole days
+	Channel  population.Channel // of SendingChannels
+	Name     string             // instead of that of the workspace
+	PerHour  Count              `yaml:"per_hour"`
+	Every    Seconds            // whole days
 	At       Clock
 	Local    bool    // At is in the time zone of each user, not UTC
 	Over     Seconds // how long it takes to reach all
@@ -104,11 +102,8 @@ func Builtin(name string) (*Scenario, error) {
 
 // Load reads the scenario with a built-in name, or else the file at that path.
 func Load(nameOrPath string) (*Scenario, error) {
-	if slices.Contains(Names(), nameOrPath) {
-		return Builtin(nameOrPath)
-	}
 	text, err := os.ReadFile(nameOrPath)
-	if os.IsNotExist(err) && !strings.ContainsAny(nameOrPath, "./\\") {
+	if slices.Contains(Names(), nameOrPath) || os.IsNotExist(err) && !strings.ContainsAny(nameOrPath, "./\\") {
 		return Builtin(nameOrPath) // which says what there is
 	}
 	if err != nil {

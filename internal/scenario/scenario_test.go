@@ -72,6 +72,7 @@ func TestOtherMistakes(t *testing.T) {
 		"field_transformations: {a: mask}": `x.yaml:1: field_transformations: a: "mask"`,
 		"users: 50\n---\nusers: 60":        "one YAML document",
 		"rough_edges:\n  renames: {every: 3d, for: 2h}":            "x.yaml:2: rough_edges: renames.for",
+		"quiet_hours: {channels: [fax]}":                           `x.yaml:1: quiet_hours: "fax" is no channel`,
 		"quiet_hours: {from: \"08:00\", to: \"07:00\"}":            "x.yaml:1: quiet_hours: leave less than four",
 		"hours: [0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]": "not all zero",
 	} {

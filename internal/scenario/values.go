@@ -1,10 +1,10 @@
 package scenario
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/population"
 )
@@ -37,7 +37,6 @@ func ParseShare(text string) (Share, error) {
 	return s, err
 }
 
-// parsePercent reads a percentage up to 100,000%.
 func parsePercent(text string) (Share, error) {
 	number, ok := strings.CutSuffix(strings.TrimSpace(text), "%")
 	if !ok && number != "0" {
@@ -91,18 +90,15 @@ func ParseSpan(text string) (Span, error) {
 	if !two {
 		high = low
 	}
-	var s Span
-	var err error
-	if s.Min, err = parseSeconds(low); err != nil {
+	from, err := parseSeconds(low)
+	if err != nil {
 		return Span{}, err
 	}
-	if s.Max, err = parseSeconds(high); err != nil {
-		return Span{}, err
+	to, err := parseSeconds(high)
+	if err == nil && from > to {
+		err = fmt.Errorf("%q begins after its end", text)
 	}
-	if s.Min > s.Max {
-		return Span{}, fmt.Errorf("%q begins after its end", text)
-	}
-	return s, nil
+	return Span{from, to}, err
 }
 
 type unit struct {
@@ -112,29 +108,23 @@ type unit struct {
 
 func units() [4]unit { return [4]unit{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}} }
 
-var errDuration = errors.New("is no duration: write a whole number and s, m, h or d, such as 90s or 36h")
-
-// parseSeconds reads one duration: a whole number and a unit.
 func parseSeconds(text string) (Seconds, error) {
 	text = strings.TrimSpace(text)
+	for _, u := range units() {
+		if number, ok := strings.CutSuffix(text, string(u.letter)); ok {
+			n, err := strconv.ParseUint(number, 10, 31)
+			switch d := Seconds(n) * u.seconds; {
+			case err == nil && d > longest:
+				return 0, fmt.Errorf("%q is longer than 400d", text)
+			case err == nil:
+				return d, nil
+			}
+		}
+	}
 	if text == "0" {
 		return 0, nil
 	}
-	for _, u := range units() {
-		number, ok := strings.CutSuffix(text, string(u.letter))
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseUint(number, 10, 31)
-		if err != nil {
-			break
-		}
-		if Seconds(n)*u.seconds > longest {
-			return 0, fmt.Errorf("%q is longer than 400d", text)
-		}
-		return Seconds(n) * u.seconds, nil
-	}
-	return 0, fmt.Errorf("%q %w", text, errDuration)
+	return 0, fmt.Errorf("%q is no duration: write a whole number and s, m, h or d, such as 90s or 36h", text)
 }
 
 // String writes the time in its largest whole unit.
@@ -155,11 +145,9 @@ func (c Clock) String() string { return fmt.Sprintf("%02d:%02d", int(c)/60, int(
 
 // ParseClock reads a time of day from 00:00 to 23:59.
 func ParseClock(text string) (Clock, error) {
-	hour, minute, ok := strings.Cut(text, ":")
-	h, err1 := strconv.ParseUint(hour, 10, 8)
-	m, err2 := strconv.ParseUint(minute, 10, 8)
-	if !ok || err1 != nil || err2 != nil || h > 23 || m > 59 || len(minute) != 2 {
+	at, err := time.Parse("15:04", text)
+	if err != nil {
 		return 0, fmt.Errorf("%q is no time of day: write it as 09:30", text)
 	}
-	return Clock(h*60 + m), nil
+	return Clock(at.Hour()*60 + at.Minute()), nil
 }

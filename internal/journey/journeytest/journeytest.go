@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -19,6 +20,16 @@ func Glossary(tb testing.TB) *schemas.Glossary {
 		tb.Fatal(err)
 	}
 	return g
+}
+
+// Scenario reads a scenario.
+func Scenario(tb testing.TB, text string) *scenario.Scenario {
+	tb.Helper()
+	s, err := scenario.Parse("test.yaml", []byte(text))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
 }
 
 // Event is what tests look at of an event.

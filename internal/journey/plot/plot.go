@@ -137,7 +137,6 @@ func New(g *schemas.Glossary, s *scenario.Scenario, wanted []string) (*Graph, er
 	return out, nil
 }
 
-// node finds or adds a node.
 func (g *Graph) node(name string) int16 {
 	if known, ok := g.Index[name]; ok {
 		return known
@@ -269,5 +268,4 @@ func SetOf(list ...population.Platform) (set Platforms) {
 	return set
 }
 
-// anyPlatform is the set of all.
 const anyPlatform Platforms = 63

@@ -24,14 +24,14 @@ func actions() map[string]action {
 		"users.canvas.exit.PerformedEvent":        because(journey.Performed),
 		plot.AtCanvasSend:                         (*Stories).choosesChannel,
 		plot.AtPreference:                         (*Stories).prefers,
-		plot.Messages + "email.Unsubscribe":       (*Stories).closes,
-		plot.Messages + "email.MarkAsSpam":        (*Stories).closes,
-		plot.Messages + "pushnotification.Bounce": (*Stories).closes,
-		plot.StopOff:                              (*Stories).staysClosed,
-		plot.GroupOff:                             (*Stories).staysClosed,
+		plot.Messages + "email.Unsubscribe":       closes(true, false),
+		plot.Messages + "email.MarkAsSpam":        closes(true, false),
+		plot.Messages + "pushnotification.Bounce": closes(true, false),
+		plot.StopOff:                              closes(true, true),
+		plot.GroupOff:                             closes(true, true),
 		"users.campaigns.UniqueReceipt":           (*Stories).receives,
-		plot.GlobalOn:                             (*Stories).opens,
-		plot.GroupOn:                              (*Stories).opens,
+		plot.GlobalOn:                             closes(false, false),
+		plot.GroupOn:                              closes(false, false),
 		plot.TokenOn:                              (*Stories).addsToken,
 		plot.TokenNew:                             (*Stories).renewsToken,
 		plot.Uninstall:                            (*Stories).uninstalls,
@@ -47,7 +47,6 @@ func actions() map[string]action {
 	}
 }
 
-// actionOf is the action of a node, nil for none.
 func actionOf(n *plot.Node) action {
 	event, _, _ := strings.Cut(n.Name, "#")
 	act := actions()[n.Name]
@@ -55,7 +54,7 @@ func actionOf(n *plot.Node) action {
 	case act != nil:
 		return act
 	case strings.HasSuffix(n.Name, ".InboundReceive#stop"):
-		return (*Stories).closes
+		return closes(true, false)
 	case n.Type >= 0 && strings.HasPrefix(event, plot.Messages) && strings.HasSuffix(event, ".Send") && !strings.Contains(event, "liveactivity"):
 		return (*Stories).sends
 	case strings.HasPrefix(n.Name, plot.AtSend):
@@ -84,7 +83,6 @@ func (s *Stories) aboutToSend(e *entry, d population.Draw) bool {
 	return true
 }
 
-// aboutToShow chooses what is shown in the app.
 func (s *Stories) aboutToShow(e *entry, d population.Draw) bool {
 	e.channel = s.channelOf(e.node)
 	list := s.shown[e.channel]
@@ -107,13 +105,11 @@ func (s *Stories) wordingFor(e *entry) uint8 {
 	return controlVariation + 1 + uint8(s.member(e).With(1).N(len(s.campaigns[e.campaign].Variations)-1))
 }
 
-// isEnrolled enrolls a person in the control group, instead of a message.
 func (s *Stories) isEnrolled(e *entry, d population.Draw) bool {
 	e.wording = controlVariation
 	return s.isSent(e, d)
 }
 
-// reachable says whether a message may be sent to the person.
 func (s *Stories) reachable(e *entry) bool {
 	one := s.people.get(e.slot)
 	return !one.isClosed(e.channel) && (!one.gone || e.channel != pushChannel)
@@ -140,27 +136,21 @@ func (s *Stories) isSent(e *entry, _ population.Draw) bool {
 	return true
 }
 
-// closes unsubscribes the person from the entry's channel; false where that is so.
-func (s *Stories) closes(e *entry, _ population.Draw) bool {
-	was := s.people.get(e.slot).isClosed(e.channel)
-	s.people.at(e.slot).closeChannel(e.channel)
-	return !was
+// closes closes the entry's channel to the person, or opens it. False means that it
+// was so before, which always does not mind.
+func closes(closed, always bool) action {
+	return func(s *Stories, e *entry, _ population.Draw) bool {
+		was := s.people.get(e.slot).isClosed(e.channel)
+		s.people.at(e.slot).setClosed(e.channel, closed)
+		return always || was != closed
+	}
 }
 
-// opens subscribes the person again.
-func (s *Stories) opens(e *entry, _ population.Draw) bool {
-	was := s.people.get(e.slot).isClosed(e.channel)
-	s.people.at(e.slot).openChannel(e.channel)
-	return was
-}
-
-// optsIn confirms a subscription to e-mail.
 func (s *Stories) optsIn(e *entry, _ population.Draw) bool {
 	e.channel = channelIndex(population.Email)
 	return !s.people.get(e.slot).isClosed(e.channel)
 }
 
-// prefers joins or leaves one of the subscription groups.
 func (s *Stories) prefers(e *entry, d population.Draw) bool {
 	e.channel = channelIndex(population.Pick(d.With(keyNew), journey.GroupChannels()))
 	e.node = s.graph.Index[plot.GroupOff]
@@ -177,23 +167,16 @@ func (s *Stories) receives(e *entry, _ population.Draw) bool {
 	return s.isFirst(&first, s.graph.Nodes[e.node].Type)
 }
 
-// staysClosed closes the channel, where another event has not.
-func (s *Stories) staysClosed(e *entry, _ population.Draw) bool {
-	s.people.at(e.slot).closeChannel(e.channel)
-	return true
-}
-
 // addsToken is a new push token: after an installation, or a lost token.
 func (s *Stories) addsToken(e *entry, _ population.Draw) bool {
 	one := s.people.at(e.slot)
 	one.gone = false
-	one.openChannel(pushChannel)
+	one.setClosed(pushChannel, false)
 	one.token++
 	e.token = one.token
 	return true
 }
 
-// renewsToken changes the token of the first device.
 func (s *Stories) renewsToken(e *entry, d population.Draw) bool {
 	one := s.people.get(e.slot)
 	if e.device != 0 || one.gone || one.isClosed(pushChannel) {
@@ -202,12 +185,11 @@ func (s *Stories) renewsToken(e *entry, d population.Draw) bool {
 	return s.addsToken(e, d)
 }
 
-// uninstalls takes the app off the first device.
 func (s *Stories) uninstalls(e *entry, _ population.Draw) bool {
 	one := s.people.at(e.slot)
 	was := one.gone
 	one.gone = true
-	one.closeChannel(pushChannel)
+	one.setClosed(pushChannel, true)
 	return !was
 }
 
@@ -246,7 +228,6 @@ func (s *Stories) visits(e *entry, d population.Draw) bool {
 // goalVisit is how many seconds a session takes that is made for a rare event.
 const goalVisit = 12
 
-// takeDevice chooses the device for a session.
 func (s *Stories) takeDevice(e *entry, d population.Draw) {
 	user := s.pop.Person(uint64(e.slot), uint64(e.life))
 	if n := user.Devices(); n > 1 {
@@ -263,7 +244,6 @@ func (s *Stories) isNew(e *entry, d population.Draw) bool {
 	return true
 }
 
-// because records why a Canvas is left.
 func because(reason journey.Exit) action {
 	return func(_ *Stories, e *entry, _ population.Draw) bool {
 		e.reason = reason
@@ -277,7 +257,6 @@ const (
 	waitStep     = 2
 )
 
-// entersCanvas chooses the Canvas and its variation.
 func (s *Stories) entersCanvas(e *entry, d population.Draw) bool {
 	d = d.With(keyNew)
 	e.draw, e.entry, e.sent = d, d.With(3), e.at
@@ -294,7 +273,6 @@ func (s *Stories) entersCanvas(e *entry, d population.Draw) bool {
 	return false
 }
 
-// advances goes to the next step, or out of the Canvas after the last.
 func (s *Stories) advances(e *entry, d population.Draw) bool {
 	if int(e.step)+1 == len(s.pop.Canvases[e.canvas].Steps) {
 		e.node = s.graph.Index[plot.Exited]
@@ -323,7 +301,6 @@ func (s *Stories) choosesChannel(e *entry, _ population.Draw) bool {
 	return true
 }
 
-// pushChannel is the index of the channel of push messages.
 const pushChannel uint8 = 1
 
 // controlVariation is the variation of a campaign that its control group is in;

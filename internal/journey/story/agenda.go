@@ -55,7 +55,6 @@ type agenda struct {
 	next uint64
 }
 
-// add adds a copy of an entry.
 func (a *agenda) add(e *entry) {
 	e.order = a.next
 	a.next++
@@ -103,7 +102,6 @@ func (p people) get(slot uint32) person {
 	return person{}
 }
 
-// at is the state of a person, to be changed.
 func (p people) at(slot uint32) *person {
 	one := p[slot]
 	if one == nil {
@@ -113,17 +111,19 @@ func (p people) at(slot uint32) *person {
 	return one
 }
 
-// replace makes a new person at slot.
 func (p people) replace(slot uint32) {
 	one := p.at(slot)
 	*one = person{life: one.life + 1}
 }
 
-// isClosed says whether nothing may be sent to the person on a channel.
 func (p person) isClosed(channel uint8) bool { return p.closed&(1<<channel) != 0 }
 
-func (p *person) closeChannel(channel uint8) { p.closed |= 1 << channel }
-func (p *person) openChannel(channel uint8)  { p.closed &^= 1 << channel }
+func (p *person) setClosed(channel uint8, closed bool) {
+	p.closed &^= 1 << channel
+	if closed {
+		p.closed |= 1 << channel
+	}
+}
 
 func channelIndex(c population.Channel) uint8 {
 	return uint8(max(slices.Index(population.Channels(), c), 0))

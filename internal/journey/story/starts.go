@@ -11,7 +11,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
-// rate is how often the thread of a node begins.
 type rate struct {
 	node     int16
 	channel  uint8
@@ -26,7 +25,6 @@ type running struct {
 	every, over int64
 }
 
-// plan prepares the rates and campaigns.
 func (s *Stories) plan() {
 	for _, weight := range s.scenario.Hours {
 		s.hourMax = max(s.hourMax, weight)
@@ -39,16 +37,16 @@ func (s *Stories) plan() {
 		s.shown[channelIndex(c)] = [2]int32{int32(len(s.campaigns)), int32(len(s.pop.Campaigns[c]))}
 		s.campaigns = append(s.campaigns, s.pop.Campaigns[c]...)
 	}
-	count := make(map[scenario.Channel]int)
+	count := make(map[population.Channel]int)
 	for _, c := range s.scenario.Campaigns {
 		s.addCampaign(c, count[c.Channel])
 		count[c.Channel]++
 	}
 	// Rare types need a campaign on every channel.
 	for _, root := range plot.Roots() {
-		channel, sends := strings.CutPrefix(root, plot.AtSend)
-		if sends && count[scenario.Channel(channel)] == 0 {
-			s.addCampaign(scenario.Campaign{Channel: scenario.Channel(channel)}, 0)
+		name, sends := strings.CutPrefix(root, plot.AtSend)
+		if channel := population.Channel(name); sends && count[channel] == 0 {
+			s.addCampaign(scenario.Campaign{Channel: channel}, 0)
 		}
 	}
 	for _, c := range s.running {
@@ -68,11 +66,10 @@ func (s *Stories) addRate(r rate, perHour scenario.Count) {
 }
 
 func (s *Stories) addCampaign(c scenario.Campaign, n int) {
-	channel := population.Channel(c.Channel)
 	r := rate{
-		node: s.graph.Index[plot.AtSend+string(c.Channel)], channel: channelIndex(channel), campaign: int32(len(s.campaigns)),
+		node: s.graph.Index[plot.AtSend+string(c.Channel)], channel: channelIndex(c.Channel), campaign: int32(len(s.campaigns)),
 	}
-	s.campaigns = append(s.campaigns, s.pop.Campaign(channel, n, c.Name))
+	s.campaigns = append(s.campaigns, s.pop.Campaign(c.Channel, n, c.Name))
 	if c.Every == 0 {
 		s.addRate(r, c.PerHour)
 		return
@@ -89,7 +86,13 @@ func (s *Stories) beginMinute() {
 		s.beginRate(&s.starts[i], m, d.With(uint64(i)))
 	}
 	for i := range s.running {
-		s.beginBlast(&s.running[i], m)
+		offsets := []int{0}
+		if s.running[i].Local {
+			offsets = s.offsets
+		}
+		for _, offset := range offsets {
+			s.blast(&s.running[i], m, offset)
+		}
 	}
 	if m-s.forced >= turnAfter {
 		s.nextTurn(m * 60)
@@ -127,7 +130,7 @@ func (s *Stories) entry(slot uint32) entry {
 	one := s.people.get(slot)
 	return entry{thread: thread{
 		slot: slot, life: one.life, token: one.token, canvas: -1, campaign: -1,
-		platform: plot.SetOf(s.pop.PlatformOf(uint64(slot))),
+		platform: plot.SetOf(population.PlatformOf(uint64(slot))),
 	}}
 }
 
@@ -138,26 +141,15 @@ func (s *Stories) beginAt(r *rate, e *entry) {
 	}
 }
 
-// localMinute is the minute of the day at a place.
 func localMinute(at int64, place *population.Place) int {
 	return int(((at/60+int64(place.Offset))%1440 + 1440) % 1440)
 }
 
-// beginBlast begins this minute's part of a campaign that is sent to many at once:
-// for the people who are next in a shuffled order.
-func (s *Stories) beginBlast(c *running, m int64) {
-	base := s.begin / 86400 * 1440
-	if !c.Local {
-		s.blast(c, m-base, m, 0)
-		return
-	}
-	for _, offset := range s.offsets {
-		s.blast(c, m+int64(offset)-base, m, offset)
-	}
-}
-
-func (s *Stories) blast(c *running, local, m int64, offset int) {
-	since := local - int64(c.At)
+// blast begins a minute's part of a campaign that is sent to many at once: for the
+// people who are next in a shuffled order, at places of one offset where the campaign
+// is in local time.
+func (s *Stories) blast(c *running, m int64, offset int) {
+	since := m + int64(offset) - s.begin/86400*1440 - int64(c.At)
 	turn := since / c.every
 	if since < 0 {
 		turn--
@@ -188,7 +180,7 @@ func (s *Stories) blast(c *running, local, m int64, offset int) {
 // quietFor is how long the person's quiet hours last from now on, 0 outside of them.
 func (s *Stories) quietFor(e *entry) int64 {
 	q := &s.scenario.Quiet
-	if q.From == q.To || !slices.Contains(q.Channels, scenario.Channel(s.channels[e.channel])) {
+	if q.From == q.To || !slices.Contains(q.Channels, s.channels[e.channel]) {
 		return 0
 	}
 	local := localMinute(e.at, s.pop.PlaceOf(uint64(e.slot), uint64(e.life)))
@@ -200,7 +192,6 @@ func (s *Stories) quietFor(e *entry) int64 {
 	return int64(length-since)*60 - e.at%60
 }
 
-// channelOf is the channel that a node is about.
 func (s *Stories) channelOf(node int16) uint8 {
 	_, name, _ := strings.Cut(s.graph.Nodes[node].Name, " ")
 	return channelIndex(population.Channel(name))

@@ -45,7 +45,7 @@ type Stories struct {
 	wanted   []bool // by event type
 	draw     population.Draw
 
-	campaigns []population.Campaign
+	campaigns []population.Message
 	shown     [12][2]int32 // the campaigns shown in an app, by channel: first and how many
 	running   []running
 	starts    []rate
@@ -78,7 +78,11 @@ func New(cfg Config) (*Stories, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journey: %w", err)
 	}
-	pop := peopleOf(cfg.Scenario, cfg.Seed)
+	anonymous := int(cfg.Scenario.WithoutExternalID / (scenario.Whole / 100))
+	if anonymous == 0 {
+		anonymous = -1
+	}
+	pop := population.New(population.Config{Seed: cfg.Seed, Users: cfg.Scenario.Users, AnonymousPercent: anonymous})
 	s := &Stories{
 		scenario: cfg.Scenario,
 		pop:      pop,
@@ -105,15 +109,6 @@ func New(cfg Config) (*Stories, error) {
 	s.seen = make([]uint64, len(s.wanted))
 	s.plan()
 	return s, nil
-}
-
-// peopleOf makes the population that a scenario asks for.
-func peopleOf(s *scenario.Scenario, seed uint64) *population.Population {
-	anonymous := int(s.WithoutExternalID / (scenario.Whole / 100))
-	if anonymous == 0 {
-		anonymous = -1
-	}
-	return population.New(population.Config{Seed: seed, Users: s.Users, AnonymousPercent: anonymous})
 }
 
 // Next appends the next event to dst, as one JSON object without spaces, and
@@ -183,7 +178,6 @@ func (s *Stories) happens(e *entry) bool {
 	return exempt || !n.Device || !s.offline(e)
 }
 
-// follow adds what follows from an entry to the agenda.
 func (s *Stories) follow(e *entry, n *plot.Node, d population.Draw) {
 	forced := s.next(e)
 	for i, group := range n.Groups {
@@ -244,7 +238,6 @@ func (s *Stories) next(e *entry) int16 {
 	return -1
 }
 
-// goOn adds what an edge leads to to the agenda.
 func (s *Stories) goOn(e *entry, edge *plot.Edge, d population.Draw, forced bool) {
 	next := entry{thread: e.thread, node: edge.To}
 	if forced {
@@ -263,7 +256,6 @@ func (s *Stories) goOn(e *entry, edge *plot.Edge, d population.Draw, forced bool
 	s.agenda.add(&next)
 }
 
-// can says whether an edge is open to an entry.
 func (s *Stories) can(e *entry, edge *plot.Edge) bool {
 	if s.graph.Nodes[edge.To].Allowed&e.platform == 0 {
 		return false
@@ -374,7 +366,6 @@ func (s *Stories) ready(e *entry, root string) bool {
 	return !one.gone && !one.isClosed(e.channel) && !one.isClosed(pushChannel) && s.quietFor(e) == 0 && s.fits(e)
 }
 
-// append appends the event of an entry and says what type it is.
 func (s *Stories) append(dst []byte, e *entry) (event []byte, eventType string) {
 	n, t := &s.graph.Nodes[e.node], &s.event
 	*t = journey.StoryEvent{
@@ -415,7 +406,6 @@ func (s *Stories) offline(e *entry) bool {
 	return true
 }
 
-// repeat adds the events of some entries to the agenda once more.
 func (s *Stories) repeat(e *entry) {
 	repeats := s.scenario.Rough.Repeats
 	d := s.draw.With(keyRepeat).With(e.number)

@@ -45,7 +45,6 @@ func requireAlphabetical(t testing.TB, object []byte) {
 
 var soak = flag.Bool("soak", false, "streams ten times as long")
 
-// streamOf is how many events a test looks at.
 func streamOf(n int) int {
 	if *soak {
 		n *= 10
@@ -54,17 +53,7 @@ func streamOf(n int) int {
 }
 
 func builtin(t testing.TB, name string) *scenario.Scenario {
-	t.Helper()
-	s, err := scenario.Builtin(name)
-	require.NoError(t, err)
-	return s
-}
-
-func parsed(t testing.TB, text string) *scenario.Scenario {
-	t.Helper()
-	s, err := scenario.Parse("test.yaml", []byte(text))
-	require.NoError(t, err)
-	return s
+	return journeytest.Scenario(t, "base: "+name)
 }
 
 func stories(t testing.TB, seed uint64, s *scenario.Scenario, types ...string) *Stories {
@@ -74,7 +63,6 @@ func stories(t testing.TB, seed uint64, s *scenario.Scenario, types ...string) *
 	return out
 }
 
-// first reads the first n events of stories.
 func first(t testing.TB, n int, s *Stories) iter.Seq2[journeytest.Event, time.Time] {
 	return while(t, s, func(i int, _ time.Time) bool { return i < n })
 }
@@ -151,22 +139,17 @@ func BenchmarkStories(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			s := stories(b, 1, builtin(b, name))
 			var buf []byte
-			var size int64
 			b.ReportAllocs()
 			for b.Loop() {
 				buf, _, _ = s.Next(buf[:0])
-				size += int64(len(buf))
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-			b.ReportMetric(float64(size)/float64(b.N), "bytes/event")
-			b.ReportMetric(float64(len(s.agenda.due)), "agenda")
-			runtime.KeepAlive(s)
 		})
 	}
 }
 
 func TestRepeatsAreTheSameBytesLater(t *testing.T) {
-	s := stories(t, 1, parsed(t, "rough_edges: {repeats: {share: 5%, after: 5s..5m}, late: 3%}"))
+	s := stories(t, 1, journeytest.Scenario(t, "rough_edges: {repeats: {share: 5%, after: 5s..5m}, late: 3%}"))
 	text, when := make(map[string]string), make(map[string]time.Time)
 	repeats := 0
 	for e, at := range first(t, 6_000, s) {
@@ -182,7 +165,7 @@ func TestRepeatsAreTheSameBytesLater(t *testing.T) {
 }
 
 func TestLateEventsHappenedBefore(t *testing.T) {
-	s := stories(t, 1, parsed(t, "users: 1000\npace: 5%\nrough_edges: {repeats: 0%, late: {share: 10%, after: 1m..5m}}"))
+	s := stories(t, 1, journeytest.Scenario(t, "users: 1000\npace: 5%\nrough_edges: {repeats: 0%, late: {share: 10%, after: 1m..5m}}"))
 	late, total := 0, 0
 	ids := make(map[string]bool)
 	for e, at := range first(t, streamOf(6_000), s) {
@@ -206,7 +189,7 @@ func TestLateEventsHappenedBefore(t *testing.T) {
 }
 
 func TestNamesAreNullOrOldAfterARename(t *testing.T) {
-	s := parsed(t, "users: 1000\npace: 20%\nrough_edges: {renames: {every: 6h, for: 1h}}")
+	s := journeytest.Scenario(t, "users: 1000\npace: 20%\nrough_edges: {renames: {every: 6h, for: 1h}}")
 	nulls, renamed, names := 0, 0, make(map[string]string)
 	for e := range first(t, 3_000, stories(t, 1, s, plot.Messages+"email.Send")) {
 		id, name := e.Text("campaign_id"), e.Text("campaign_name")
@@ -234,7 +217,7 @@ func TestDriftIsNewAndValid(t *testing.T) {
 	for _, e := range journeytest.Glossary(t).Events {
 		known[e.Name] = true
 	}
-	s := stories(t, 1, parsed(t, "rough_edges: {drift: 10%, huge: 0%}"))
+	s := stories(t, 1, journeytest.Scenario(t, "rough_edges: {drift: 10%, huge: 0%}"))
 	r, err := journey.New(journey.Config{Glossary: journeytest.Glossary(t), Seed: 3, Retired: true, Drift: 100_000})
 	require.NoError(t, err)
 	plain, err := journey.New(journey.Config{Glossary: journeytest.Glossary(t), Seed: 3, Retired: true})
@@ -286,7 +269,6 @@ func TestStoriesAreTheSameWhateverTheConcurrency(t *testing.T) {
 	}
 }
 
-// storyDigests are of the first 5,000 events of seed 42.
 var storyDigests = map[string]string{
 	"steady":     "eadccfaf16cc4056b975685fc5e8cdc880d6bb7fa41220e149d12b9821d536df",
 	"flash-sale": "995f73fed13d5cc598784f628d31e5bb1a6fb1ef95112699dfaa600dcc20dc76",
@@ -327,7 +309,7 @@ func TestNarrowedStoriesAreTheSame(t *testing.T) {
 // TestAMillionPeopleNeedLittle counts what is kept of a large workspace and of a
 // long stream.
 func TestAMillionPeopleNeedLittle(t *testing.T) {
-	s := stories(t, 1, parsed(t, "base: flash-sale\nusers: 1_000_000\nrough_edges: {huge: 0%}"), plot.Converted)
+	s := stories(t, 1, journeytest.Scenario(t, "base: flash-sale\nusers: 1_000_000\nrough_edges: {huge: 0%}"), plot.Converted)
 	kept := func() (bytes uintptr) {
 		bytes += 4 * uintptr(len(s.people)) * unsafe.Sizeof(person{})
 		bytes += uintptr(cap(s.agenda.due)) * (unsafe.Sizeof(entry{}) + unsafe.Sizeof(&entry{}))
@@ -368,7 +350,7 @@ func TestATypeOfANewerGlossaryHappens(t *testing.T) {
 
 // TestTheAgendaStaysBounded simulates a fortnight of a small workspace.
 func TestTheAgendaStaysBounded(t *testing.T) {
-	s := stories(t, 1, parsed(t, "users: 200\npace: 5%"), "users.UserDeleteRequest")
+	s := stories(t, 1, journeytest.Scenario(t, "users: 200\npace: 5%"), "users.UserDeleteRequest")
 	most := func(days int64) (n int) {
 		for s.minute*60 < s.begin+days*86400 {
 			s.Next(nil)
@@ -390,7 +372,7 @@ func TestNewFails(t *testing.T) {
 
 // TestHoursMatter looks at the local time of each person.
 func TestHoursMatter(t *testing.T) {
-	s := parsed(t, strings.Replace(eventful, "users: 400", "users: 2000", 1)+
+	s := journeytest.Scenario(t, strings.Replace(eventful, "users: 400", "users: 2000", 1)+
 		"pace: 10%\nquiet_hours: {from: \"21:00\", to: \"09:00\", channels: [push, sms]}\n")
 	var visits [24]int
 	sends := 0
@@ -435,7 +417,7 @@ func TestOffsetsAreThoseOfTheZones(t *testing.T) {
 
 // TestRatesAreThoseOfTheScenario counts what comes of many sends.
 func TestRatesAreThoseOfTheScenario(t *testing.T) {
-	s := parsed(t, `
+	s := journeytest.Scenario(t, `
 users: 5000
 rough_edges: {repeats: 0%, late: 0%}
 outcomes: {email: {bounce: 20%, soft_bounce: 0%, deferral: 0%, open: {share: 50%, after: 1s..1m}, abort: 0%, retry: 0%}}

@@ -17,7 +17,6 @@ import (
 //go:embed testdata/eventful.yaml
 var eventful string
 
-// fields is a key of some fields of an event.
 func fields(e journeytest.Event, names ...string) string {
 	var key string
 	for _, name := range names {
@@ -26,7 +25,6 @@ func fields(e journeytest.Event, names ...string) string {
 	return key
 }
 
-// message is the key of the message that an event is about.
 func message(e journeytest.Event) string {
 	return fields(e, "user_id", "campaign_id", "canvas_step_id", "message_variation_id")
 }
@@ -56,7 +54,7 @@ type watch func(journeytest.Event)
 // TestStoriesAreConsistent checks one stream in several ways at once, as
 // making and reading the events takes most of the time.
 func TestStoriesAreConsistent(t *testing.T) {
-	s := stories(t, 1, parsed(t, eventful))
+	s := stories(t, 1, journeytest.Scenario(t, eventful))
 	watches := []watch{
 		watchCauses(t), watchSubscriptions(t), watchIDs(t), watchCanvases(t, s), watchValues(t), watchSessions(t), watchControlGroups(t),
 	}
@@ -353,7 +351,7 @@ func watchControlGroups(t *testing.T) watch {
 func TestControlGroupsOfAllOrNone(t *testing.T) {
 	for _, share := range []string{"0%", "30%", "100%"} {
 		t.Run(share, func(t *testing.T) {
-			s := stories(t, 9, parsed(t, "base: quiet\noutcomes: {email: {control: "+share+"}, canvas: {control: "+share+"}, in_app_message: {control: "+share+"}}\n"))
+			s := stories(t, 9, journeytest.Scenario(t, "base: quiet\noutcomes: {email: {control: "+share+"}, canvas: {control: "+share+"}, in_app_message: {control: "+share+"}}\n"))
 			count := make(map[string]int)
 			var raw []byte
 			for range 20_000 {
