@@ -150,8 +150,10 @@ func (s *sqlite) uri(path string) string {
 }
 
 // open opens a connection to a file of the directory.
-func (s *sqlite) open(name string) (*sqliteConn, error) {
-	conn, err := sqlite3.Open(s.uri(s.path(name)))
+func (s *sqlite) open(name string) (*sqliteConn, error) { return openConn(s.uri(s.path(name))) }
+
+func openConn(uri string) (*sqliteConn, error) {
+	conn, err := sqlite3.Open(uri)
 	return &sqliteConn{conn: conn, cache: map[string]*sqlite3.Stmt{}}, err
 }
 
@@ -184,14 +186,16 @@ func (c *sqliteConn) create() error {
 	if err != nil || tables > 0 {
 		return err
 	}
-	if err := c.conn.Exec(fmt.Sprintf(`PRAGMA page_size = %d; PRAGMA auto_vacuum = INCREMENTAL;`, pageSize)); err != nil {
-		return err
-	}
-	if err := c.conn.EnableChecksums("main"); err != nil {
+	if err := c.format(); err != nil {
 		return err
 	}
 	return c.conn.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;` + schema +
 		fmt.Sprintf(`INSERT INTO meta VALUES ('format', '%d'), ('store', lower(hex(randomblob(6)))); COMMIT;`, formatVersion))
+}
+
+// format gives an empty file its size of pages, and checksums.
+func (c *sqliteConn) format() error {
+	return cmp.Or(c.conn.Exec(fmt.Sprintf(`PRAGMA page_size = %d; PRAGMA auto_vacuum = INCREMENTAL;`, pageSize)), c.conn.EnableChecksums("main"))
 }
 
 func takeLock(path string) (*os.File, error) {
@@ -418,6 +422,14 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 		return err
 	}
 	f.Close()
+	to, err := openConn((&sqlite{}).uri(file))
+	if err != nil {
+		return err
+	}
+	// Pages get checksums where the first one, on disk, says so.
+	if err := errors.Join(to.format(), to.conn.Exec(`PRAGMA user_version = 1`), to.close()); err != nil {
+		return err
+	}
 	return s.view(ctx, func(t tx) error {
 		if _, err := queryInt(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would restart the copy
 			return err

@@ -112,9 +112,14 @@ func TestBackupOfABusyStore(t *testing.T) {
 		}
 		return queue.Receipt{}, err
 	})
-	require.NoError(t, k.store.Backup(ctx, filepath.Join(t.TempDir(), "queue.db")))
+	to := t.TempDir()
+	require.NoError(t, k.store.Backup(ctx, filepath.Join(to, "queue.db")))
 	stop()
 	require.NoError(t, answer(k, sent).err)
+	copied := newKit(t, queue.Options{Dir: to})
+	of := copied.open("a")
+	require.Len(t, copied.fetchAll(of, 40)[0].Events[0].Raw, 1<<20)
+	require.Zero(t, of.Ledger().Dead)
 }
 
 // History goes after its age, ids of the window stay, and the disk is given back.

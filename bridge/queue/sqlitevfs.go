@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
 )
 
@@ -75,7 +76,7 @@ func (f *logFile) write() error {
 		return nil
 	}
 	_, err := f.File.WriteAt(p, f.at)
-	return err
+	return vfs.SystemError(err, sqlite3.IOERR_WRITE) // of a sync too: a full disk is no failed sync
 }
 
 func (f *logFile) ReadAt(p []byte, at int64) (int, error) {
