@@ -1,5 +1,7 @@
 package currents
 
+import "github.com/currentsbridge/currentsbridge/internal/jsonlex"
+
 // FieldIterator walks the members of a JSON object that Scan has found valid:
 //
 //	for f := currents.Fields(object); f.Next(); {
@@ -45,12 +47,12 @@ func (f *FieldIterator) Next() bool {
 		f.next = i
 		return false
 	}
-	key := i + 1
-	if i, f.escaped = scanString(b, key); i < 0 {
+	f.keyStart = i + 1
+	if i, f.escaped = jsonlex.String(b, i); i == jsonlex.Bad {
 		f.next = len(b)
 		return false
 	}
-	f.keyStart, f.keyEnd = key, i-1
+	f.keyEnd = i - 1
 	if i >= len(b) || b[i] != ':' {
 		i = skipSpace(b, i)
 	}
@@ -60,7 +62,7 @@ func (f *FieldIterator) Next() bool {
 		return false
 	}
 	if b[i] == '"' { // nearly always; what is long to skip may be left to Inner
-		if f.next, _ = scanString(b, i+1); f.next < 0 {
+		if f.next, _ = jsonlex.String(b, i); f.next == jsonlex.Bad {
 			f.next = len(b)
 		}
 		return true
@@ -164,7 +166,7 @@ func FirstInside(raw []byte) []byte {
 func ValueEnd(b []byte, i int) int {
 	switch b[i] {
 	case '"':
-		if end, _ := scanString(b, i+1); end >= 0 {
+		if end, _ := jsonlex.String(b, i); end != jsonlex.Bad {
 			return end
 		}
 		return len(b)
@@ -185,7 +187,7 @@ func skipNested(b []byte, i int) int {
 	for i < len(b) {
 		switch b[i] {
 		case '"':
-			if i, _ = scanString(b, i+1); i < 0 {
+			if i, _ = jsonlex.String(b, i); i == jsonlex.Bad {
 				return len(b)
 			}
 			continue
