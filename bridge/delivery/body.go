@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 )
@@ -12,7 +13,7 @@ import (
 // and again.
 type builder struct {
 	mode    string
-	mapper  Mapper
+	mapper  *mapping.Mapper
 	maxBody int
 
 	body       []byte // built last
@@ -29,7 +30,7 @@ func (s *Sender) builder() *builder {
 }
 
 // check keeps of events what is to be sent. The others are what the connector's
-// filter keeps back (wants, where it is not nil, beside Mapper.Keeps) and, for the
+// filter keeps back (wants, where it is not nil, beside the mapper) and, for the
 // dead letters, what RudderStack would lose silently or what cannot be
 // mapped. Intake has looked already, but by the rules and the mode of that day:
 // they may have been changed since, and replayed dead letters do not pass intake

@@ -91,7 +91,7 @@ func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 			for _, p := range r.all() {
 				require.False(t, p.compressed)
 			}
-			require.Equal(t, name != off, len(r.questions()) == 1)
+			require.Equal(t, name != off, len(r.questions()) > 0)
 			require.NotContains(t, b.log.String(), "in trouble")
 		})
 	}

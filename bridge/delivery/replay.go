@@ -34,7 +34,7 @@ func (s *Sender) replays(ctx, hard context.Context) error {
 		var current queue.Replay
 		var records []*queue.Record
 		err := s.read(ctx, func() (err error) {
-			current, records, err = s.config.Replays.FetchReplay(ctx, limit)
+			current, records, err = s.config.Queue.FetchReplay(ctx, limit)
 			return err
 		})
 		if err != nil {
@@ -141,7 +141,7 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 		if q == nil {
 			return errStopping
 		}
-		t, err := r.sender.send(ctx, hard, r.builder, todo, q)
+		t, err := r.sender.send(hard, r.builder, todo, q)
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (r *replay) fit(records []*queue.Record) []*queue.Record {
 }
 
 func (r *replay) settleReplay(hard context.Context, p queue.ReplayProgress) error {
-	return r.sender.store(hard, func() error { return r.sender.config.Replays.SettleReplay(hard, p) })
+	return r.sender.store(hard, func() error { return r.sender.config.Queue.SettleReplay(hard, p) })
 }
 
 // wants reports whether the order asks for the event's type.
