@@ -53,8 +53,9 @@ func BenchmarkMap(b *testing.B) {
 func TestMapAllocatesNothing(t *testing.T) {
 	_, events := currentstest.EmailOpens(10)
 	personal := mapping.Personal{Preset: mapping.Hash, Salt: []byte("s"), Fields: actions{"user.user_id": mapping.Hash, "user.timezone": mapping.Drop}}
+	watch := drift.New(drift.Config{})
 	for _, opts := range []mapping.Options{
-		{}, {Names: mapping.Names{Readable: true}, Identify: true, Alias: true, Personal: personal, Filter: mapping.Filter{Allow: []string{"users.*"}}},
+		{}, {Drift: watch}, {Names: mapping.Names{Readable: true}, Identify: true, Alias: true, Personal: personal, Filter: mapping.Filter{Allow: []string{"users.*"}}},
 		{Webhook: true, Personal: personal},
 	} {
 		mapper := newMapper(t, opts)
@@ -67,4 +68,5 @@ func TestMapAllocatesNothing(t *testing.T) {
 			}
 		}))
 	}
+	require.Empty(t, watch.List())
 }
