@@ -85,16 +85,12 @@ func (f *FieldIterator) Escaped() bool { return f.escaped }
 
 // KeyIs reports whether the current member's key is name, escapes undone.
 func (f *FieldIterator) KeyIs(name string) bool {
-	key := f.Key()
-	if !f.escaped || len(key) > 6*len(name) {
-		return string(key) == name
-	}
 	var buf [64]byte
-	return string(appendUnescaped(buf[:0], key)) == name
+	return string(f.PlainKey(buf[:0])) == name
 }
 
 // AppendKey appends the current member's key, escapes undone as by AppendText.
-func (f *FieldIterator) AppendKey(dst []byte) []byte { return appendUnescaped(dst, f.Key()) }
+func (f *FieldIterator) AppendKey(dst []byte) []byte { return AppendUnescaped(dst, f.Key()) }
 
 // PlainKey returns the current member's key with its escapes undone, in scratch
 // where it has any.

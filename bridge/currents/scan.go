@@ -42,7 +42,7 @@ func (b *Batch) members(body []byte, i int, visit func(key []byte, at int) int) 
 		}
 		key := body[start+1 : end-1]
 		if escaped {
-			b.scratch = appendUnescaped(b.scratch[:0], key)
+			b.scratch = AppendUnescaped(b.scratch[:0], key)
 			key = b.scratch
 		}
 		return visit(key, at)

@@ -17,7 +17,7 @@ func AppendText(dst, raw []byte) (text []byte, ok bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return dst, false
 	}
-	return appendUnescaped(dst, raw[1:len(raw)-1]), true
+	return AppendUnescaped(dst, raw[1:len(raw)-1]), true
 }
 
 // UsableID reports whether a raw id identifies an event: a string that is not
@@ -39,8 +39,9 @@ func AppendID(dst, raw []byte) (text []byte, ok bool) {
 	return append(dst, raw...), true
 }
 
-// appendUnescaped appends the inside of a valid JSON string, escapes undone.
-func appendUnescaped(dst, inside []byte) []byte {
+// AppendUnescaped appends the inside of a valid JSON string, or of any valid JSON text,
+// escapes undone as by AppendText.
+func AppendUnescaped(dst, inside []byte) []byte {
 	for {
 		i := bytes.IndexByte(inside, '\\')
 		if i < 0 {

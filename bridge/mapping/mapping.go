@@ -6,6 +6,7 @@ package mapping
 
 import (
 	"cmp"
+	"errors"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
@@ -40,7 +41,7 @@ func New(opts Options) (*Mapper, error) {
 	if m.drift != nil {
 		m.shapes = known
 	}
-	if err := wrong.err(); err != nil {
+	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
 	return m, nil
