@@ -120,7 +120,7 @@ func TestVersionIsAskedAboutHourly(t *testing.T) {
 // A destination that says that it takes compressed bodies, and does not. No event
 // dies of it, and it is not believed again.
 func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
-	for _, test := range refusals() {
+	for _, test := range refusals(t) {
 		if test.answer.hang {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -58,6 +60,30 @@ type reply struct {
 	after  time.Duration
 	err    error // no answer at all
 	hang   bool  // never answers
+}
+
+// replyOf reads a reply of a row: a status and a body, "hangs", or an error and its
+// text. The status may come slowly, or with a Retry-After.
+func replyOf(t *testing.T, text string) (a reply) {
+	kind, rest, _ := strings.Cut(text, " ")
+	switch kind {
+	case "hangs":
+		return reply{hang: true}
+	case "error":
+		return reply{err: errors.New(rest)}
+	case "slow":
+		a.after = 20 * time.Second
+	case "retry":
+		a.header = http.Header{"Retry-After": {"20"}}
+	default:
+		rest = text
+	}
+	status, body, _ := strings.Cut(rest, " ")
+	var err error
+	a.status, err = strconv.Atoi(status)
+	require.NoError(t, err)
+	a.body = body
+	return a
 }
 
 // isRefusal reports whether the reply takes nothing.
