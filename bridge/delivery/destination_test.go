@@ -404,10 +404,8 @@ func TestHungDestinationDoesNotSlowAnother(t *testing.T) {
 		stuck, well := &rudder{}, &rudder{}
 		stuck.set(always(reply{hang: true}))
 		stuckQueue, wellQueue := newMemQueue(), newMemQueue()
-		for i := range 100 {
-			stuckQueue.put(events(fmt.Sprint(i), 100)...)
-			wellQueue.put(events(fmt.Sprint(i), 100)...)
-		}
+		stuckQueue.fill("e", 100, 100)
+		wellQueue.fill("e", 100, 100)
 		a := start(t, stuckQueue, stuck, nil)
 		b := start(t, wellQueue, well, nil)
 		b.settledWithin(t, time.Second)
