@@ -155,9 +155,6 @@ func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 					left = left.restart()
 				}
 				b.finish(t)
-				if !crash {
-					require.EqualValues(t, len(r.taken())+repeats(r.taken()), left.replayed().Replayed, "what was sent is stored")
-				}
 				next := start(t, left, r, small)
 				next.replayedWithin(t, time.Hour)
 				require.Len(t, r.taken(), 100)
