@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
@@ -229,22 +230,24 @@ func TestObserverSeesEachRequest(t *testing.T) {
 }
 
 func TestBodyExactlyAtTheLimitIsOneRequest(t *testing.T) {
-	b := builder{mode: Webhook, mapper: mapperFor(Webhook), maxBody: 1000}
+	c := Config{Mapper: mapperFor(Webhook)}
+	c.Mode, c.MaxBody = Webhook, 1000
+	b := builder{config: &c}
 	var list []event
 	for _, raw := range events("e", 3) {
 		list = append(list, event{raw: []byte(raw)})
 	}
 	b.build(list)
 	exact := len(b.body)
-	b.maxBody = exact
+	c.MaxBody = config.Size(exact)
 	require.Equal(t, 3, b.build(list))
 	require.Len(t, b.body, exact)
-	b.maxBody = exact - 1
+	c.MaxBody--
 	require.Equal(t, 2, b.build(list))
 	require.Equal(t, `{"events":[`+strings.Join(events("e", 3)[:2], ",")+`]}`, string(b.body))
 	b.drop()
 	require.NotNil(t, b.body)
-	b.maxBody = 10
+	c.MaxBody = 10
 	require.Equal(t, 1, b.build(list), "an event that is too large is sent alone")
 	b.drop()
 	require.Nil(t, b.body, "a huge body is not kept")

@@ -113,7 +113,7 @@ func Probe(ctx context.Context, c Config) (status int, words string, err error) 
 	if err != nil {
 		return 0, "", err
 	}
-	b := builder{mode: c.Mode}
+	b := builder{config: &c}
 	b.build(nil)
 	// Unlike in post, a response that comes before the body was read tells enough.
 	req := p.request.Clone(ctx)
