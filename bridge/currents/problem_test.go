@@ -30,7 +30,9 @@ func TestUsableIdentities(t *testing.T) {
 		require.Equal(t, ok, currents.UsableID([]byte(id)))
 		require.Equal(t, ok, string(text) != "x")
 	}
-	for raw, want := range map[string]string{`"a\u0062"`: "ab", `" a "`: " a ", `-1.50e3`: "-1.50e3", `9007199254740993`: "9007199254740993", ``: ""} {
+	for raw, want := range map[string]string{
+		`"a\u0062"`: "ab", `" a "`: " a ", `-1.50e3`: "-1.50e3", `9007199254740993`: "9007199254740993", ``: "",
+	} {
 		text, _ := currents.AppendID(nil, []byte(raw))
 		require.Equal(t, want, string(text))
 	}

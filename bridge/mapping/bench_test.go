@@ -55,8 +55,10 @@ func TestMapAllocatesNothing(t *testing.T) {
 	personal := mapping.Personal{Preset: mapping.Hash, Salt: []byte("s"), Fields: actions{"user.user_id": mapping.Hash, "user.timezone": mapping.Drop}}
 	watch := drift.New(drift.Config{})
 	for _, opts := range []mapping.Options{
-		{}, {Drift: watch}, {Names: mapping.Names{Readable: true}, Identify: true, Alias: true, Personal: personal, Filter: mapping.Filter{Allow: []string{"users.*"}}},
-		{Webhook: true, Personal: personal},
+		{}, {Drift: watch}, {Webhook: true, Personal: personal}, {
+			Names: mapping.Names{Readable: true}, Identify: true, Alias: true, Personal: personal,
+			Filter: mapping.Filter{Allow: []string{"users.*"}},
+		},
 	} {
 		mapper := newMapper(t, opts)
 		dst := make([]byte, 0, 4096)
