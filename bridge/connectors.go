@@ -163,7 +163,7 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 		p.requests[settings.Name] = observer
 	}
 	s, err := delivery.New(delivery.Config{
-		Connector: settings, Queue: c.queue, Replays: c.queue, Mapper: mapper, RootCAs: pool, Grace: p.grace, Logger: p.log, Observer: observer,
+		Connector: settings, Queue: c.queue, Mapper: mapper, RootCAs: pool, Grace: p.grace, Logger: p.log, Observer: observer,
 	})
 	return &sender{Sender: s, settings: settings, ca: ca, glossary: opts.Glossary, observer: observer}, err
 }

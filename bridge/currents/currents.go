@@ -5,15 +5,18 @@
 package currents
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 )
 
 // Errors of Batch.Scan; compare with errors.Is.
 var (
 	// ErrNotJSON means that the body is not exactly one JSON document. The error
-	// names the offset of the first byte that cannot be, or the length of a body that
-	// ends too soon, and never the content, which may be personal data.
+	// says how many bytes were read until that was clear, and never the content, which
+	// may be personal data.
 	ErrNotJSON = errors.New("body is not JSON")
 	// ErrNoEvents means that the body is valid JSON without an array called
 	// events at its top.
@@ -51,14 +54,14 @@ type Batch struct {
 
 	count   int      // of the elements of events so far
 	single  int      // of those that are no objects and have an Event of their own
-	deep    []uint64 // kinds of the brackets open beyond the innermost 64, one bit each
+	open    []uint64 // of each bracket that is open, the outermost first, a bit: 1 is an object
 	scratch []byte   // the last key that had escapes, without them
 }
 
 // What a Batch keeps of the memory that an unusual body took: 1024 words stand for
 // 65,536 open brackets, and a key that is longer than 4 KiB is rare.
 const (
-	deepKept    = 1024
+	openKept    = 1024
 	scratchKept = 4 << 10
 )
 
@@ -90,28 +93,35 @@ func (b *Batch) Scan(body []byte) error {
 func (b *Batch) ScanEvent(body []byte) error {
 	b.Events = b.Events[:0]
 	end := b.element(body, skipSpace(body, 0))
-	if end >= 0 {
-		if end = skipSpace(body, end); end < len(body) {
-			end = ^end
-		}
-	}
 	return b.finish(body, end)
 }
 
-// finish releases memory that only an unusual body needs, and turns a negative
-// end into an error.
+// finish releases memory that only an unusual body needs, and returns an error where
+// the end of what was scanned is not that of the body.
 func (b *Batch) finish(body []byte, end int) error {
-	if cap(b.deep) > deepKept {
-		b.deep = nil
+	if cap(b.open) > openKept {
+		b.open = nil
 	}
 	if cap(b.scratch) > scratchKept {
 		b.scratch = nil
 	}
-	if end < 0 {
-		b.Events = b.Events[:0]
-		return fmt.Errorf("%w: stops being valid at byte %d", ErrNotJSON, min(^end, len(body)))
+	if end != jsonlex.Bad && skipSpace(body, end) == len(body) {
+		return nil
 	}
-	return nil
+	b.Events = b.Events[:0]
+	var syntax *json.SyntaxError
+	if errors.As(json.Unmarshal(body, new(json.RawMessage)), &syntax) {
+		return fmt.Errorf("%w: that is clear after %d bytes", ErrNotJSON, syntax.Offset)
+	}
+	return ErrNotJSON
+}
+
+// skipSpace is jsonlex.Space, and quicker where there is none, as nearly always.
+func skipSpace(body []byte, i int) int {
+	if uint(i) < uint(len(body)) && body[i] > ' ' {
+		return i
+	}
+	return jsonlex.Space(body, i)
 }
 
 // MaxSingle is how many elements of a body that are no objects have an Event each.

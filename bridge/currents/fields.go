@@ -1,5 +1,7 @@
 package currents
 
+import "github.com/currentsbridge/currentsbridge/internal/jsonlex"
+
 // FieldIterator walks the members of a JSON object that Scan has found valid:
 //
 //	for f := currents.Fields(object); f.Next(); {
@@ -45,12 +47,12 @@ func (f *FieldIterator) Next() bool {
 		f.next = i
 		return false
 	}
-	key := i + 1
-	if i, f.escaped = scanString(b, key); i < 0 {
+	f.keyStart = i + 1
+	if i, f.escaped = jsonlex.String(b, i); i == jsonlex.Bad {
 		f.next = len(b)
 		return false
 	}
-	f.keyStart, f.keyEnd = key, i-1
+	f.keyEnd = i - 1
 	if i >= len(b) || b[i] != ':' {
 		i = skipSpace(b, i)
 	}
@@ -60,7 +62,7 @@ func (f *FieldIterator) Next() bool {
 		return false
 	}
 	if b[i] == '"' { // nearly always; what is long to skip may be left to Inner
-		if f.next, _ = scanString(b, i+1); f.next < 0 {
+		if f.next, _ = jsonlex.String(b, i); f.next == jsonlex.Bad {
 			f.next = len(b)
 		}
 		return true
@@ -83,16 +85,12 @@ func (f *FieldIterator) Escaped() bool { return f.escaped }
 
 // KeyIs reports whether the current member's key is name, escapes undone.
 func (f *FieldIterator) KeyIs(name string) bool {
-	key := f.Key()
-	if !f.escaped || len(key) > 6*len(name) {
-		return string(key) == name
-	}
 	var buf [64]byte
-	return string(appendUnescaped(buf[:0], key)) == name
+	return string(f.PlainKey(buf[:0])) == name
 }
 
 // AppendKey appends the current member's key, escapes undone as by AppendText.
-func (f *FieldIterator) AppendKey(dst []byte) []byte { return appendUnescaped(dst, f.Key()) }
+func (f *FieldIterator) AppendKey(dst []byte) []byte { return AppendUnescaped(dst, f.Key()) }
 
 // PlainKey returns the current member's key with its escapes undone, in scratch
 // where it has any.
@@ -164,7 +162,7 @@ func FirstInside(raw []byte) []byte {
 func ValueEnd(b []byte, i int) int {
 	switch b[i] {
 	case '"':
-		if end, _ := scanString(b, i+1); end >= 0 {
+		if end, _ := jsonlex.String(b, i); end != jsonlex.Bad {
 			return end
 		}
 		return len(b)
@@ -185,7 +183,7 @@ func skipNested(b []byte, i int) int {
 	for i < len(b) {
 		switch b[i] {
 		case '"':
-			if i, _ = scanString(b, i+1); i < 0 {
+			if i, _ = jsonlex.String(b, i); i == jsonlex.Bad {
 				return len(b)
 			}
 			continue

@@ -6,44 +6,6 @@ import (
 	"strconv"
 )
 
-// scanNumber scans a number (RFC 8259, section 6) that starts at i.
-func scanNumber(body []byte, i int) int {
-	if body[i] == '-' {
-		i++
-	}
-	whole := i
-	if i = digits(body, i); i == whole {
-		return ^i
-	}
-	if body[whole] == '0' && i > whole+1 {
-		return ^(whole + 1) // no leading zeros
-	}
-	if i < len(body) && body[i] == '.' {
-		from := i + 1
-		if i = digits(body, from); i == from {
-			return ^i
-		}
-	}
-	if i < len(body) && body[i]|0x20 == 'e' {
-		i++
-		if i < len(body) && (body[i] == '+' || body[i] == '-') {
-			i++
-		}
-		from := i
-		if i = digits(body, from); i == from {
-			return ^i
-		}
-	}
-	return i
-}
-
-func digits(body []byte, i int) int {
-	for i < len(body) && body[i]-'0' <= 9 {
-		i++
-	}
-	return i
-}
-
 // SameNumber reports whether two valid JSON numbers have the same value, however
 // they are written: 1, 1.0 and 10e-1 do. It is exact and takes no more time for
 // huge ones. An exponent of more than 15 digits is taken for a value that no

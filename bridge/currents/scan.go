@@ -1,77 +1,52 @@
 package currents
 
+import "github.com/currentsbridge/currentsbridge/internal/jsonlex"
+
 // The functions here walk the fixed outer levels of a body: document, events,
-// event, user. Each takes the index of the first byte of its value
-// and returns the index behind it, or the complement of the offset of the
-// first wrong byte, which is negative.
+// event, user. Each takes the index of the first byte of its value and returns the
+// index behind it, or jsonlex.Bad.
 
 // document scans the whole body. found says whether the last member called
 // events of the object at the top was an array.
 func (b *Batch) document(body []byte) (end int, found bool) {
 	i := skipSpace(body, 0)
-	if i < len(body) && body[i] == '{' {
-		i, found = b.top(body, i)
-	} else {
-		i = b.value(body, i)
+	if i >= len(body) || body[i] != '{' {
+		return b.value(body, i), false
 	}
-	if i < 0 {
-		return i, false
-	}
-	if i = skipSpace(body, i); i != len(body) {
-		return ^i, false
-	}
-	return i, found
+	end = b.members(body, i, func(key []byte, at int) int {
+		if string(key) != "events" {
+			return b.value(body, at)
+		}
+		b.Events, b.count, b.single = b.Events[:0], 0, 0 // the last one counts
+		if found = at < len(body) && body[at] == '['; !found {
+			return b.value(body, at)
+		}
+		return jsonlex.List(body, at, ']', func(i int) int {
+			b.count++
+			if b.Limit > 0 && b.count > b.Limit {
+				return b.value(body, i) // one too many is enough to refuse; only validity still matters
+			}
+			return b.element(body, i)
+		})
+	})
+	return end, found
 }
 
-func (b *Batch) top(body []byte, i int) (end int, found bool) {
-	for first := true; ; first = false {
-		at, key, escaped := nextMember(body, i, first)
-		if at < 0 || key == nil {
-			return at, found
+// members scans the object at i. visit gets each key, escapes undone, and where its
+// value starts, and returns the index behind that.
+func (b *Batch) members(body []byte, i int, visit func(key []byte, at int) int) int {
+	return jsonlex.List(body, i, '}', func(start int) int {
+		end, escaped, at := jsonlex.Key(body, start)
+		if at == jsonlex.Bad {
+			return jsonlex.Bad
 		}
-		if string(b.plain(key, escaped)) != "events" {
-			i = b.value(body, at)
-		} else if found = at < len(body) && body[at] == '['; found {
-			b.Events, b.count, b.single = b.Events[:0], 0, 0 // the last one counts
-			i = b.events(body, at)
-		} else {
-			b.Events, b.count, b.single = b.Events[:0], 0, 0
-			i = b.value(body, at)
+		key := body[start+1 : end-1]
+		if escaped {
+			b.scratch = AppendUnescaped(b.scratch[:0], key)
+			key = b.scratch
 		}
-		if i < 0 {
-			return i, false
-		}
-	}
-}
-
-func (b *Batch) events(body []byte, i int) int {
-	i = skipSpace(body, i+1)
-	if i < len(body) && body[i] == ']' {
-		return i + 1
-	}
-	for {
-		b.count++
-		if b.Limit > 0 && b.count > b.Limit {
-			i = b.value(body, i) // one too many is enough to refuse; only validity still matters
-		} else {
-			i = b.element(body, i)
-		}
-		if i < 0 {
-			return i
-		}
-		i = skipSpace(body, i)
-		if i >= len(body) {
-			return ^i
-		}
-		switch body[i] {
-		case ',':
-			i = skipSpace(body, i+1)
-		case ']':
-			return i + 1
-		default:
-			return ^i
-		}
-	}
+		return visit(key, at)
+	})
 }
 
 // element scans one element of events and appends it, or counts it where it is no
@@ -94,31 +69,18 @@ func (b *Batch) element(body []byte, i int) int {
 func (b *Batch) event(body []byte, i int) int {
 	b.Events = append(b.Events, Event{Start: i, Object: true, Count: 1})
 	e := &b.Events[len(b.Events)-1]
-	for first := true; ; first = false {
-		at, key, escaped := nextMember(body, i, first)
-		if at < 0 {
-			return at
-		}
-		if key == nil {
-			e.End = at
-			return at
-		}
-		switch key = b.plain(key, escaped); string(key) {
+	e.End = b.members(body, i, func(key []byte, at int) int {
+		switch string(key) {
 		case "event_type":
-			i = b.value(body, at)
-			e.Type = slice(body, at, i)
+			return b.take(body, at, &e.Type)
 		case "id":
-			i = b.value(body, at)
-			e.ID = slice(body, at, i)
+			return b.take(body, at, &e.ID)
 		case "user":
-			i = b.user(body, at, e)
-		default:
-			i = b.value(body, at)
+			return b.user(body, at, e)
 		}
-		if i < 0 {
-			return i
-		}
-	}
+		return b.value(body, at)
+	})
+	return e.End
 }
 
 // user scans the value of an event's user; one that is no object has no ids.
@@ -127,78 +89,82 @@ func (b *Batch) user(body []byte, i int, e *Event) int {
 	if i >= len(body) || body[i] != '{' {
 		return b.value(body, i)
 	}
-	for first := true; ; first = false {
-		at, key, escaped := nextMember(body, i, first)
-		if at < 0 || key == nil {
-			return at
-		}
-		key = b.plain(key, escaped)
-		if i = b.value(body, at); i < 0 {
-			return i
-		}
+	return b.members(body, i, func(key []byte, at int) int {
 		switch string(key) {
 		case "user_id":
-			e.UserID = body[at:i]
+			return b.take(body, at, &e.UserID)
 		case "external_user_id":
-			e.ExternalUserID = body[at:i]
+			return b.take(body, at, &e.ExternalUserID)
 		}
-	}
+		return b.value(body, at)
+	})
 }
 
-// nextMember goes to the next member of an object. i is the index of the
-// opening brace (first) or the index behind the last value. It returns the
-// index of the member's value and its key without the quotes, or, where the
-// object ends, the index behind it and nil, or a negative end and nil. escaped: the
-// key is written with escapes.
-func nextMember(body []byte, i int, first bool) (at int, key []byte, escaped bool) {
-	if first {
-		i = skipSpace(body, i+1)
-		if i < len(body) && body[i] == '}' {
-			return i + 1, nil, false
-		}
-	} else {
-		i = skipSpace(body, i)
-		if i >= len(body) {
-			return ^i, nil, false
-		}
-		if body[i] != ',' {
-			if body[i] == '}' {
-				return i + 1, nil, false
+// take scans a value that is kept.
+func (b *Batch) take(body []byte, i int, raw *[]byte) int {
+	end := b.value(body, i)
+	if end >= 0 {
+		*raw = body[i:end]
+	}
+	return end
+}
+
+// value scans any JSON value that starts at i. It does not call itself: which
+// brackets are open is kept as one bit a level, so that no depth can overflow a stack.
+func (b *Batch) value(body []byte, i int) int {
+	open, object := 0, false // brackets, and whether the innermost one is an object's
+	for i >= 0 && i < len(body) {
+		// A value starts at i.
+		switch c := body[i]; c {
+		case '"':
+			i, _ = jsonlex.String(body, i)
+		case '{', '[':
+			if open%64 == 0 && open/64 == len(b.open) {
+				b.open = append(b.open, 0)
 			}
-			return ^i, nil, false
+			object = c == '{'
+			b.setOpen(open, object)
+			open++
+			if i = skipSpace(body, i+1); i < len(body) && body[i] != c+2 { // '{'+2 is '}', '['+2 is ']'
+				if object {
+					_, _, i = jsonlex.Key(body, i)
+				}
+				continue
+			}
+		default:
+			i = jsonlex.Scalar(body, i)
 		}
-		i = skipSpace(body, i+1)
-	}
-	if i >= len(body) || body[i] != '"' {
-		return ^i, nil, false
-	}
-	start := i + 1
-	i, escaped = scanString(body, start)
-	if i < 0 {
-		return i, nil, false
-	}
-	key = body[start : i-1]
-	if i >= len(body) || body[i] != ':' {
-		if i = skipSpace(body, i); i >= len(body) || body[i] != ':' {
-			return ^i, nil, false
+		// A value has ended before i.
+		for open > 0 && i != jsonlex.Bad {
+			if i = skipSpace(body, i); i >= len(body) {
+				return jsonlex.Bad
+			}
+			if body[i] == ',' {
+				i = skipSpace(body, i+1)
+				if object {
+					_, _, i = jsonlex.Key(body, i)
+				}
+				break
+			}
+			if object != (body[i] == '}') || !object && body[i] != ']' {
+				return jsonlex.Bad
+			}
+			i++
+			if open--; open > 0 {
+				object = b.open[(open-1)/64]>>((open-1)%64)&1 == 1
+			}
+		}
+		if open == 0 {
+			return i
 		}
 	}
-	return skipSpace(body, i+1), key, escaped
+	return jsonlex.Bad
 }
 
-// slice is body[from:to], or nil after an error.
-func slice(body []byte, from, to int) []byte {
-	if to < 0 {
-		return nil
+// setOpen notes whether the bracket that opens in so many others is an object's.
+func (b *Batch) setOpen(open int, object bool) {
+	word, bit := &b.open[open/64], uint64(1)<<(open%64)
+	if *word &^= bit; object {
+		*word |= bit
 	}
-	return body[from:to]
-}
-
-// plain returns key with its escapes undone; it is valid until the next call.
-func (b *Batch) plain(key []byte, escaped bool) []byte {
-	if !escaped {
-		return key
-	}
-	b.scratch = appendUnescaped(b.scratch[:0], key)
-	return b.scratch
 }

@@ -2,6 +2,8 @@ package currents
 
 import (
 	"bytes"
+	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -15,7 +17,7 @@ func AppendText(dst, raw []byte) (text []byte, ok bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return dst, false
 	}
-	return appendUnescaped(dst, raw[1:len(raw)-1]), true
+	return AppendUnescaped(dst, raw[1:len(raw)-1]), true
 }
 
 // UsableID reports whether a raw id identifies an event: a string that is not
@@ -37,36 +39,51 @@ func AppendID(dst, raw []byte) (text []byte, ok bool) {
 	return append(dst, raw...), true
 }
 
-// appendUnescaped appends the inside of a valid JSON string, escapes undone.
-func appendUnescaped(dst, inside []byte) []byte {
+// AppendUnescaped appends the inside of a valid JSON string, or of any valid JSON text,
+// escapes undone as by AppendText.
+func AppendUnescaped(dst, inside []byte) []byte {
 	for {
 		i := bytes.IndexByte(inside, '\\')
 		if i < 0 {
 			return append(dst, inside...)
 		}
 		dst = append(dst, inside[:i]...)
-		n, unit := escape(inside, i)
-		if n < 0 {
-			return dst // raw was not valid
+		inside = inside[i:]
+		n, r := escape(inside)
+		if n == 0 {
+			return dst // it was not valid
 		}
-		r := rune(unit)
 		if utf16.IsSurrogate(r) {
-			if next := i + n; next < len(inside) && inside[next] == '\\' {
-				m, low := escape(inside, next)
-				if pair := utf16.DecodeRune(r, rune(low)); m > 0 && pair != utf8.RuneError {
-					r, n = pair, n+m
-				}
+			m, low := escape(inside[n:])
+			if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+				r, n = pair, n+m
 			}
 		}
-		dst = appendRune(dst, r)
-		inside = inside[i+n:]
+		if utf16.IsSurrogate(r) {
+			dst = append(dst, 0xe0|byte(r>>12), 0x80|byte(r>>6)&0x3f, 0x80|byte(r)&0x3f)
+		} else {
+			dst = utf8.AppendRune(dst, r)
+		}
+		inside = inside[n:]
 	}
 }
 
-// appendRune is utf8.AppendRune, but for surrogates.
-func appendRune(dst []byte, r rune) []byte {
-	if utf16.IsSurrogate(r) {
-		return append(dst, 0xe0|byte(r>>12), 0x80|byte(r>>6)&0x3f, 0x80|byte(r)&0x3f)
+// escape reads the escape that text begins with. It returns its length, 0 where there
+// is none, and the UTF-16 unit it stands for.
+func escape(text []byte) (n int, unit rune) {
+	if len(text) < 2 || text[0] != '\\' {
+		return 0, 0
 	}
-	return utf8.AppendRune(dst, r)
+	const letters, units = `"\/bfnrt`, "\"\\/\b\f\n\r\t"
+	if at := strings.IndexByte(letters, text[1]); at >= 0 {
+		return 2, rune(units[at])
+	}
+	if text[1] != 'u' || len(text) < 6 {
+		return 0, 0
+	}
+	code, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return 0, 0
+	}
+	return 6, rune(code)
 }

@@ -26,20 +26,6 @@ func TestAppendText(t *testing.T) {
 	}
 }
 
-func TestAppendID(t *testing.T) {
-	for raw, want := range map[string]string{`"a\u0062"`: "ab", `" a "`: " a ", `123`: "123", `-1.50e3`: "-1.50e3", `9007199254740993`: "9007199254740993", `"0"`: "0"} {
-		text, ok := currents.AppendID(nil, []byte(raw))
-		require.True(t, ok, raw)
-		require.True(t, currents.UsableID([]byte(raw)))
-		require.Equal(t, want, string(text))
-	}
-	for _, raw := range []string{``, `null`, `""`, `" \t\u00a0"`, `0`, `0.0`, `true`, `false`, `{}`, `["a"]`} {
-		_, ok := currents.AppendID(nil, []byte(raw))
-		require.False(t, ok, raw)
-		require.False(t, currents.UsableID([]byte(raw)))
-	}
-}
-
 // FuzzAppendText holds AppendText against encoding/json, which puts U+FFFD
 // where a string is not Unicode, and checks that nothing else differs.
 func FuzzAppendText(f *testing.F) {

@@ -52,6 +52,11 @@ func (q *endlessQueue) Settle(_ context.Context, s queue.Settlement) error {
 	return nil
 }
 
+func (q *endlessQueue) FetchReplay(ctx context.Context, _ queue.Limit) (queue.Replay, []*queue.Record, error) {
+	<-ctx.Done()
+	return queue.Replay{}, nil, ctx.Err()
+}
+
 func (q *endlessQueue) Release(...*queue.Record) {}
 
 // BenchmarkDelivery measures delivery alone: batching, mapping and settling of

@@ -11,9 +11,7 @@ import (
 // builder makes the bodies of one worker's requests. Its buffers are used again
 // and again.
 type builder struct {
-	mode    string
-	mapper  Mapper
-	maxBody int
+	config *Config
 
 	body       []byte // built last
 	compressor compressor
@@ -25,11 +23,11 @@ type builder struct {
 }
 
 func (s *Sender) builder() *builder {
-	return &builder{mode: s.config.Mode, mapper: s.config.Mapper, maxBody: int(s.config.MaxBody)}
+	return &builder{config: &s.config}
 }
 
 // check keeps of events what is to be sent. The others are what the connector's
-// filter keeps back (wants, where it is not nil, beside Mapper.Keeps) and, for the
+// filter keeps back (wants, where it is not nil, beside the mapper) and, for the
 // dead letters, what RudderStack would lose silently or what cannot be
 // mapped. Intake has looked already, but by the rules and the mode of that day:
 // they may have been changed since, and replayed dead letters do not pass intake
@@ -39,7 +37,7 @@ func (b *builder) check(events []event, wants func([]byte) bool) (kept []event, 
 	for _, e := range events {
 		reason := currents.NotAnObject
 		if len(e.raw) > 0 && e.raw[0] == '{' {
-			if wants != nil && !wants(e.raw) || !b.mapper.Keeps(e.raw) {
+			if wants != nil && !wants(e.raw) || !b.config.Mapper.Keeps(e.raw) {
 				filtered = appendSpan(filtered, e)
 				continue
 			}
@@ -58,10 +56,10 @@ func (b *builder) check(events []event, wants func([]byte) bool) (kept []event, 
 // closer: /v1/batch drops nothing silently. For Webhook it looks at the event
 // as it would be sent, since the mapper may have taken an id out of it.
 func (b *builder) problem(e event) currents.Reason {
-	if b.mode == Events {
+	if b.config.Mode == Events {
 		return ""
 	}
-	b.alone = b.mapper.Append(b.alone[:0], e.raw, e.id)
+	b.alone = b.config.Mapper.Append(b.alone[:0], e.raw, e.id)
 	return sourceloss.Of(b.alone).Reason
 }
 
@@ -69,7 +67,7 @@ func (b *builder) problem(e event) currents.Reason {
 // one, and returns how many these are. It is valid until the next call.
 func (b *builder) build(events []event) int {
 	head := `{"batch":[`
-	if b.mode == Webhook {
+	if b.config.Mode == Webhook {
 		head = `{"events":[`
 	}
 	const tail = `]}`
@@ -80,8 +78,8 @@ func (b *builder) build(events []event) int {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = b.mapper.Append(body, events[i].raw, events[i].id)
-		if len(body)+len(tail) > b.maxBody && i > 0 {
+		body = b.config.Mapper.Append(body, events[i].raw, events[i].id)
+		if len(body)+len(tail) > int(b.config.MaxBody) && i > 0 {
 			body, n = body[:before], i
 			break
 		}
@@ -92,8 +90,8 @@ func (b *builder) build(events []event) int {
 
 // drop releases buffers that one huge event has enlarged.
 func (b *builder) drop() {
-	if max(cap(b.body), cap(b.alone), b.compressor.compressed.Cap()) > 2*b.maxBody {
-		*b = builder{mode: b.mode, mapper: b.mapper, maxBody: b.maxBody}
+	if max(cap(b.body), cap(b.alone), b.compressor.compressed.Cap()) > 2*int(b.config.MaxBody) {
+		*b = builder{config: b.config}
 	}
 }
 
@@ -131,7 +129,7 @@ func (b *builder) eventsOf(records []*queue.Record) []event {
 	for _, r := range records {
 		for _, e := range r.Events {
 			list = append(list, event{seq: r.Seq, index: e.Index, raw: e.Raw})
-			if b.mode == Events {
+			if b.config.Mode == Events {
 				b.ids = appendID(b.ids, r.Origin, e.Index)
 				b.ends = append(b.ends, len(b.ids))
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -64,35 +65,19 @@ type Queue interface {
 	// Load reads the unsettled events of a claimed record again; the error wraps
 	// queue.ErrNotHeld where it is not claimed any more.
 	Load(ctx context.Context, seq uint64) (*queue.Record, error)
-}
-
-// Replays is what delivery needs of a queue to send history again; see queue.Queue.
-type Replays interface {
+	// FetchReplay and SettleReplay send history again, beside what is pending and within
+	// the same limits; see queue.Queue.
 	FetchReplay(ctx context.Context, limit queue.Limit) (queue.Replay, []*queue.Record, error)
 	SettleReplay(ctx context.Context, p queue.ReplayProgress) error
-}
-
-// Mapper makes of Braze events what RudderStack gets. It must be safe for
-// concurrent use.
-type Mapper interface {
-	// Keeps reports whether the event is to be delivered; others count as filtered.
-	Keeps(event []byte) bool
-	// Append appends what is sent for one event to dst and returns the longer
-	// slice: its message, or in the mode Webhook the event itself. fallbackID is
-	// the messageId of an event without a usable id.
-	Append(dst, event []byte, fallbackID string) []byte
 }
 
 // Config says what a Sender delivers, where to and how. Queue and Mapper are needed.
 type Config struct {
 	config.Connector // as the configuration has checked it
 	Queue            Queue
-	Mapper           Mapper
-	// Replays, where it is not nil, is asked for history to be sent again, beside
-	// what is pending and within the same limits.
-	Replays Replays
-	RootCAs *x509.CertPool // verify the destination's certificate; nil: the system's
-	Grace   time.Duration  // how long requests in flight may take once Run ends
+	Mapper           *mapping.Mapper
+	RootCAs          *x509.CertPool // verify the destination's certificate; nil: the system's
+	Grace            time.Duration  // how long requests in flight may take once Run ends
 
 	Transport http.RoundTripper // default newTransport with RootCAs
 	Random    *rand.Rand        // draws waits and samples; of this Sender alone; default: with a random seed

@@ -21,7 +21,7 @@ func (s *Sender) work(ctx, hard context.Context) error {
 		if r == nil {
 			return nil
 		}
-		if err := s.deliver(ctx, hard, b, r); err != nil {
+		if err := s.deliver(hard, b, r); err != nil {
 			return err
 		}
 		b.drop()
@@ -29,7 +29,7 @@ func (s *Sender) work(ctx, hard context.Context) error {
 }
 
 // deliver sends a request of pending events and stores its outcome.
-func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) error {
+func (s *Sender) deliver(hard context.Context, b *builder, r *request) error {
 	if ok, err := s.load(hard, r); !ok {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *Sender) deliver(ctx, hard context.Context, b *builder, r *request) erro
 		s.main.leave(r)
 		return nil
 	}
-	t, err := s.send(ctx, hard, b, s.main, r)
+	t, err := s.send(hard, b, s.main, r)
 	switch {
 	case err != nil || r.probe:
 		return err
@@ -156,14 +156,14 @@ type tried struct {
 
 // send sends a request, or as much of it as fits, and asks the scheduler that it
 // came from what to do. It returns errStopping where the request was cut off.
-func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r *request) (tried, error) {
+func (s *Sender) send(hard context.Context, b *builder, from *scheduler, r *request) (tried, error) {
 	if n := b.build(r.events); n < len(r.events) {
 		s.mu.Lock()
 		from.keep(r.part(n, len(r.events)), time.Now())
 		r.events = r.events[:n:n]
 		s.mu.Unlock()
 	}
-	a := s.request(ctx, hard, b, r)
+	a := s.request(hard, b, r)
 	if a.cut {
 		s.mu.Lock()
 		from.putBack(r, time.Now())
@@ -193,19 +193,13 @@ func (s *Sender) send(ctx, hard context.Context, b *builder, from *scheduler, r 
 	return t, nil
 }
 
-func (s *Sender) request(ctx, hard context.Context, b *builder, r *request) response {
-	var compress, ask, compressed bool
-	body := b.body
+func (s *Sender) request(hard context.Context, b *builder, r *request) response {
+	body, compressed := b.body, false
 	s.mu.Lock()
-	if s.evidence.inARow == 0 && !r.suspect && s.config.Gzip != "off" {
-		compress, ask = s.compression.wanted(time.Now())
-	}
-	s.mu.Unlock()
-	if ask {
-		s.asks.Go(func() { s.ask(ctx) })
-	}
 	// An event alone is never compressed: it may die of the answer.
-	if compress && len(r.events) > 1 {
+	compress := s.compression.on && s.evidence.inARow == 0 && !r.suspect && len(r.events) > 1
+	s.mu.Unlock()
+	if compress {
 		if smaller := b.compressor.compress(body); smaller != nil {
 			body, compressed = smaller, true
 		}
@@ -216,21 +210,6 @@ func (s *Sender) request(ctx, hard context.Context, b *builder, r *request) resp
 	a := s.poster.post(hard, body, compressed, r.suspect)
 	crashpoint.At("delivery.answered") // a deferred call would not be inlined away
 	return a
-}
-
-// ask asks the destination whether it takes compressed bodies. Requests go on
-// meanwhile, as they are.
-func (s *Sender) ask(ctx context.Context) {
-	why := s.poster.ask(ctx)
-	if ctx.Err() != nil {
-		return
-	}
-	s.mu.Lock()
-	changed := s.compression.answered(why == "", time.Now())
-	s.mu.Unlock()
-	if changed {
-		s.gzipChanged(why == "", why)
-	}
 }
 
 // classify says what kind of response it is.

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -157,27 +158,14 @@ func TestRunEndsWithTheQueue(t *testing.T) {
 		bubble(t, fatal.Error(), func(t *testing.T, r *rudder, q *memQueue) {
 			q.fail(math.MaxInt, fmt.Errorf("settle: %w", fatal))
 			q.fill("r", 9, 1)
-			b := start(t, q, r, func(c *Config) { c.BatchEvents = 1 })
-			require.ErrorIs(t, <-b.ended, fatal)
+			one := func(c *Config) { c.BatchEvents = 1 }
+			require.ErrorIs(t, <-start(t, q, r, one).ended, fatal)
 			require.LessOrEqual(t, len(r.all()), 4, "nothing more is sent when no outcome can be stored")
 			require.Empty(t, q.broken)
-
-			q.fail(0, nil)
 			q.claims = []error{fatal}
-			b.run(t)
-			require.ErrorIs(t, <-b.ended, fatal)
+			require.ErrorIs(t, <-start(t, q, r, one).ended, fatal)
 		})
 	}
-}
-
-// picky keeps back what holds "no" and takes out user_id, as rules for personal
-// data may.
-type picky struct{}
-
-func (picky) Keeps(event []byte) bool { return !bytes.Contains(event, []byte(`"no"`)) }
-
-func (picky) Append(dst, event []byte, _ string) []byte {
-	return append(dst, bytes.Replace(event, []byte(`"user_id":"u"`), []byte(`"gone":1`), 1)...)
 }
 
 // What RudderStack's Braze source would lose shows only once the rules for personal
@@ -185,9 +173,15 @@ func (picky) Append(dst, event []byte, _ string) []byte {
 func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
 	for mode, dead := range map[string][]string{Events: {"not_an_object"}, Webhook: {"not_an_object", "no_identity"}} {
 		bubble(t, mode, func(t *testing.T, r *rudder, q *memQueue) {
-			q.put(`{"id":"no"}`, `{"id":"no"}`, `{"id":"a","event_type":"t","user":{"user_id":"u","external_user_id":"x"}}`, `{"id":"no"}`, `7`)
-			q.put(`{"id":"no"}`, `{"id":"b","event_type":"t","user":{"user_id":"u"}}`)
-			b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = mode, picky{} })
+			const no = `{"event_type":"no","user":{"external_user_id":"x"}}`
+			q.put(no, no, `{"id":"a","event_type":"t","user":{"user_id":"u","external_user_id":"x"}}`, no, `7`)
+			q.put(no, `{"id":"b","event_type":"t","user.user_id":"u"}`)
+			mapper, err := mapping.New(mapping.Options{
+				Webhook: mode == Webhook, Filter: mapping.Filter{Deny: []string{"no"}},
+				Personal: mapping.Personal{Fields: map[string]mapping.Action{"user.user_id": mapping.Drop}},
+			})
+			require.NoError(t, err)
+			b := start(t, q, r, func(c *Config) { c.Mode, c.Mapper = mode, mapper })
 			b.settledWithin(t, time.Second)
 			require.Equal(t, 4, q.count(queue.Filtered))
 			require.Equal(t, 3-len(dead), q.count(queue.Delivered))
@@ -198,7 +192,7 @@ func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
 			}
 			require.Equal(t, dead, reasons)
 			require.Len(t, r.all(), 1)
-			require.Contains(t, string(r.all()[0].body), `[{"id":"a","event_type":"t","user":{"gone":1,"external_user_id":"x"}}`)
+			require.NotContains(t, string(r.all()[0].body), `"u"`)
 		})
 	}
 }
@@ -236,22 +230,24 @@ func TestObserverSeesEachRequest(t *testing.T) {
 }
 
 func TestBodyExactlyAtTheLimitIsOneRequest(t *testing.T) {
-	b := builder{mode: Webhook, mapper: mapperFor(Webhook), maxBody: 1000}
+	c := Config{Mapper: mapperFor(Webhook)}
+	c.Mode, c.MaxBody = Webhook, 1000
+	b := builder{config: &c}
 	var list []event
 	for _, raw := range events("e", 3) {
 		list = append(list, event{raw: []byte(raw)})
 	}
 	b.build(list)
 	exact := len(b.body)
-	b.maxBody = exact
+	c.MaxBody = config.Size(exact)
 	require.Equal(t, 3, b.build(list))
 	require.Len(t, b.body, exact)
-	b.maxBody = exact - 1
+	c.MaxBody--
 	require.Equal(t, 2, b.build(list))
 	require.Equal(t, `{"events":[`+strings.Join(events("e", 3)[:2], ",")+`]}`, string(b.body))
 	b.drop()
 	require.NotNil(t, b.body)
-	b.maxBody = 10
+	c.MaxBody = 10
 	require.Equal(t, 1, b.build(list), "an event that is too large is sent alone")
 	b.drop()
 	require.Nil(t, b.body, "a huge body is not kept")
@@ -282,7 +278,6 @@ func TestStop(t *testing.T) {
 			}
 			b := start(t, q, r, func(c *Config) { c.Concurrency, c.BatchEvents, c.Timeout, c.Grace = 1, 2, time.Hour, test.grace })
 			pass(time.Minute)
-			require.ErrorContains(t, b.Run(t.Context()), "running already")
 			sent := len(r.all())
 			require.Equal(t, test.took, b.finish(t))
 			require.Len(t, r.all(), sent)
@@ -291,25 +286,4 @@ func TestStop(t *testing.T) {
 			require.Equal(t, test.answer.hang, len(b.seen.posts) == 0)
 		})
 	}
-}
-
-// The probe that a stop cuts off must not stay the only one for ever.
-func TestRunAgainAfterAProbeWasCutOff(t *testing.T) {
-	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
-		r.set(func(p posted) reply {
-			if p.n == 0 {
-				return reply{status: 401}
-			}
-			return reply{hang: true}
-		})
-		q.put(events("e", 2)...)
-		b := start(t, q, r, nil)
-		time.Sleep(2 * time.Second)
-		b.finish(t)
-		require.Len(t, r.all(), 2)
-
-		r.set(nil)
-		b.run(t)
-		b.settledWithin(t, 30*time.Second)
-	})
 }

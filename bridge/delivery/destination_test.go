@@ -1,9 +1,7 @@
 package delivery
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // One test for each way in which a destination fails, in fake time, through the
@@ -29,26 +28,21 @@ type contentRefusal struct {
 }
 
 // refusals are the ways to refuse by content.
-func refusals() []contentRefusal {
-	soon, hour := [2]time.Duration{0, 5 * time.Minute}, [2]time.Duration{time.Hour, 2 * time.Hour}
-	const quick = time.Minute
-	return []contentRefusal{
-		{"400 in own words", reply{status: 400, body: "request neither has anonymousId nor userId\n"}, ReasonRefused, 20 * time.Second, soon},
-		{"413 in own words", reply{status: 413, body: "request size exceeds max limit\n"}, ReasonTooLarge, 20 * time.Second, soon},
-		{"400 of a proxy", reply{status: 400, body: "<h1>400 Bad Request</h1><hr>nginx"}, ReasonRefused, quick, soon},
-		{"403", reply{status: 403, body: "<title>Attention Required! | Cloudflare</title>"}, ReasonRefused, quick, hour},
-		{"422", reply{status: 422}, ReasonRefused, quick, hour},
-		{"500", reply{status: 500, body: "oops"}, ReasonServerError, quick, hour},
-		{"503 with Retry-After", reply{status: 503, header: http.Header{"Retry-After": {"20"}}}, ReasonServerError, 4 * quick, hour},
-		{"reset", reply{err: errors.New("read: connection reset by peer")}, ReasonNoAnswer, quick, hour},
-		{"hang", reply{hang: true}, ReasonNoAnswer, 20 * quick, [2]time.Duration{time.Hour, 3 * time.Hour}},
-		{"200 with a page", reply{status: 200, body: "<html>The requested URL was rejected."}, ReasonMisdirected, quick, hour},
-		{"empty answer", reply{err: io.EOF}, ReasonNoAnswer, quick, hour},
+func refusals(t *testing.T) (list []contentRefusal) {
+	for _, row := range casefile.Read(t, "testdata/refusals.tsv", 6) {
+		var times [3]time.Duration
+		for i := range times {
+			var err error
+			times[i], err = time.ParseDuration(row[3+i])
+			require.NoError(t, err)
+		}
+		list = append(list, contentRefusal{row[0], replyOf(t, row[1]), row[2], times[0], [2]time.Duration(times[1:])})
 	}
+	return list
 }
 
 func TestEventsThatAreRefusedByContent(t *testing.T) {
-	for _, test := range refusals() {
+	for _, test := range refusals(t) {
 		for _, mode := range []string{Events, Webhook} {
 			for _, n := range []int{1, 10} {
 				if (n > 1) != (mode == Events) && !*soak {
@@ -116,51 +110,26 @@ func (test contentRefusal) play(t *testing.T, r *rudder, q *memQueue, mode strin
 // A destination that refuses everything, or gives pages, kills nothing, says what is
 // wrong, and gets everything once it is well again.
 func TestDestinationThatTakesNothing(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		answer reply
-		state  string
-		words  string
-	}{
-		{"400 from a TLS port", reply{status: 400, body: "Client sent an HTTP request to an HTTPS server.\n"}, StatePaused, "400 Client sent an HTTP request"},
-		{"400 of nginx", reply{status: 400, body: "<html>\n<center>nginx</center>"}, StatePaused, "400 <html>"},
-		{"400 in own words", reply{status: 400, body: "invalid json\n"}, StatePaused, "400 invalid json"},
-		{"400 without a word", reply{status: 400}, StatePaused, "400"},
-		{"413", reply{status: 413}, StatePaused, "413"},
-		{"401", reply{status: 401, body: "invalid write key\n"}, StatePaused, "401 invalid write key"},
-		{"403", reply{status: 403}, StatePaused, "403"},
-		{"404", reply{status: 404, body: "source is disabled\n"}, StatePaused, "404 source is disabled"},
-		{"308", reply{status: 308}, StatePaused, "308"},
-		{"418", reply{status: 418}, StatePaused, "418"},
-		{"200 with a page", reply{status: 200, body: "<html>Welcome"}, StateMisdirected, "not RudderStack's answer: 200 <html>Welcome"},
-		{"200 with an error", reply{status: 200, body: `{"error":"no"}`}, StateMisdirected, `200 {"error":"no"}`},
-		{"204", reply{status: 204}, StateMisdirected, "not RudderStack's answer: 204"},
-		{"429", reply{status: 429}, StateBackingOff, "429"},
-		{"500", reply{status: 500}, StateBackingOff, "500"},
-		{"999", reply{status: 999}, StateBackingOff, "999"},
-		{"hang", reply{hang: true}, StateBackingOff, "no answer within 25s"},
-		{"401, slowly", reply{status: 401, after: 20 * time.Second}, StatePaused, "401"},
-		{"504, slowly", reply{status: 504, after: 20 * time.Second}, StateBackingOff, "504"},
-		{"no connection", reply{err: errors.New("connection refused")}, StateBackingOff, "no answer: connection refused"},
-	} {
+	for _, row := range casefile.Read(t, "testdata/takesnothing.tsv", 4) {
+		answer, state, words := replyOf(t, row[1]), row[2], row[3]
 		for _, outage := range []time.Duration{time.Second, 61 * time.Second, 45 * time.Minute} {
 			for _, known := range []bool{false, true} {
-				bubble(t, fmt.Sprint(test.name, "/", outage, "/known=", known), func(t *testing.T, r *rudder, q *memQueue) {
+				bubble(t, fmt.Sprint(row[0], "/", outage, "/known=", known), func(t *testing.T, r *rudder, q *memQueue) {
 					b := start(t, q, r, nil)
 					if known {
 						b.deliver(t, time.Second, events("known", 3)...)
 					}
-					r.set(always(test.answer))
+					r.set(always(answer))
 					q.fill("b", 10, 20)
 					pass(outage)
 					require.Equal(t, 200, q.count(queue.Pending), "nothing dies")
 					if outage > 2*time.Minute {
-						require.Equal(t, test.state, b.State().Name)
-						require.Contains(t, b.State().LastError, test.words)
+						require.Equal(t, state, b.State().Name)
+						require.Contains(t, b.State().LastError, words)
 						require.Zero(t, b.State().Parked, "it is the destination that is to blame")
 						require.Less(t, time.Until(b.State().NextTry), 30*time.Second)
 						require.Less(t, len(r.all()), 600, "about one in 20 seconds, and 413 splits")
-						require.Contains(t, b.log.String(), "state="+test.state+" ")
+						require.Contains(t, b.log.String(), "state="+state+" ")
 					}
 					r.set(nil) // what hangs by then hangs on
 					b.settledWithin(t, 31*time.Second)
@@ -185,7 +154,7 @@ func TestAnyBodyOf2XXWhereThatIsAllowed(t *testing.T) {
 // One bad event in the only batch there is does not hold its neighbours, though
 // nothing else is sent; and it stays parked until something else is.
 func TestABadEventInTheOnlyBatch(t *testing.T) {
-	for _, test := range refusals() {
+	for _, test := range refusals(t) {
 		if test.answer.hang {
 			continue
 		}
@@ -435,10 +404,8 @@ func TestHungDestinationDoesNotSlowAnother(t *testing.T) {
 		stuck, well := &rudder{}, &rudder{}
 		stuck.set(always(reply{hang: true}))
 		stuckQueue, wellQueue := newMemQueue(), newMemQueue()
-		for i := range 100 {
-			stuckQueue.put(events(fmt.Sprint(i), 100)...)
-			wellQueue.put(events(fmt.Sprint(i), 100)...)
-		}
+		stuckQueue.fill("e", 100, 100)
+		wellQueue.fill("e", 100, 100)
 		a := start(t, stuckQueue, stuck, nil)
 		b := start(t, wellQueue, well, nil)
 		b.settledWithin(t, time.Second)

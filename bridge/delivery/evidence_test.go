@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // at is a time of these tests.
@@ -59,50 +61,15 @@ func untilAction(t *testing.T, status int, body string, well bool, n int, step f
 // TestEveryRowOfTheTable is the table of evidence.go: a response, what came before
 // it, and what becomes of the events.
 func TestEveryRowOfTheTable(t *testing.T) {
-	const own400, own413 = "request neither has anonymousId nor userId\n", "request size exceeds max limit\n"
-	type want struct {
-		split int // failures of a hundred events until they are split; 0: never
-		dead  int // failures of one event until it dies within minutes; 0: not then
-		late  int // the same within the hour and more
-		state string
-	}
-	for _, test := range []struct {
-		status    int
-		body      string
-		well, not want
-	}{
-		{400, "<html>Bad Request", want{2, 6, 6, StateOK}, want{0, 0, 0, StatePaused}},
-		{400, own400, want{1, 6, 6, StateOK}, want{0, 0, 0, StatePaused}},
-		{413, "too large", want{1, 6, 6, StateOK}, want{1, 0, 0, StatePaused}},
-		{413, own413, want{1, 6, 6, StateOK}, want{1, 0, 0, StatePaused}},
-		{200, "<html>Welcome", want{2, 0, 6, StateOK}, want{0, 0, 0, StateMisdirected}},
-		{204, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StateMisdirected}},
-		{301, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
-		{401, "invalid write key\n", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
-		{403, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
-		{404, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
-		{422, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StatePaused}},
-		{429, "", want{0, 0, 0, StateBackingOff}, want{0, 0, 0, StateBackingOff}},
-		{500, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StateBackingOff}},
-		{503, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StateBackingOff}},
-		{600, "", want{2, 0, 6, StateOK}, want{0, 0, 0, StateBackingOff}},
-		{noAnswer, "no answer within 25s", want{2, 0, 6, StateOK}, want{0, 0, 0, StateBackingOff}},
-	} {
-		for _, well := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%d %.9q/well=%v", test.status, test.body, well), func(t *testing.T) {
-				expected := test.not
-				if well {
-					expected = test.well
-				}
-				got, _ := untilAction(t, test.status, test.body, well, 100, 1)
-				require.Equal(t, expected.split, got, "split")
-				got, _ = untilAction(t, test.status, test.body, well, 1, 1)
-				require.Equal(t, expected.dead, got, "dead within a minute")
-				got, state := untilAction(t, test.status, test.body, well, 1, 3600.0/5)
-				require.Equal(t, expected.late, got, "dead within the hour")
-				if test.status != 429 {
-					require.Equal(t, expected.state, state)
-				}
+	for _, row := range casefile.Read(t, "testdata/table.tsv", 4) {
+		status, err := strconv.Atoi(row[0])
+		require.NoError(t, err)
+		for i, well := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d %.9q/well=%v", status, row[1], well), func(t *testing.T) {
+				halved, _ := untilAction(t, status, row[1], well, 100, 1)
+				dead, _ := untilAction(t, status, row[1], well, 1, 1)
+				late, state := untilAction(t, status, row[1], well, 1, 3600.0/5)
+				require.Equal(t, row[2+i], fmt.Sprintf("%d %d %d %s", halved, dead, late, state))
 			})
 		}
 	}

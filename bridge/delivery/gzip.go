@@ -23,7 +23,8 @@ const (
 	// gzipLevel makes a seventh of events of 1 KB, for 1.7 µs an event; the next
 	// levels cost twice as much and more, for half a hundredth of the size.
 	gzipLevel  = gzip.BestSpeed
-	askEvery   = time.Hour // how long the destination's answer holds
+	askEvery   = time.Hour   // how long the destination's answer holds
+	askAgain   = time.Minute // where there was none
 	askTimeout = 10 * time.Second
 	mostMisses = 3
 )
@@ -39,26 +40,8 @@ const (
 //
 // Call its methods with the Sender's lock held.
 type compression struct {
-	on     bool      // the destination has said that it can
-	asking bool      // its answer is awaited
-	due    time.Time // of the next question
-	misses int       // requests refused compressed and accepted uncompressed, in a row
-}
-
-// wanted reports whether a request to a destination that does well may be compressed,
-// and whether it is time to ask; whoever gets true asks, and calls answered.
-func (p *compression) wanted(now time.Time) (on, ask bool) {
-	ask = !p.asking && !now.Before(p.due)
-	p.asking = p.asking || ask
-	return p.on, ask
-}
-
-// answered takes the destination's answer. It returns whether that changes
-// anything.
-func (p *compression) answered(on bool, now time.Time) (changed bool) {
-	changed = on != p.on
-	*p = compression{on: on, due: now.Add(askEvery)}
-	return changed
+	on     bool // the destination has said that it can
+	misses int  // requests refused compressed and accepted uncompressed, in a row
 }
 
 // accepted notes that a request was accepted, compressed, or uncompressed after it
@@ -76,32 +59,66 @@ func (p *compression) accepted(compressed, failedCompressed bool) (ended bool) {
 	return ended
 }
 
+// askHourly asks the destination whether it takes compressed bodies, until ctx ends.
+// Requests go on meanwhile, as they are.
+func (s *Sender) askHourly(ctx context.Context) error {
+	for {
+		wait := askEvery
+		why, answered := s.poster.ask(ctx)
+		if !answered {
+			wait = askAgain
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.mu.Lock()
+		before := s.compression.on
+		s.compression = compression{on: why == ""}
+		s.mu.Unlock()
+		if before != (why == "") {
+			s.gzipChanged(why == "", why)
+		}
+		if !sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+func (s *Sender) gzipChanged(on bool, why string) {
+	if on {
+		s.log.Info("bodies are compressed from now on")
+	} else {
+		s.log.Info("bodies are not compressed any more", "why", why)
+	}
+	s.config.Observer.GzipChanged(on)
+}
+
 // maxVersion bounds what is read of an answer, in bytes. RudderStack's is short.
 const maxVersion = 64 << 10
 
-// ask asks the destination whether it takes compressed bodies. It returns why not,
-// or nothing. What goes wrong here says nothing about the destination: it may
+// ask asks the destination whether it takes compressed bodies. It returns why not, or
+// nothing, and whether there was an answer at all. What goes wrong here says nothing about the destination: it may
 // be a proxy that lets only POST through.
-func (p *poster) ask(ctx context.Context) string {
+func (p *poster) ask(ctx context.Context) (why string, answered bool) {
 	call, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	res, err := p.connections.get(false).RoundTrip(p.version.Clone(call))
 	if err != nil {
-		return p.clean("/version gave no answer: " + err.Error())
+		return p.clean("/version gave no answer: " + err.Error()), false
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Sprintf("/version answered %d", res.StatusCode)
+		return fmt.Sprintf("/version answered %d", res.StatusCode), true
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxVersion))
 	var version struct{ Features []string }
 	if err != nil || json.Unmarshal(body, &version) != nil {
-		return "/version's answer cannot be read"
+		return "/version's answer cannot be read", true
 	}
 	if !slices.Contains(version.Features, feature) {
-		return "/version does not list " + feature
+		return "/version does not list " + feature, true
 	}
-	return ""
+	return "", true
 }
 
 // compressor compresses bodies. Its buffers are used again and again.

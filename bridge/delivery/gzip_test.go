@@ -91,7 +91,7 @@ func TestBodiesAreNotCompressedUnlessVersionListsIt(t *testing.T) {
 			for _, p := range r.all() {
 				require.False(t, p.compressed)
 			}
-			require.Equal(t, name != off, len(r.questions()) == 1)
+			require.Equal(t, name != off, len(r.questions()) > 0)
 			require.NotContains(t, b.log.String(), "in trouble")
 		})
 	}
@@ -105,22 +105,21 @@ func TestVersionIsAskedAboutHourly(t *testing.T) {
 		r.mu.Unlock()
 		for i := range 60 {
 			b.deliver(t, time.Second, fat(fmt.Sprint(i), 2)...)
-			time.Sleep(time.Minute)
+			time.Sleep(59 * time.Second)
 		}
 		require.Len(t, r.questions(), 1)
 		require.True(t, r.all()[60].compressed)
-		for i := range 2 {
-			b.deliver(t, time.Second, fat(fmt.Sprint("late", i), 2)...)
-		}
+		pass(2 * time.Minute)
+		b.deliver(t, time.Second, fat("late", 2)...)
 		require.Len(t, r.questions(), 2)
-		require.False(t, r.all()[62].compressed, "it cannot any more")
+		require.False(t, r.all()[61].compressed, "it cannot any more")
 	})
 }
 
 // A destination that says that it takes compressed bodies, and does not. No event
 // dies of it, and it is not believed again.
 func TestLyingAboutGzipHarmsNoEvent(t *testing.T) {
-	for _, test := range refusals() {
+	for _, test := range refusals(t) {
 		if test.answer.hang {
 			continue
 		}

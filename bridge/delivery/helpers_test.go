@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -58,6 +60,30 @@ type reply struct {
 	after  time.Duration
 	err    error // no answer at all
 	hang   bool  // never answers
+}
+
+// replyOf reads a reply of a row: a status and a body, "hangs", or an error and its
+// text. The status may come slowly, or with a Retry-After.
+func replyOf(t *testing.T, text string) (a reply) {
+	kind, rest, _ := strings.Cut(text, " ")
+	switch kind {
+	case "hangs":
+		return reply{hang: true}
+	case "error":
+		return reply{err: errors.New(rest)}
+	case "slow":
+		a.after = 20 * time.Second
+	case "retry":
+		a.header = http.Header{"Retry-After": {"20"}}
+	default:
+		rest = text
+	}
+	status, body, _ := strings.Cut(rest, " ")
+	var err error
+	a.status, err = strconv.Atoi(status)
+	require.NoError(t, err)
+	a.body = body
+	return a
 }
 
 // isRefusal reports whether the reply takes nothing.
@@ -190,7 +216,7 @@ func idsOf(body []byte) (ids []string) {
 }
 
 // mapperFor is the mapper of a connector without rules.
-func mapperFor(mode string) Mapper {
+func mapperFor(mode string) *mapping.Mapper {
 	mapper, err := mapping.New(mapping.Options{Webhook: mode == Webhook})
 	if err != nil {
 		panic(err)
@@ -228,12 +254,12 @@ type constant uint64
 
 func (c constant) Uint64() uint64 { return uint64(c) }
 
-// start runs a sender. Call it inside a synctest bubble.
+// start runs a sender until finish, or until the test ends. Call it inside a synctest bubble.
 func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
 	t.Helper()
 	b := &testBench{queue: q, rudder: r, seen: &seen{}, log: &bytes.Buffer{}}
 	c := Config{
-		Connector: config.DefaultConnector(), Queue: q, Replays: q, Transport: r, Grace: 10 * time.Second,
+		Connector: config.DefaultConnector(), Queue: q, Transport: r, Grace: 10 * time.Second,
 		Random: rand.New(rand.NewPCG(1, 2)), Observer: b.seen,
 		Logger: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), b.log), nil)),
 	}
@@ -247,21 +273,15 @@ func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 	sender, err := New(c)
 	require.NoError(t, err)
 	b.Sender = sender
-	b.run(t)
-	return b
-}
-
-// run runs the sender until finish, or until the test ends.
-func (b *testBench) run(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	b.stop, b.ended = stop, ended
-	go func() { ended <- b.Run(ctx); close(ended) }()
+	b.stop, b.ended = stop, make(chan error, 1)
+	go func() { b.ended <- b.Run(ctx); close(b.ended) }()
 	t.Cleanup(func() {
 		if !t.Failed() {
 			b.finish(t)
 		}
 	})
+	return b
 }
 
 // finish ends the sender, checks that it kept to the queue's contract, and returns

@@ -57,8 +57,7 @@ func (s *Sender) announce() {
 // Resume is for an operator who has repaired a destination: it
 // is tried at once, whatever wait there was and whatever a Retry-After has asked
 // for, and so is everything that is parked. If it is not well, the waits go on as
-// before. It may be called at any time; without a Run the next one begins with a
-// try.
+// before.
 func (s *Sender) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

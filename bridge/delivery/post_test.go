@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // pipes is a network in memory: what is dialled is served by serve.
@@ -153,51 +153,34 @@ type served struct {
 	state string // StateOK: accepted
 }
 
-func wholeAndOtherResponses() map[string]served {
-	const head, ok = "HTTP/1.1 200 OK\r\n", "Content-Length: 2\r\n\r\nok"
-	const long = "Content-Length: 4000000000\r\n\r\n"
-	flood := endless(strings.Repeat("x", 1000), 0)
-	return map[string]served{
-		"closing":                {raw(head+"Connection: close\r\n"+ok, hangUp), StateOK},
-		"HTTP/1.0":               {raw("HTTP/1.0 200 OK\r\n\r\nok", hangUp), StateOK},
-		"after informational":    {raw("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"+head+ok, silent), StateOK},
-		"in other letters":       {raw("HTTP/1.1 202 Accepted\r\nContent-Length: 7\r\n\r\n \tOK \r\n", silent), StateOK},
-		"no content":             {raw("HTTP/1.1 204 No Content\r\n\r\n", silent), StateMisdirected},
-		"a page":                 {raw(head+"Content-Length: 15\r\n\r\n<html>ok</html>", silent), StateMisdirected},
-		"a huge page":            {raw(head+long, flood), StateMisdirected},
-		"400 with a huge answer": {raw("HTTP/1.1 400 Bad Request\r\n"+long, flood), StatePaused},
-		"redirect":               {raw("HTTP/1.1 308 Permanent Redirect\r\nLocation: http://rudder.test/v1/batch\r\nContent-Length: 0\r\n\r\n", silent), StatePaused},
-
-		"cut short":                  {raw(head+"Content-Length: 100\r\n\r\nok", hangUp), StateBackingOff},
-		"trickling":                  {raw(head+long, endless("x", time.Second)), StateBackingOff},
-		"no end":                     {raw(head+"Content-Length: 100\r\n\r\nok", silent), StateBackingOff},
-		"closed at once":             {hangUp, StateBackingOff},
-		"closed without an answer":   {raw("", hangUp), StateBackingOff},
-		"never answers":              {raw("", silent), StateBackingOff},
-		"never reads":                {func(c net.Conn) { time.Sleep(time.Minute); _ = c.Close() }, StateBackingOff},
-		"half a status line":         {raw("HTTP/1.1 20", hangUp), StateBackingOff},
-		"half a header":              {raw(head+"Content-Le", hangUp), StateBackingOff},
-		"header that never ends":     {raw(head+"Content-Le", silent), StateBackingOff},
-		"no HTTP":                    {raw("hello\r\n\r\n", hangUp), StateBackingOff},
-		"a huge header":              {raw(head+"X: "+strings.Repeat("x", 1<<20)+"\r\n\r\n", hangUp), StateBackingOff},
-		"switching protocols":        {raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", silent), StateBackingOff},
-		"503 closing":                {raw("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n", hangUp), StateBackingOff},
-		"headers that never end":     {raw(head, endless("X: "+strings.Repeat("x", 500)+"\r\n", 0)), StateBackingOff},
-		"headers that trickle":       {raw(head+"X: ", endless("x", time.Second)), StateBackingOff},
-		"500 with an endless answer": {raw("HTTP/1.1 500 Oh\r\n"+long+"no", silent), StateBackingOff},
+func wholeAndOtherResponses(t *testing.T) map[string]served {
+	const head = "HTTP/1.1 200 OK\r\n"
+	list := map[string]served{
+		"closed at once":         {hangUp, StateBackingOff},
+		"never reads":            {func(c net.Conn) { time.Sleep(time.Minute); _ = c.Close() }, StateBackingOff},
+		"a huge header":          {raw(head+"X: "+strings.Repeat("x", 1<<20)+"\r\n\r\n", hangUp), StateBackingOff},
+		"headers that never end": {raw(head, endless("X: "+strings.Repeat("x", 500)+"\r\n", 0)), StateBackingOff},
 		"before the body is read": {func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 1)) // an answer to nothing would be none
-			_, _ = io.WriteString(c, head+ok)
+			_, _ = io.WriteString(c, okText)
 			time.Sleep(time.Second) // nothing more of the request is read meanwhile
 			silent(c)
 		}, StateBackingOff},
 	}
+	then := map[string]func(net.Conn){
+		"hangs up": hangUp, "is silent": silent, "floods": endless(strings.Repeat("x", 1000), 0), "trickles": endless("x", time.Second),
+	}
+	for _, row := range casefile.Read(t, "testdata/responses.tsv", 4) {
+		require.Contains(t, then, row[2])
+		list[row[0]] = served{raw(strings.NewReplacer("\n", "\r\n", "~", "\t").Replace(row[3]), then[row[2]]), row[1]}
+	}
+	return list
 }
 
 // What is no whole OK is tried again, and of a response that is gigabytes long no
 // more is read than is kept, and a bit to let the connection be used again.
 func TestOnlyAWholeOKIsAccepted(t *testing.T) {
-	for name, test := range wholeAndOtherResponses() {
+	for name, test := range wholeAndOtherResponses(t) {
 		bubble(t, name, func(t *testing.T, _ *rudder, q *memQueue) {
 			q.put(events("e", 3)...)
 			var good atomic.Bool
@@ -374,46 +357,4 @@ func TestConfigURL(t *testing.T) {
 	_, err = New(c)
 	require.ErrorContains(t, err, "cannot be parsed")
 	require.NotContains(t, err.Error(), "hidden")
-}
-
-// What came on a connection before the request was written is no response to it;
-// and on a new connection there is none but its own.
-func TestMisplacedResponses(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	for _, tt := range []struct {
-		name                          string
-		early, unsent, reused, closes bool
-		status                        int
-		misplaced                     bool
-	}{
-		{"usual", false, false, true, false, 200, false},
-		{"before the request", true, false, true, false, 400, true},
-		{"accepted before the body was read", false, true, false, false, 200, true},
-		{"refused before the body was read", false, true, false, true, 413, false},
-		{"the end of an idle connection", false, false, true, true, 408, true},
-		{"the end of a new connection", false, false, false, true, 408, false},
-	} {
-		here, err := newTransport(1, nil).DialContext(t.Context(), "tcp", listener.Addr().String())
-		require.NoError(t, err)
-		there, err := listener.Accept()
-		require.NoError(t, err)
-		pass := func(from, to net.Conn) {
-			_, err := from.Write([]byte("x"))
-			require.NoError(t, err)
-			_, err = to.Read(make([]byte, 1))
-			require.NoError(t, err)
-		}
-		pass(here, there)
-		pass(there, here)
-		if tt.early {
-			pass(here, there)
-		}
-		why := misplaced(&http.Response{ProtoMajor: 1, StatusCode: tt.status, Close: tt.closes},
-			httptrace.GotConnInfo{Conn: here, Reused: tt.reused}, &payload{ended: !tt.unsent})
-		require.Equal(t, tt.misplaced, why != "", "%s: %s", tt.name, why)
-		require.NoError(t, here.Close())
-		require.NoError(t, there.Close())
-	}
 }

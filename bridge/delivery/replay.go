@@ -15,8 +15,8 @@ import (
 // time, by the same rule as what is pending. A replay's events have their outcome
 // in the queue already and keep it: an event that would die is counted as refused,
 // by number alone, and nothing is parked beyond the current group of records. What
-// came of a group is stored once all of it was sent, so a crash repeats at most one
-// group: a request's worth, or one record where that has more events.
+// came of a group is stored once all of it was sent, so a stop or a crash repeats at most
+// one group: a request's worth, or one record where that has more events.
 type replay struct {
 	sender  *Sender
 	builder *builder
@@ -34,7 +34,7 @@ func (s *Sender) replays(ctx, hard context.Context) error {
 		var current queue.Replay
 		var records []*queue.Record
 		err := s.read(ctx, func() (err error) {
-			current, records, err = s.config.Replays.FetchReplay(ctx, limit)
+			current, records, err = s.config.Queue.FetchReplay(ctx, limit)
 			return err
 		})
 		if err != nil {
@@ -85,46 +85,23 @@ func (r *replay) end(hard context.Context) error {
 	return err
 }
 
-// group sends what one read brought and stores how far it came. Where it has to stop
-// half-way, the replay goes on later with the first record that is not done. What was
-// sent of later records by then is sent again, and counts both times.
+// group sends what one read brought and stores what came of it. Where it has to stop
+// half-way, nothing is stored, and the replay goes on later with the whole group.
 func (r *replay) group(ctx, hard context.Context, records []*queue.Record) error {
 	records = r.fit(records)
-	progress := queue.ReplayProgress{Number: r.current.Number, Next: records[len(records)-1].Seq + 1}
 	events, filtered, unfit := r.builder.check(r.builder.eventsOf(records), r.wants)
-	left := map[uint64]int{} // events that are not done, by record
-	for _, e := range events {
-		left[e.seq]++
-	}
-	sent := r.sendAll(ctx, hard, events, left, &progress)
-	if sent != nil {
-		for seq, n := range left {
-			if n > 0 {
-				progress.Next = min(progress.Next, seq)
-			}
-		}
-	}
+	progress := queue.ReplayProgress{Number: r.current.Number, Next: records[len(records)-1].Seq + 1, Refused: uint64(len(unfit))}
 	for _, s := range filtered {
-		if s.Seq < progress.Next {
-			progress.Skipped += uint64(s.Last - s.First + 1)
-		}
+		progress.Skipped += uint64(s.Last - s.First + 1)
 	}
-	for _, d := range unfit {
-		if d.Seq < progress.Next {
-			progress.Refused++
-		}
-	}
-	if sent != nil && progress.Replayed+progress.Refused+progress.Skipped == 0 {
-		return sent // nothing to store, and perhaps no time to
-	}
-	if err := r.settleReplay(hard, progress); err != nil {
+	if err := r.sendAll(ctx, hard, events, &progress); err != nil {
 		return err
 	}
-	return sent
+	return r.settleReplay(hard, progress)
 }
 
 // sendAll sends the events and counts what became of them.
-func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uint64]int, progress *queue.ReplayProgress) error {
+func (r *replay) sendAll(ctx, hard context.Context, events []event, progress *queue.ReplayProgress) error {
 	todo := newScheduler(r.sender.evidence, 1, 0)
 	todo.keepsBytes = true
 	r.sender.mu.Lock()
@@ -141,7 +118,7 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 		if q == nil {
 			return errStopping
 		}
-		t, err := r.sender.send(ctx, hard, r.builder, todo, q)
+		t, err := r.sender.send(hard, r.builder, todo, q)
 		if err != nil {
 			return err
 		}
@@ -154,11 +131,6 @@ func (r *replay) sendAll(ctx, hard context.Context, events []event, left map[uin
 			progress.Refused++
 			r.sender.log.Warn("an event of a replay is refused", "replay", r.current.Number, "record", t.events[0].seq,
 				"index", t.events[0].index, "reason", consequences[t.trial.response.kind].reason, "status", t.response.status)
-		default:
-			continue
-		}
-		for _, e := range t.events {
-			left[e.seq]--
 		}
 	}
 	return nil
@@ -177,7 +149,7 @@ func (r *replay) fit(records []*queue.Record) []*queue.Record {
 }
 
 func (r *replay) settleReplay(hard context.Context, p queue.ReplayProgress) error {
-	return r.sender.store(hard, func() error { return r.sender.config.Replays.SettleReplay(hard, p) })
+	return r.sender.store(hard, func() error { return r.sender.config.Queue.SettleReplay(hard, p) })
 }
 
 // wants reports whether the order asks for the event's type.

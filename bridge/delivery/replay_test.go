@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
@@ -61,17 +62,14 @@ func TestReplayKeepsToTypesAndFilters(t *testing.T) {
 		require.EqualValues(t, [3]uint64{3, 0, 2}, [3]uint64{done.Replayed, done.Refused, done.Skipped})
 		b.finish(t)
 
-		b = delivered(t, q, r, func(c *Config) { c.Mapper = fussy{mapperFor(Events)} })
+		mapper, err := mapping.New(mapping.Options{Filter: mapping.Filter{Deny: []string{"*.Click"}}})
+		require.NoError(t, err)
+		b = delivered(t, q, r, func(c *Config) { c.Mapper = mapper }) // which keeps back what was delivered before
 		done = b.replay(t, queue.ReplayOrder{}, time.Minute)
 		require.Equal(t, []string{"b", "c", "d", "e"}, r.all()[0].ids)
 		require.EqualValues(t, 1, done.Skipped)
 	})
 }
-
-// fussy keeps back what was delivered before it was made so.
-type fussy struct{ Mapper }
-
-func (fussy) Keeps(event []byte) bool { return string(event[:10]) != `{"id":"a",` }
 
 func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
 	for _, status := range []int{400, 413, 403} {
@@ -157,9 +155,6 @@ func TestReplayCutOffGoesOnWhereItWas(t *testing.T) {
 					left = left.restart()
 				}
 				b.finish(t)
-				if !crash {
-					require.EqualValues(t, len(r.taken())+repeats(r.taken()), left.replayed().Replayed, "what was sent is stored")
-				}
 				next := start(t, left, r, small)
 				next.replayedWithin(t, time.Hour)
 				require.Len(t, r.taken(), 100)

@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -39,8 +38,6 @@ type Sender struct {
 	log    *slog.Logger
 
 	compression compression
-	asks        sync.WaitGroup // questions to /version in flight
-	running     atomic.Bool
 
 	mu      sync.Mutex
 	changed sync.Cond // of what follows
@@ -73,34 +70,19 @@ func New(c Config) (*Sender, error) {
 	return s, nil
 }
 
-func (s *Sender) gzipChanged(on bool, why string) {
-	if on {
-		s.log.Info("bodies are compressed from now on")
-	} else {
-		s.log.Info("bodies are not compressed any more", "why", why)
-	}
-	s.config.Observer.GzipChanged(on)
-}
-
 // Run delivers until ctx ends. Then it claims and sends nothing more, gives
 // requests in flight the configured grace to finish, stores their outcomes,
 // releases the rest and returns nil.
 //
 // It returns an error only where no outcome can be stored any more
-// (queue.ErrClosed, queue.ErrFailed, queue.ErrNotHeld). One Run at a time.
+// (queue.ErrClosed, queue.ErrFailed, queue.ErrNotHeld). A Sender runs once.
 func (s *Sender) Run(ctx context.Context) error {
-	if !s.running.CompareAndSwap(false, true) {
-		return errors.New("delivery: this sender is running already")
-	}
-	defer s.running.Store(false)
-
 	all, ctx := errgroup.WithContext(ctx) // what fails for one fails for the others, after sending once more
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.config.Grace, cut) })()
 	defer context.AfterFunc(ctx, s.wakeAll)()
 
-	s.compression = compression{}
 	run := func(task func() error) {
 		all.Go(func() error {
 			if err := task(); !errors.Is(err, errStopping) { // else it would hide an error of another
@@ -113,11 +95,11 @@ func (s *Sender) Run(ctx context.Context) error {
 		run(func() error { return s.work(ctx, hard) })
 	}
 	run(func() error { return s.claim(ctx) })
-	if s.config.Replays != nil {
-		run(func() error { return s.replays(ctx, hard) })
+	run(func() error { return s.replays(ctx, hard) })
+	if s.config.Gzip != "off" {
+		run(func() error { return s.askHourly(ctx) })
 	}
 	err := all.Wait()
-	s.asks.Wait()
 	s.releaseAll()
 	s.poster.connections.close()
 	return err
@@ -247,12 +229,11 @@ func (s *Sender) wakeAll() {
 func (s *Sender) releaseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for seq, h := range s.held {
+	for _, h := range s.held {
 		s.config.Queue.Release(h.record)
-		delete(s.held, seq)
 	}
+	s.held = nil
 	s.main = newScheduler(s.evidence, s.config.Concurrency, s.config.GiveUpAfter)
-	s.evidence.inFlight = 0
 }
 
 // settle stores an outcome. Records of which nothing is left are released.

@@ -145,15 +145,3 @@ func TestSharedSafely(t *testing.T) {
 	}
 	require.EqualValues(t, 800, total)
 }
-
-func BenchmarkCount(b *testing.B) {
-	w := drift.New(drift.Config{})
-	event, eventType, field := bytes.Repeat([]byte("x"), 1000), []byte("users.messages.email.Open"), []byte("properties.new_field")
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		event[0], event[1], event[2] = byte(i), byte(i>>8), byte(i>>16)
-		if w.Begin(event) {
-			w.Count(eventType, field)
-		}
-	}
-}

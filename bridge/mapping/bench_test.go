@@ -53,9 +53,12 @@ func BenchmarkMap(b *testing.B) {
 func TestMapAllocatesNothing(t *testing.T) {
 	_, events := currentstest.EmailOpens(10)
 	personal := mapping.Personal{Preset: mapping.Hash, Salt: []byte("s"), Fields: actions{"user.user_id": mapping.Hash, "user.timezone": mapping.Drop}}
+	watch := drift.New(drift.Config{})
 	for _, opts := range []mapping.Options{
-		{}, {Names: mapping.Names{Readable: true}, Identify: true, Alias: true, Personal: personal, Filter: mapping.Filter{Allow: []string{"users.*"}}},
-		{Webhook: true, Personal: personal},
+		{}, {Drift: watch}, {Webhook: true, Personal: personal}, {
+			Names: mapping.Names{Readable: true}, Identify: true, Alias: true, Personal: personal,
+			Filter: mapping.Filter{Allow: []string{"users.*"}},
+		},
 	} {
 		mapper := newMapper(t, opts)
 		dst := make([]byte, 0, 4096)
@@ -67,4 +70,5 @@ func TestMapAllocatesNothing(t *testing.T) {
 			}
 		}))
 	}
+	require.Empty(t, watch.List())
 }

@@ -6,9 +6,11 @@ package mapping
 
 import (
 	"cmp"
+	"errors"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -39,7 +41,7 @@ func New(opts Options) (*Mapper, error) {
 	if m.drift != nil {
 		m.shapes = known
 	}
-	if err := wrong.err(); err != nil {
+	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -240,7 +242,7 @@ func appendMessageID(dst, id []byte, fallback string) []byte {
 			return dst
 		}
 		dst = append(dst, `,"messageId":`...)
-		return appendString(dst, fallback)
+		return jsonlex.AppendString(dst, fallback)
 	}
 	dst = append(dst, `,"messageId":`...)
 	if id[0] == '"' {
@@ -248,23 +250,5 @@ func appendMessageID(dst, id []byte, fallback string) []byte {
 	}
 	dst = append(dst, '"')
 	dst = append(dst, id...)
-	return append(dst, '"')
-}
-
-// appendString appends text as a JSON string.
-func appendString(dst []byte, text string) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ':
-			dst = append(dst, `\u00`...)
-			dst = append(dst, hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
-		}
-	}
 	return append(dst, '"')
 }

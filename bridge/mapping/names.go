@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -68,7 +69,7 @@ func checkName(from, to string, wrong *mistakes) {
 
 func (n *names) set(eventType, name string) {
 	n.exact.add(eventType)
-	n.texts = append(n.texts, appendString(nil, name))
+	n.texts = append(n.texts, jsonlex.AppendString(nil, name))
 }
 
 // match returns the name that the longest fitting pattern gives; empty: none.
@@ -93,7 +94,7 @@ func (n *names) append(dst, eventType []byte) []byte {
 		return append(dst, n.texts[i]...)
 	}
 	if name := n.match(text); name != "" {
-		return appendString(dst, name)
+		return jsonlex.AppendString(dst, name)
 	}
 	return append(dst, eventType...)
 }

@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
@@ -99,10 +98,8 @@ type OptionError struct {
 func (e *OptionError) Error() string { return e.Option + ": " + e.Text }
 
 // mistakes collects what is wrong with options.
-type mistakes struct{ found []error }
+type mistakes []error
 
 func (m *mistakes) add(option, format string, args ...any) {
-	m.found = append(m.found, &OptionError{Option: option, Text: fmt.Sprintf(format, args...)})
+	*m = append(*m, &OptionError{Option: option, Text: fmt.Sprintf(format, args...)})
 }
-
-func (m *mistakes) err() error { return errors.Join(m.found...) }

@@ -69,25 +69,30 @@ func (s *shape) place(key []byte) int {
 	return int(s.moved[i])
 }
 
-// note counts what the glossary does not have in an event of this type, and what
-// is missing of it in the message. It is called only for events in which there may
-// be such a thing; after Braze has added a field, that is every event of a type.
+// note counts, once, what the glossary does not have in an event of this type, and
+// what is missing of it in the message. It is called only for events in which there
+// may be such a thing; after Braze has added a field, that is every event of a type.
 func (s *shapes) note(watch *drift.Watch, event, eventType []byte, drifts bool, missing redactions) {
-	n := eventDrift{watch: watch, event: event, eventType: eventType}
-	if missing != 0 && n.first() {
-		for _, field := range missing.names() {
-			watch.Redacted(field)
-		}
+	if !watch.Begin(event) {
+		return
+	}
+	for _, field := range missing.names() {
+		watch.Redacted(field)
 	}
 	if !drifts {
 		return
 	}
+	n := eventDrift{watch: watch}
+	var isText bool
+	if n.name, isText = currents.AppendText(nil, eventType); !isText {
+		n.name = []byte("(no text)") // a value of another kind is no name, and may be personal
+	}
 	of := s.of(eventType)
 	if of == nil && present(eventType) {
-		n.count()
+		watch.Count(n.name, nil)
 	}
 	for f := currents.Fields(event); f.Next(); {
-		n.unknown("", &f, &s.top)
+		n.look("", &f, &s.top)
 		if of == nil {
 			continue // its fields are not known
 		}
@@ -103,7 +108,7 @@ func (s *shapes) note(watch *drift.Watch, event, eventType []byte, drifts bool, 
 		}
 		inner := f.Inner()
 		for inner.Next() {
-			n.unknown(prefix, &inner, known)
+			n.look(prefix, &inner, known)
 		}
 		f.Leave(&inner)
 	}
@@ -121,40 +126,15 @@ func typeOf(event []byte) (eventType []byte) {
 
 // eventDrift is one event whose drift is counted.
 type eventDrift struct {
-	watch            *drift.Watch
-	event, eventType []byte
-	name, field      []byte // what is counted: the type's name, and the field's
-	asked, again     bool
-	key              [64]byte
+	watch       *drift.Watch
+	name, field []byte // what is counted: the type's name, and the field's
+	key         [64]byte
 }
 
-// unknown counts the field at which f is where the table does not have it.
-func (n *eventDrift) unknown(prefix string, f *currents.FieldIterator, known *table) {
+// look counts the field at which f is where the table does not have it.
+func (n *eventDrift) look(prefix string, f *currents.FieldIterator, known *table) {
 	if known.find(f.PlainKey(n.key[:0])) < 0 {
 		n.field = f.AppendKey(append(n.field[:0], prefix...))
-		n.count()
+		n.watch.Count(n.name, n.field)
 	}
-}
-
-// first reports whether the event was not counted before. The Watch is asked
-// once.
-func (n *eventDrift) first() bool {
-	if !n.asked {
-		n.asked, n.again = true, !n.watch.Begin(n.event)
-	}
-	return !n.again
-}
-
-func (n *eventDrift) count() {
-	if !n.first() {
-		return
-	}
-	if n.name == nil {
-		text, ok := currents.AppendText(nil, n.eventType)
-		if !ok {
-			text = []byte("(no text)") // a value of another kind is no name, and may be personal
-		}
-		n.name = text
-	}
-	n.watch.Count(n.name, n.field)
 }

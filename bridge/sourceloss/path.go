@@ -2,7 +2,7 @@ package sourceloss
 
 import (
 	"bytes"
-	"encoding/binary"
+	"errors"
 	"math"
 	"strconv"
 	"unicode"
@@ -36,7 +36,7 @@ func (p *properties) throws(literalLength bool) bool {
 
 // unusual reports whether a key, written without escapes, may be one that read has to look at.
 func unusual(key []byte) bool {
-	if len(key) == 0 || hasDotOrSlash(key) {
+	if len(key) == 0 || bytes.IndexByte(key, '.') >= 0 || bytes.IndexByte(key, '/') >= 0 {
 		return true
 	}
 	switch c := key[0]; {
@@ -46,24 +46,6 @@ func unusual(key []byte) bool {
 	switch string(key) {
 	case "__proto__", "constructor", "prototype", "length":
 		return true
-	}
-	return false
-}
-
-// hasDotOrSlash looks at eight bytes at a time: it is asked of every key.
-func hasDotOrSlash(key []byte) bool {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	i := 0
-	for ; i+8 <= len(key); i += 8 {
-		y := (binary.LittleEndian.Uint64(key[i:]) | ones) ^ '/'*ones // the dot (0x2e) and the slash (0x2f) become 0
-		if (y-ones)&^y&tops != 0 {
-			return true
-		}
-	}
-	for _, c := range key[i:] {
-		if c|1 == '/' {
-			return true
-		}
 	}
 	return false
 }
@@ -244,13 +226,18 @@ func wholeNumber(segment []byte) (number float64, whole bool) {
 // white space at its ends. ok is false for what is no number, or infinite.
 func jsNumber(text []byte) (f float64, ok bool) {
 	if len(text) > 2 && text[0] == '0' {
+		base := 0
 		switch text[1] | 0x20 {
 		case 'x':
-			return inBase(text[2:], 16)
+			base = 16
 		case 'o':
-			return inBase(text[2:], 8)
+			base = 8
 		case 'b':
-			return inBase(text[2:], 2)
+			base = 2
+		}
+		if base > 0 {
+			n, err := strconv.ParseUint(string(text[2:]), base, 64)
+			return float64(n), err == nil || errors.Is(err, strconv.ErrRange)
 		}
 	}
 	unsigned := text
@@ -263,17 +250,6 @@ func jsNumber(text []byte) (f float64, ok bool) {
 	}
 	f, err := strconv.ParseFloat(string(text), 64) // no names or underscores get here
 	return f, err == nil
-}
-
-func inBase(text []byte, base int) (f float64, ok bool) {
-	for _, c := range text {
-		digit, err := strconv.ParseUint(string(c), base, 8)
-		if err != nil {
-			return 0, false
-		}
-		f = f*float64(base) + float64(digit)
-	}
-	return f, !math.IsInf(f, 0)
 }
 
 // IsSpace reports whether a character is white space to JavaScript: Unicode's, without

@@ -10,6 +10,7 @@ package sourceloss
 import (
 	"bytes"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
 )
@@ -53,8 +54,10 @@ func Of(event []byte) Loss {
 	loss := Loss{Changed: m.changed || m.properties.changed}
 	id, name := m.id, m.eventType
 	if bytes.IndexByte(event, '\\') >= 0 {
-		nul, surrogate := escapes(event)
-		m.nul, loss.Changed = nul, loss.Changed || surrogate
+		var buf [2048]byte
+		text := currents.AppendUnescaped(buf[:0], event)
+		m.nul = bytes.IndexByte(text, 0) >= 0
+		loss.Changed = loss.Changed || !utf8.Valid(text) // half of a UTF-16 surrogate pair is replaced, and so is what is no UTF-8
 		id, name = unescaped(id), unescaped(name)
 	}
 	loss.Reason = m.reason()
@@ -241,36 +244,6 @@ func changesNumber(raw []byte) bool {
 	}
 	var buf [32]byte
 	return !currents.SameNumber(raw, strconv.AppendFloat(buf[:0], f, 'e', -1, 64))
-}
-
-// escapes reports whether a valid JSON text has the escape \u0000, or half of a
-// UTF-16 surrogate pair, which the source replaces. Backslashes are in strings only.
-func escapes(text []byte) (nul, surrogate bool) {
-	high := -1 // where the half that completes a pair must stand
-	for i := 0; ; {
-		n := bytes.IndexByte(text[i:], '\\')
-		if n < 0 || i+n+1 >= len(text) {
-			return nul, surrogate || high >= 0
-		}
-		i += n
-		surrogate = surrogate || high >= 0 && high != i
-		if text[i+1] != 'u' || i+6 > len(text) {
-			surrogate = surrogate || high >= 0
-			high = -1
-			i += 2
-			continue
-		}
-		unit, _ := strconv.ParseUint(string(text[i+2:i+6]), 16, 16)
-		low := unit&0xfc00 == 0xdc00
-		surrogate = surrogate || low != (high == i)
-		high = -1
-		i += 6
-		if unit == 0 {
-			nul = true
-		} else if unit&0xfc00 == 0xd800 {
-			high = i
-		}
-	}
 }
 
 // changesID reports whether the source replaces or trims an id: one that is there

@@ -2,15 +2,19 @@
 // 8259, as Go's encoding/json reads it) and finds where values are. A Walker goes
 // over objects and arrays.
 //
-// It serves the packages that encoding/json cannot serve:
-// schemas/internal/bytecheck validates without decoding; mockrudder/brazesource
-// reads as JavaScript does; mockrudder/internal/gateway reads as RudderStack's
-// gateway does; mockrudder/check finds the events in streams of any size, broken
-// ones too. Other code uses encoding/json. AppendString is for code that writes
-// JSON as bytes.
+// It serves the packages that encoding/json cannot serve: bridge/currents reads
+// batches and schemas/internal/bytecheck validates without decoding;
+// mockrudder/brazesource reads as JavaScript does; mockrudder/internal/gateway reads
+// as RudderStack's gateway does; mockrudder/check finds the events in streams of any
+// size, broken ones too. Other code uses encoding/json. AppendString is for code that
+// writes JSON as bytes.
 package jsonlex
 
-import "math/bits"
+import (
+	"math/bits"
+	"strings"
+	"unicode/utf8"
+)
 
 // chars are JSON text.
 type chars interface{ ~string | ~[]byte }
@@ -18,34 +22,12 @@ type chars interface{ ~string | ~[]byte }
 // Bad is returned instead of an index where the text is not JSON.
 const Bad = -1
 
-// Flags describe a string or number.
-type Flags uint8
-
-const (
-	// Escaped is a string with escapes.
-	Escaped Flags = 1 << iota
-	// High is a string with bytes beyond ASCII. It may be set for one that has
-	// such bytes close behind its end.
-	High
-	// Fraction is a number with a fraction or an exponent.
-	Fraction
-)
-
 // Space returns the first index at or after i that is not white space.
 func Space[T chars](s T, i int) int {
-	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
+	for i < len(s) && s[i] <= ' ' && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
 		i++
 	}
 	return i
-}
-
-// Word returns the index behind the word that starts at i, or Bad where it is
-// another one.
-func Word[T chars](s T, i int, word string) int {
-	if len(s)-i < len(word) || string(s[i:i+len(word)]) != word {
-		return Bad
-	}
-	return i + len(word)
 }
 
 const (
@@ -53,51 +35,54 @@ const (
 	tops = 0x8080808080808080
 )
 
-// String returns the index behind the string whose opening quote is at i, or
-// Bad. It looks at eight bytes at a time.
-func String[T chars](s T, i int) (end int, flags Flags) {
-	for i++; ; {
-		for i+8 <= len(s) {
-			part := s[i : i+8]
-			eight := uint64(part[0]) | uint64(part[1])<<8 | uint64(part[2])<<16 | uint64(part[3])<<24 |
-				uint64(part[4])<<32 | uint64(part[5])<<40 | uint64(part[6])<<48 | uint64(part[7])<<56
-			if eight&tops != 0 {
-				flags |= High
+// String returns the index behind the string whose opening quote is at i, or Bad,
+// and whether it has escapes. It looks at eight bytes at a time. Bytes that are not
+// UTF-8 pass.
+func String[T chars](s T, i int) (end int, escaped bool) {
+	for i++; i <= len(s)-8; i += 8 {
+		if found := special(eight(s[i:])); found != 0 {
+			if i += bits.TrailingZeros64(found) / 8; s[i] == '"' { // nearly always
+				return i + 1, false
 			}
-			if found := special(eight); found != 0 {
-				i += bits.TrailingZeros64(found) / 8
-				break
-			}
-			i += 8
-		}
-		if i >= len(s) {
-			return Bad, 0
-		}
-		switch c := s[i]; {
-		case c == '"':
-			return i + 1, flags
-		case c == '\\':
-			flags |= Escaped
-			if i = escape(s, i+1); i == Bad {
-				return Bad, 0
-			}
-		case c < ' ':
-			return Bad, 0
-		default:
-			if c >= 0x80 {
-				flags |= High
-			}
-			i++
+			break
 		}
 	}
+	return rest(s, i)
 }
 
-// special marks the bytes that are a quote, a backslash or below a space. The
-// lowest mark is always right; those above it may not be.
+// rest goes on with a string at an escape, at a control character or near the end.
+func rest[T chars](s T, i int) (end int, escaped bool) {
+	for i < len(s) {
+		switch c := s[i]; {
+		case c == '"':
+			return i + 1, escaped
+		case c == '\\':
+			escaped = true
+			if i = escape(s, i+1); i == Bad {
+				return Bad, false
+			}
+			continue
+		case c < ' ':
+			return Bad, false
+		}
+		for i++; i <= len(s)-8 && special(eight(s[i:])) == 0; {
+			i += 8
+		}
+	}
+	return Bad, false
+}
+
+func eight[T chars](s T) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// special marks, by their top bit, the bytes that are a quote, a backslash or below a
+// space. The lowest mark is always right; those above it may not be.
 func special(eight uint64) uint64 {
-	quote := eight ^ ones*'"'
+	quote := eight ^ ones*2 // the quote (0x22) becomes a space, control characters stay below it
 	slash := eight ^ ones*'\\'
-	return ((quote-ones)&^quote | (slash-ones)&^slash | (eight-ones*' ')&^eight) & tops
+	return ((quote - ones*('"'-1)) | (slash - ones)) &^ eight & tops
 }
 
 // escape returns the index behind the escape whose letter is at i, or Bad.
@@ -116,40 +101,60 @@ func escape[T chars](s T, i int) int {
 	return Bad
 }
 
-func hex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+func hex(c byte) bool { return c-'0' <= 9 || c|0x20-'a' <= 5 }
+
+// Scalar returns the index behind the string, number or word that starts at i, or Bad.
+func Scalar[T chars](s T, i int) int {
+	word := ""
+	switch s[i] {
+	case '"':
+		end, _ := String(s, i)
+		return end
+	case 't':
+		word = "true"
+	case 'f':
+		word = "false"
+	case 'n':
+		word = "null"
+	default:
+		end, _ := number(s, i)
+		return end
+	}
+	if len(s)-i < len(word) || string(s[i:i+len(word)]) != word {
+		return Bad
+	}
+	return i + len(word)
 }
 
-// Number returns the index behind the number that starts at i, or Bad.
-func Number[T chars](s T, i int) (end int, flags Flags) {
+// number returns the index behind the number that starts at i, or Bad, and whether it
+// has an exponent.
+func number[T chars](s T, i int) (end int, exponent bool) {
 	if s[i] == '-' {
 		i++
 	}
 	if i < len(s) && s[i] == '0' {
 		i++
 	} else if i = digits(s, i); i == Bad {
-		return Bad, 0
+		return Bad, false
 	}
 	if i < len(s) && s[i] == '.' {
-		flags = Fraction
 		if i = digits(s, i+1); i == Bad {
-			return Bad, 0
+			return Bad, false
 		}
 	}
-	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
-		flags = Fraction
+	if i < len(s) && s[i]|0x20 == 'e' {
 		if i++; i < len(s) && (s[i] == '+' || s[i] == '-') {
 			i++
 		}
-		return digits(s, i), flags
+		return digits(s, i), true
 	}
-	return i, flags
+	return i, false
 }
 
 // digits returns the index behind one or more digits at i, or Bad.
 func digits[T chars](s T, i int) int {
 	start := i
-	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+	for i < len(s) && s[i]-'0' <= 9 {
 		i++
 	}
 	if i == start {
@@ -169,32 +174,53 @@ func List[T chars](s T, i int, closing byte, one func(start int) int) int {
 		if i = one(i); i == Bad {
 			return Bad
 		}
-		if i = Space(s, i); i >= len(s) {
-			return Bad
+		if i = Space(s, i); i >= len(s) || s[i] != ',' {
+			break
 		}
-		switch s[i] {
-		case closing:
-			return i + 1
-		case ',':
-			i = Space(s, i+1)
-		default:
-			return Bad
-		}
+		i = Space(s, i+1)
+	}
+	if i < len(s) && s[i] == closing {
+		return i + 1
 	}
 	return Bad
 }
 
-// Key returns the index behind the quoted key at i, and where its value starts.
-// That is Bad where there is no key with a colon.
-func Key[T chars](s T, i int) (end, value int) {
-	if s[i] != '"' {
-		return Bad, Bad
+// Key returns the index behind the quoted key at i, whether it has escapes, and where
+// its value starts. That is Bad where there is no key with a colon.
+func Key[T chars](s T, i int) (end int, escaped bool, value int) {
+	if i >= len(s) || s[i] != '"' {
+		return Bad, false, Bad
 	}
-	if end, _ = String(s, i); end == Bad {
-		return Bad, Bad
+	if end, escaped = String(s, i); end == Bad {
+		return Bad, false, Bad
 	}
 	if value = Space(s, end); value >= len(s) || s[value] != ':' {
-		return Bad, Bad
+		return Bad, false, Bad
 	}
-	return end, Space(s, value+1)
+	return end, escaped, Space(s, value+1)
+}
+
+// AppendString appends s as a JSON string, with no more escapes than JSON asks
+// for. What is no UTF-8 becomes U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	dst = append(dst, '"')
+	start := 0
+	for i := range len(s) {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		start = i + 1
+		if at := strings.IndexByte("\n\r\t\"\\", c); at >= 0 {
+			dst = append(dst, '\\', `nrt"\`[at])
+		} else {
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+	}
+	return append(append(dst, s[start:]...), '"')
 }

@@ -36,35 +36,22 @@ func (w *Walker) Value(i, depth int) int {
 		return Bad
 	}
 	switch c := s[i]; {
-	case c == '"':
-		end, _ := String(s, i)
-		return end
 	case c == '{':
 		return w.Members(i, depth, func(_ string, start int) int { return w.Value(start, depth+1) })
 	case c == '[':
 		return w.Array(i, depth, func(start int) int { return w.Value(start, depth+1) })
-	case c == '-' || c >= '0' && c <= '9':
+	case c == '-' || c-'0' <= 9:
 		return w.number(i)
-	case c == 't':
-		return Word(s, i, "true")
-	case c == 'f':
-		return Word(s, i, "false")
-	case c == 'n':
-		return Word(s, i, "null")
 	}
-	return Bad
+	return Scalar(s, i)
 }
 
 func (w *Walker) number(i int) int {
 	const always = 300 // digits that float64 can hold whatever they are
-	end, flags := Number(w.Text, i)
-	if end == Bad {
-		return Bad
-	}
-	if end-i > always || flags&Fraction != 0 && strings.ContainsAny(w.Text[i:end], "eE") {
-		if n, _ := strconv.ParseFloat(w.Text[i:end], 64); math.IsInf(n, 0) {
-			w.Huge = true
-		}
+	end, exponent := number(w.Text, i)
+	if end != Bad && (exponent || end-i > always) {
+		n, _ := strconv.ParseFloat(w.Text[i:end], 64)
+		w.Huge = w.Huge || math.IsInf(n, 0)
 	}
 	return end
 }
@@ -91,31 +78,27 @@ func (w *Walker) Fields(i, depth int, first bool, named func(key string) *string
 
 // Members is Object with the keys as they are written, quoted.
 func (w *Walker) Members(i, depth int, visit func(quoted string, start int) int) int {
-	if !w.enter(depth) {
-		return Bad
-	}
-	return List(w.Text, i, '}', func(start int) int {
-		keyEnd, value := Key(w.Text, start)
+	return w.list(i, depth, '}', func(start int) int {
+		end, _, value := Key(w.Text, start)
 		if value == Bad {
 			return Bad
 		}
-		return visit(w.Text[start:keyEnd], value)
+		return visit(w.Text[start:end], value)
 	})
 }
 
 // Array goes over the array at i and returns the index behind it, or Bad. visit
 // gets where each element starts and returns the index behind it, or Bad.
 func (w *Walker) Array(i, depth int, visit func(start int) int) int {
-	if !w.enter(depth) {
-		return Bad
-	}
-	return List(w.Text, i, ']', visit)
+	return w.list(i, depth, ']', visit)
 }
 
-// enter counts one more level, and says whether it is allowed.
-func (w *Walker) enter(depth int) bool {
+func (w *Walker) list(i, depth int, closing byte, visit func(start int) int) int {
 	w.Deepest = max(w.Deepest, depth+1)
-	return depth < MaxDepth
+	if depth >= MaxDepth {
+		return Bad
+	}
+	return List(w.Text, i, closing, visit)
 }
 
 // Text unquotes a valid JSON string. What is not valid Unicode, such as half a

@@ -38,9 +38,9 @@ func (p *parser) value(i, depth int) (v value, end int) {
 	}
 	switch c := p.Text[i]; {
 	case c == '"':
-		end, flags := jsonlex.String(p.Text, i)
+		end, _ := jsonlex.String(p.Text, i)
 		text := p.Text[i:max(i, end)]
-		if flags != 0 && !asWritten(text) {
+		if end != jsonlex.Bad && !asWritten(text) {
 			text = quote(unquote(text))
 		}
 		return value{json: text}, end
@@ -61,17 +61,17 @@ func (p *parser) value(i, depth int) (v value, end int) {
 		})
 		return value{object: a}, end
 	case c == '-' || c >= '0' && c <= '9':
-		end, flags := jsonlex.Number(p.Text, i)
-		return value{json: numberText(p.Text[i:max(i, end)], flags)}, end
+		end := jsonlex.Scalar(p.Text, i)
+		return value{json: numberText(p.Text[i:max(i, end)])}, end
 	}
 	end = p.Value(i, depth) // a word, or no value
 	return value{json: p.Text[i:max(i, end)]}, end
 }
 
 // numberText returns a JSON number as JavaScript writes it.
-func numberText(text string, flags jsonlex.Flags) string {
+func numberText(text string) string {
 	const exact = 15 // digits of a whole number that a float64 holds
-	if flags == 0 && len(text) <= exact && text != "-0" {
+	if len(text) <= exact && !strings.ContainsAny(text, ".eE") && text != "-0" {
 		return text
 	}
 	n, _ := strconv.ParseFloat(text, 64) // an overflow gives an infinity, as in JavaScript

@@ -56,11 +56,9 @@ func (d *Document) read(n node, depth int) (end int) {
 	at := len(d.nodes)
 	d.nodes = append(d.nodes, n)
 	switch c := d.text[n.start]; {
-	case c == '"':
-		end, _ = jsonlex.String(d.text, n.start)
 	case c == '{':
 		end = jsonlex.List(d.text, n.start, '}', func(key int) int {
-			keyEnd, start := jsonlex.Key(d.text, key)
+			keyEnd, _, start := jsonlex.Key(d.text, key)
 			if start == jsonlex.Bad {
 				return jsonlex.Bad
 			}
@@ -68,10 +66,8 @@ func (d *Document) read(n node, depth int) (end int) {
 		})
 	case c == '[':
 		end = jsonlex.List(d.text, n.start, ']', func(start int) int { return d.read(node{start: start}, depth+1) })
-	case c == '-' || c >= '0' && c <= '9':
-		end, _ = jsonlex.Number(d.text, n.start)
 	default:
-		end = max(jsonlex.Word(d.text, n.start, "true"), jsonlex.Word(d.text, n.start, "false"), jsonlex.Word(d.text, n.start, "null"))
+		end = jsonlex.Scalar(d.text, n.start)
 	}
 	d.nodes[at].end, d.nodes[at].next = end, len(d.nodes)
 	return end
