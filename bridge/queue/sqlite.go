@@ -427,7 +427,7 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 		return err
 	}
 	// Pages get checksums where the first one, on disk, says so.
-	if err := errors.Join(to.format(), to.conn.Exec(`PRAGMA user_version = 1`), to.close()); err != nil {
+	if err := errors.Join(to.format(), to.close()); err != nil {
 		return err
 	}
 	return s.view(ctx, func(t tx) error {

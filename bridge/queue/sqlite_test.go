@@ -118,8 +118,10 @@ func TestBackupOfABusyStore(t *testing.T) {
 	require.NoError(t, answer(k, sent).err)
 	copied := newKit(t, queue.Options{Dir: to})
 	of := copied.open("a")
-	require.Len(t, copied.fetchAll(of, 40)[0].Events[0].Raw, 1<<20)
-	require.Zero(t, of.Ledger().Dead)
+	l := of.Ledger()
+	require.GreaterOrEqual(t, l.Pending(), uint64(40))
+	require.Len(t, copied.fetchAll(of, int(l.Pending()))[0].Events[0].Raw, 1<<20)
+	require.Zero(t, l.Dead)
 }
 
 // History goes after its age, ids of the window stay, and the disk is given back.
