@@ -1,11 +1,13 @@
 package delivery
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,8 +19,14 @@ func newTransport(concurrency int, roots *x509.CertPool) *http.Transport {
 	// Connecting goes on after a request has timed out; the timeout ends it.
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &orderedConn{Conn: conn}, nil
+		},
 		ForceAttemptHTTP2:   true,
 		MaxIdleConns:        0, // no limit beside the one for the host
 		MaxIdleConnsPerHost: concurrency,
@@ -35,6 +43,45 @@ func newTransport(concurrency int, roots *x509.CertPool) *http.Transport {
 			// gives up, after a quarter of an hour.
 			SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second,
 		},
+	}
+}
+
+// orderedConn remembers whether the last bytes went out or came in, so that a
+// response can be told from one that was there before its request was written.
+type orderedConn struct {
+	net.Conn
+	steps       atomic.Int64
+	read, wrote atomic.Int64 // step at which bytes came, at which a write began
+}
+
+func (c *orderedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.read.Store(c.steps.Add(1))
+	}
+	return n, err
+}
+
+func (c *orderedConn) Write(p []byte) (int, error) {
+	c.wrote.Store(c.steps.Add(1))
+	return c.Conn.Write(p)
+}
+
+// answered reports whether bytes have come since the last write began.
+func (c *orderedConn) answered() bool { return c.read.Load() > c.wrote.Load() }
+
+// early reports whether bytes came on a connection of newTransport before the last
+// request on it was written.
+func early(conn net.Conn) bool {
+	for {
+		switch c := conn.(type) {
+		case *orderedConn:
+			return !c.answered()
+		case interface{ NetConn() net.Conn }: // of TLS
+			conn = c.NetConn()
+		default:
+			return false
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"time"
@@ -67,6 +68,8 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 
 	load := &payload{bytes: body}
 	defer load.withdraw()
+	var conn httptrace.GotConnInfo
+	call = httptrace.WithClientTrace(call, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { conn = c }})
 	req := p.request.Clone(call)
 	req.ContentLength = int64(len(body))
 	req.Body = load.reader()
@@ -90,17 +93,15 @@ func (p *poster) post(ctx context.Context, body []byte, compressed, alone bool) 
 		return a
 	}
 	a.status = res.StatusCode
-	// A refusal may come before the body was taken, of nginx for what is too large; taking
-	// it cannot. HTTP/2 knows what belongs together.
-	early := res.ProtoMajor == 1 && res.StatusCode < 300 && !load.sent()
+	early := misplaced(res, conn, load)
 	timer.Reset(min(responseTime, time.Until(a.began.Add(p.timeout))))
 	body, err = p.read(res)
 	a.words = p.clean(string(body))
 	a.ended = time.Now()
 	a.retryAfter = retryAfter(res.Header, a.ended)
 	a.broken = err != nil
-	if early {
-		a.words = p.clean(fmt.Sprintf("no answer: %d %s, which came before the request was written", a.status, a.words))
+	if early != "" {
+		a.words = p.clean(fmt.Sprintf("no answer: %d %s, which %s", a.status, a.words, early))
 		a.status, a.retryAfter = noAnswer, 0
 	}
 	return a
@@ -124,6 +125,25 @@ func Probe(ctx context.Context, c Config) (status int, words string, err error) 
 	}
 	kept, _ := p.read(res) // what has come says enough
 	return res.StatusCode, p.clean(string(kept)), nil
+}
+
+// misplaced says why a response may not be one to its request; empty: it is one. A
+// proxy may write a response when a connection has been idle for too long, or two
+// of them, and the next request finds it. On a new connection there is none but its
+// own: a refusal may come before the body was taken, of nginx for what is too large,
+// and taking it cannot. HTTP/2 knows what belongs together.
+func misplaced(res *http.Response, conn httptrace.GotConnInfo, load *payload) string {
+	if res.ProtoMajor != 1 {
+		return ""
+	}
+	unread := !load.sent() || early(conn.Conn)
+	if unread && (conn.Reused || res.StatusCode < 300) {
+		return "came before the request was written"
+	}
+	if conn.Reused && res.Close && res.StatusCode >= 300 {
+		return "came as the other side closed a connection that had been idle"
+	}
+	return ""
 }
 
 // explain is the text of an error of the transport, with what to do about it.

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -357,4 +358,46 @@ func TestConfigURL(t *testing.T) {
 	_, err = New(c)
 	require.ErrorContains(t, err, "cannot be parsed")
 	require.NotContains(t, err.Error(), "hidden")
+}
+
+// What came on a connection before the request was written is no response to it;
+// and on a new connection there is none but its own.
+func TestMisplacedResponses(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	for _, tt := range []struct {
+		name                          string
+		early, unsent, reused, closes bool
+		status                        int
+		misplaced                     bool
+	}{
+		{"usual", false, false, true, false, 200, false},
+		{"before the request", true, false, true, false, 400, true},
+		{"accepted before the body was read", false, true, false, false, 200, true},
+		{"refused before the body was read", false, true, false, true, 413, false},
+		{"the end of an idle connection", false, false, true, true, 408, true},
+		{"the end of a new connection", false, false, false, true, 408, false},
+	} {
+		here, err := newTransport(1, nil).DialContext(t.Context(), "tcp", listener.Addr().String())
+		require.NoError(t, err)
+		there, err := listener.Accept()
+		require.NoError(t, err)
+		pass := func(from, to net.Conn) {
+			_, err := from.Write([]byte("x"))
+			require.NoError(t, err)
+			_, err = to.Read(make([]byte, 1))
+			require.NoError(t, err)
+		}
+		pass(here, there)
+		pass(there, here)
+		if tt.early {
+			pass(here, there)
+		}
+		why := misplaced(&http.Response{ProtoMajor: 1, StatusCode: tt.status, Close: tt.closes},
+			httptrace.GotConnInfo{Conn: here, Reused: tt.reused}, &payload{ended: !tt.unsent})
+		require.Equal(t, tt.misplaced, why != "", "%s: %s", tt.name, why)
+		require.NoError(t, here.Close())
+		require.NoError(t, there.Close())
+	}
 }
