@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/ncruces/go-sqlite3/vfs"
 
@@ -21,8 +23,10 @@ type crashDisk struct {
 	vfs.VFS
 	name string
 
-	hold sync.RWMutex
-	fail bool // under hold
+	full  atomic.Bool // there is no room for what is written
+	wrote atomic.Bool // something was to be written all the same
+	hold  sync.RWMutex
+	fail  bool // under hold
 
 	mu     sync.Mutex
 	synced map[string]*image // of each file, by its path
@@ -104,6 +108,10 @@ func (f *crashFile) SharedMemory() vfs.SharedMemory {
 }
 
 func (f *crashFile) WriteAt(p []byte, at int64) (int, error) {
+	if f.disk.full.Load() {
+		f.disk.wrote.Store(true)
+		return 0, &os.PathError{Op: "write", Path: f.path, Err: syscall.ENOSPC}
+	}
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	i, end := f.disk.synced[f.path], int(at)+len(p)

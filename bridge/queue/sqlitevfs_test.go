@@ -41,3 +41,25 @@ func TestJoinedWritesOfTheLog(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 3, size)
 }
+
+// A disk that has no room for the log is full, though that shows within a sync, and
+// takes batches again once it has some.
+func TestNoRoomForTheLog(t *testing.T) {
+	k := newCrashKit(t, queue.Options{})
+	k.opts = k.opts.WithDisk(func() (free, total int64) {
+		if k.disk.wrote.Load() {
+			return 1 << 20, 100 << 30
+		}
+		return 50 << 30, 100 << 30
+	})
+	q := k.open("a")
+	k.disk.full.Store(true)
+	_, err := q.Append(k.ctx, k.batch("1"))
+	require.ErrorIs(t, err, queue.ErrFull)
+	require.True(t, k.disk.wrote.Load())
+	k.disk.full.Store(false)
+	k.disk.wrote.Store(false)
+	k.eventually(func() bool { return !k.store.Usage().Full }, "room again")
+	k.add(q, queue.Receipt{Accepted: 1}, "1")
+	k.fetchThese(q, "1")
+}
