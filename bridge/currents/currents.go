@@ -109,8 +109,7 @@ func (b *Batch) finish(body []byte, end int) error {
 		return nil
 	}
 	b.Events = b.Events[:0]
-	var syntax *json.SyntaxError
-	if errors.As(json.Unmarshal(body, new(json.RawMessage)), &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, new(json.RawMessage))); ok {
 		return fmt.Errorf("%w: that is clear after %d bytes", ErrNotJSON, syntax.Offset)
 	}
 	return ErrNotJSON

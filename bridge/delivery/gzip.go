@@ -68,15 +68,14 @@ func (s *Sender) askHourly(ctx context.Context) error {
 		if !answered {
 			wait = askAgain
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		s.mu.Lock()
-		before := s.compression.on
-		s.compression = compression{on: why == ""}
-		s.mu.Unlock()
-		if before != (why == "") {
-			s.gzipChanged(why == "", why)
+		if ctx.Err() == nil {
+			s.mu.Lock()
+			before := s.compression.on
+			s.compression = compression{on: why == ""}
+			s.mu.Unlock()
+			if before != (why == "") {
+				s.gzipChanged(why == "", why)
+			}
 		}
 		if !sleep(ctx, wait) {
 			return nil

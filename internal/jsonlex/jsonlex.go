@@ -105,7 +105,7 @@ func hex(c byte) bool { return c-'0' <= 9 || c|0x20-'a' <= 5 }
 
 // Scalar returns the index behind the string, number or word that starts at i, or Bad.
 func Scalar[T chars](s T, i int) int {
-	word := ""
+	var word string
 	switch s[i] {
 	case '"':
 		end, _ := String(s, i)

@@ -43,7 +43,7 @@ func follow(target value, path string) value {
 			return value{}
 		}
 		var key string
-		key, rest, more = cut(rest)
+		key, rest, more = strings.Cut(rest, ".")
 		if strings.HasSuffix(key, `\`) {
 			var ok bool
 			if key, rest, more, ok = unescaped(key, rest, more); !ok {
@@ -62,14 +62,6 @@ func follow(target value, path string) value {
 	return target
 }
 
-// cut cuts a path at its first dot.
-func cut(path string) (segment, rest string, more bool) {
-	if i := strings.IndexByte(path, '.'); i >= 0 {
-		return path[:i], path[i+1:], true
-	}
-	return path, "", false
-}
-
 // unescaped joins a segment with the next ones as long as the result ends in a
 // backslash, which it removes. It is not ok for a path that ends in one.
 func unescaped(segment, rest string, more bool) (key, behind string, some, ok bool) {
@@ -79,7 +71,7 @@ func unescaped(segment, rest string, more bool) (key, behind string, some, ok bo
 			return "", "", false, false
 		}
 		text[len(text)-1] = '.'
-		segment, rest, more = cut(rest)
+		segment, rest, more = strings.Cut(rest, ".")
 		text = append(text, segment...)
 	}
 	return string(text), rest, more, true
@@ -128,7 +120,7 @@ func appendPath(segments []segment, section, path string) []segment {
 
 // cutKey cuts the first key off a path.
 func cutKey(path string) (key, rest string) {
-	key, rest, _ = cut(path)
+	key, rest, _ = strings.Cut(path, ".")
 	i := strings.IndexByte(key, '\\')
 	if i < 0 {
 		return key, rest

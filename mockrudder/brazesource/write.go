@@ -89,7 +89,7 @@ func appendString(out []byte, s string) []byte {
 	const firstOfHalfPair = 0xED
 	out = append(out, '"')
 	from := 0
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c >= ' ' && c != '"' && c != '\\' && c != firstOfHalfPair {
 			continue

@@ -55,8 +55,8 @@ func (d *Document) read(n node, depth int) (end int) {
 	}
 	at := len(d.nodes)
 	d.nodes = append(d.nodes, n)
-	switch c := d.text[n.start]; {
-	case c == '{':
+	switch d.text[n.start] {
+	case '{':
 		end = jsonlex.List(d.text, n.start, '}', func(key int) int {
 			keyEnd, _, start := jsonlex.Key(d.text, key)
 			if start == jsonlex.Bad {
@@ -64,7 +64,7 @@ func (d *Document) read(n node, depth int) (end int) {
 			}
 			return d.read(node{key: key, keyEnd: keyEnd, start: start}, depth+1)
 		})
-	case c == '[':
+	case '[':
 		end = jsonlex.List(d.text, n.start, ']', func(start int) int { return d.read(node{start: start}, depth+1) })
 	default:
 		end = jsonlex.Scalar(d.text, n.start)
