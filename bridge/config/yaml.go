@@ -28,13 +28,13 @@ func (d *decoder) readFile() *yaml.Node {
 		return nil
 	}
 	if err == nil {
-		err = doc.Decode(new(any)) // finds keys that are written twice, and merges of what is no map
+		d.place(doc.Content[0], "")
+		err = doc.Decode(new(any)) // finds merges of what is no map, and aliases without end
 	}
 	if err != nil {
 		d.syntax(err)
 		return nil
 	}
-	placeValues(&doc)
 	switch root := doc.Content[0]; {
 	case !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF):
 		d.add("config", "must hold one YAML document, not several")
@@ -47,17 +47,31 @@ func (d *decoder) readFile() *yaml.Node {
 	return nil
 }
 
-// placeValues gives each value in a map the line of its key.
-func placeValues(n *yaml.Node) {
-	for i, item := range n.Content {
-		placeValues(item)
-		if n.Kind == yaml.MappingNode && i%2 == 1 {
-			item.Line = n.Content[i-1].Line
+// place gives each value in a map the line of its key. Of keys that are written
+// twice it leaves the first.
+func (d *decoder) place(n *yaml.Node, path string) {
+	all, seen := n.Content, map[string]bool{}
+	if n.Kind == yaml.SequenceNode {
+		for i, item := range all {
+			d.place(item, indexed(path, i))
 		}
+		return
+	}
+	n.Content = nil
+	for i := 0; i+1 < len(all); i += 2 {
+		key, value, at := all[i], all[i+1], join(path, all[i].Value)
+		if seen[key.Value] {
+			d.origins[at] = origin{d.file, key.Line}
+			d.add(at, "is written twice")
+			continue
+		}
+		seen[key.Value], value.Line = true, key.Line
+		d.place(value, at)
+		n.Content = append(n.Content, key, value)
 	}
 }
 
-var yamlLine = regexp.MustCompile(`^(?:unmarshal errors:\n  )?line (\d+): `)
+var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
 // syntax notes what the library says of a file, but for values in it, which may be secrets.
 func (d *decoder) syntax(err error) {
@@ -72,6 +86,8 @@ func (d *decoder) syntax(err error) {
 		text = "a value that begins with * needs quotes"
 	case strings.HasPrefix(text, "cannot decode"):
 		text = "a value is not what its tag says"
+	case strings.HasPrefix(text, "invalid map key"):
+		text = "a key is a map or a list; a text that begins with { or [ needs quotes"
 	}
 	d.origins["config"] = at
 	d.add("config", "is not YAML: %s", text)
