@@ -53,7 +53,9 @@ func (c *Certificates) get(now time.Time) *tls.Certificate {
 	c.looked = now
 	found, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err == nil {
-		c.current.Store(&found)
+		if last := c.current.Swap(&found); last != nil && !last.Leaf.Equal(found.Leaf) {
+			c.log.Info("a new certificate is in use", "file", c.certFile, "not_after", found.Leaf.NotAfter)
+		}
 		c.failed = ""
 		return &found
 	}

@@ -70,6 +70,8 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	files.write(t, "two")
 	require.Equal(t, "one", c.get(now).Leaf.Subject.CommonName, "looked at again too soon")
 	require.Equal(t, "two", later())
+	require.Equal(t, "two", later())
+	require.Equal(t, 1, strings.Count(log.String(), "a new certificate is in use"))
 
 	cert, key := certtest.Named(t, "three")
 	kept, err := os.Stat(files.cert)
@@ -146,6 +148,7 @@ func TestTLS(t *testing.T) {
 		}
 	}
 	b.quiet(t)
+	require.Equal(t, 400, answerOn(t, b.raw(t, post("", oneEvent))).StatusCode, "HTTP to a port of HTTPS")
 	both, err := tls.Dial("tcp", b.url[len("https://"):], &tls.Config{InsecureSkipVerify: true})
 	require.NoError(t, err)
 	defer both.Close()

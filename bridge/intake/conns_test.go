@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -333,4 +335,24 @@ func TestPanicEndsOneRequest(t *testing.T) {
 			require.Equal(t, "2", b.metric(t, "bridge_requests_total"))
 		})
 	}
+}
+
+type brokenWriter struct{ *httptest.ResponseRecorder }
+
+func (brokenWriter) Write([]byte) (int, error) { panic("while half of the response is written") }
+
+// Half a response must not look like a whole one.
+func TestPanicInTheHandler(t *testing.T) {
+	b := start(t, Config{})
+	send := func(w http.ResponseWriter, body io.Reader) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/currents", body)
+		r.ContentLength, r.Header["Authorization"] = int64(len(oneEvent)), []string{"Bearer secret"}
+		b.ServeHTTP(w, r)
+	}
+	w := httptest.NewRecorder()
+	send(w, struct{ io.Reader }{})
+	require.Equal(t, 500, w.Code)
+	require.Contains(t, b.log.String(), "connector=a")
+	half := brokenWriter{httptest.NewRecorder()}
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { send(half, strings.NewReader(oneEvent)) })
 }

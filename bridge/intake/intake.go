@@ -104,16 +104,15 @@ func New(cfg Config) *Intake {
 
 func (in *Intake) routes() *gin.Engine {
 	e := gin.New()
-	e.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, found any) {
-		in.logBug(nil, found)
-		in.fail(c, nil, errBug)
-	}), func(c *gin.Context) {
+	e.Use(func(c *gin.Context) {
+		defer in.rescue(c, nil)
 		// Where a proxy may have seen another end of the request than net/http does,
 		// as with both Transfer-Encoding and Content-Length, what is behind it may be
 		// smuggled: nothing more is read from the connection.
 		if r := c.Request; !r.ProtoAtLeast(1, 1) || r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 			c.Writer.Header().Set("Connection", "close")
 		}
+		c.Next()
 	})
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false

@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -109,6 +111,16 @@ type conn struct {
 	in    *list.List // untrusted, idle, or nil: in the middle of a request
 	place *list.Element
 	left  bool // it has no place any more
+}
+
+// Read reads what the client sent. One that takes HTTPS for HTTP is told so.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if plain, ok := errors.AsType[tls.RecordHeaderError](err); ok && plain.Conn != nil && 'A' <= plain.RecordHeader[0] && plain.RecordHeader[0] <= 'Z' {
+		_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+		_ = plain.Conn.Close()
+	}
+	return n, err
 }
 
 // Close closes the connection and gives its place back.

@@ -169,6 +169,23 @@ func nameOf(to *connector) string {
 
 var errBug = errors.New("bug of the bridge")
 
+// rescue, deferred, keeps a bug in the handling of one request from ending the
+// process, and from passing in silence. to is nil where no connector is meant.
+func (in *Intake) rescue(c *gin.Context, to *connector) {
+	found := recover()
+	if found == nil {
+		return
+	}
+	if found == http.ErrAbortHandler {
+		panic(found) // net/http's own way to end a connection
+	}
+	in.logBug(to, found)
+	if c.Writer.Written() {
+		panic(http.ErrAbortHandler) // half a response must not look like a whole one
+	}
+	in.fail(c, to, errBug)
+}
+
 // logBug logs a panic with its place in the code, and nothing of the request.
 // Only Go's own errors are sure to hold nothing of it; of others the log gets the
 // type.

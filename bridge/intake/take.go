@@ -28,6 +28,7 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 	if conn := connOf(c.Request); conn != nil {
 		conn.trust()
 	}
+	defer in.rescue(c, to)
 	begin := time.Now()
 	r := c.Request
 	h := in.hold(to)
