@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/flate"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ const (
 	magic     = "Obj\x01"
 	maxHeader = 16 << 20
 	maxBlock  = 256 << 20 // compressed or not
+	maxDepth  = 100       // of values
 )
 
 // container reads one file.
@@ -57,7 +59,7 @@ func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) erro
 	if err != nil {
 		return err
 	}
-	limits := avro.Config{MaxByteSliceSize: MaxRecord, MaxSliceAllocSize: MaxRecord}.Freeze()
+	limits := avro.Config{MaxByteSliceSize: MaxRecord}.Freeze()
 	for number := 0; ; {
 		records, data, err := c.block()
 		if errors.Is(err, io.EOF) {
@@ -194,47 +196,93 @@ func (c *container) uncompress(data []byte) ([]byte, error) {
 
 // fromAvro takes a record apart.
 func (x *Reader) fromAvro(in *avro.Reader, schema *avro.RecordSchema) error {
-	var record map[string]any
-	if in.ReadVal(schema, &record); in.Error != nil {
-		return in.Error
-	}
 	clear(x.flat)
+	x.line = x.line[:0]
 	for _, f := range schema.Fields() {
-		x.flat[f.Name()] = plainJSON(f.Type(), record[f.Name()])
+		start := len(x.line)
+		if x.line = appendValue(x.line, in, f.Type(), 0); in.Error != nil {
+			return fmt.Errorf("%s: %w", f.Name(), in.Error)
+		}
+		x.flat[f.Name()] = x.line[start:len(x.line):len(x.line)]
 	}
 	return nil
 }
 
-// plainJSON writes a value as Braze would: text has no more escapes than JSON asks
-// for, and a value of a named type in a union stands for itself. Items of a list have
-// no schema here.
-func plainJSON(schema avro.Schema, value any) json.RawMessage {
-	if union, ok := schema.(*avro.UnionSchema); ok {
-		named, _ := value.(map[string]any)
-		for name, inner := range named {
-			if branch, _ := union.Types().Get(name); branch != nil {
-				value = inner
-			}
+// appendValue appends the next value of a schema to dst, as JSON. What holds other
+// values is read here: the library trusts the lengths of a corrupt file.
+func appendValue(dst []byte, in *avro.Reader, schema avro.Schema, depth int) []byte {
+	if depth++; depth > maxDepth || len(dst) > 2*MaxRecord {
+		in.ReportError("read", "the record is too large, or nested too deeply")
+	}
+	if in.Error != nil {
+		return dst
+	}
+	switch s := schema.(type) {
+	case *avro.NullSchema:
+		return append(dst, "null"...)
+	case *avro.RefSchema:
+		return appendValue(dst, in, s.Schema(), depth)
+	case *avro.UnionSchema:
+		member := in.ReadLong()
+		if member < 0 || member >= int64(len(s.Types())) {
+			in.ReportError("read", "a union has no such member")
+			return dst
+		}
+		return appendValue(dst, in, s.Types()[member], depth)
+	case *avro.FixedSchema:
+		raw := make([]byte, min(s.Size(), MaxRecord))
+		in.Read(raw)
+		return jsonlex.AppendString(dst, base64.StdEncoding.EncodeToString(raw))
+	case *avro.RecordSchema:
+		dst = append(dst, '{')
+		for _, f := range s.Fields() {
+			dst = append(jsonlex.AppendString(dst, f.Name()), ':')
+			dst = append(appendValue(dst, in, f.Type(), depth), ',')
+		}
+		return closed(dst, '}')
+	case *avro.ArraySchema:
+		dst = append(dst, '[')
+		items(in, func() { dst = append(appendValue(dst, in, s.Items(), depth), ',') })
+		return closed(dst, ']')
+	case *avro.MapSchema:
+		dst = append(dst, '{')
+		items(in, func() {
+			dst = append(jsonlex.AppendString(dst, in.ReadString()), ':')
+			dst = append(appendValue(dst, in, s.Values(), depth), ',')
+		})
+		return closed(dst, '}')
+	}
+	return appendScalar(dst, in.ReadNext(schema))
+}
+
+// items calls one for each item of an array or a map.
+func items(in *avro.Reader, one func()) {
+	for in.Error == nil {
+		n, _ := in.ReadBlockHeader()
+		if n == 0 {
+			return
+		}
+		for ; n > 0 && in.Error == nil; n-- {
+			one()
 		}
 	}
+}
+
+// closed replaces the last comma by the closing bracket.
+func closed(dst []byte, bracket byte) []byte {
+	return append(bytes.TrimSuffix(dst, []byte{','}), bracket)
+}
+
+func appendScalar(dst []byte, value any) []byte {
 	switch v := value.(type) {
 	case string:
-		return jsonlex.AppendString(nil, v)
+		return jsonlex.AppendString(dst, v)
 	case []byte:
-		return jsonlex.AppendString(nil, string(v))
-	case []any:
-		list := json.RawMessage{'['}
-		for i, item := range v {
-			if i > 0 {
-				list = append(list, ',')
-			}
-			list = append(list, plainJSON(nil, item)...)
-		}
-		return append(list, ']')
+		return jsonlex.AppendString(dst, string(v))
 	}
 	raw, err := json.Marshal(value)
 	if err != nil { // JSON has no NaN and no infinity
-		return json.RawMessage("null")
+		return append(dst, "null"...)
 	}
-	return raw
+	return append(dst, raw...)
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -228,6 +230,21 @@ func TestBrokenAvro(t *testing.T) {
 		_, _, err := read(t, reader(t, ""), text)
 		require.ErrorContains(t, err, name, name)
 	}
+}
+
+// To make room for as many items as a damaged list says it has would take 1 GB.
+func TestWrongLengthOfAList(t *testing.T) {
+	text := write(t, ocf.Null, 0)
+	body := append(binary.AppendVarint([]byte{0, 0, 0, 0, 0, 2}, 60<<20), make([]byte, 50)...)
+	text = slices.Concat(text, binary.AppendVarint([]byte{2}, int64(len(body))), body, text[len(text)-16:])
+	x := reader(t, "")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, lost, err := read(t, x, text)
+	runtime.ReadMemStats(&after)
+	require.NoError(t, err)
+	require.Equal(t, 1, lost)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 }
 
 // TestVersions reads a file whose schema is another version's.
