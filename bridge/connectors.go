@@ -67,6 +67,9 @@ func (p *components) put(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	connectors, senders, err := p.prepare(ctx, cfg)
+	if err == nil {
+		err = p.admin.SetHosts(cfg.AdminNames())
+	}
 	if err != nil {
 		p.glossary.Store(glossary)
 		return err
@@ -83,9 +86,6 @@ func (p *components) put(ctx context.Context, cfg config.Config) error {
 		p.run(c, nil)
 	}
 	p.admin.SetToken(cfg.AdminToken)
-	if err := p.admin.SetHosts(cfg.AdminNames()); err != nil {
-		return err
-	}
 	p.show()
 	p.settings.Store(&cfg)
 	return nil
