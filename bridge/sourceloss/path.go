@@ -2,7 +2,6 @@ package sourceloss
 
 import (
 	"bytes"
-	"errors"
 	"math"
 	"strconv"
 	"unicode"
@@ -226,18 +225,13 @@ func wholeNumber(segment []byte) (number float64, whole bool) {
 // white space at its ends. ok is false for what is no number, or infinite.
 func jsNumber(text []byte) (f float64, ok bool) {
 	if len(text) > 2 && text[0] == '0' {
-		base := 0
 		switch text[1] | 0x20 {
 		case 'x':
-			base = 16
+			return inBase(text[2:], 16)
 		case 'o':
-			base = 8
+			return inBase(text[2:], 8)
 		case 'b':
-			base = 2
-		}
-		if base > 0 {
-			n, err := strconv.ParseUint(string(text[2:]), base, 64)
-			return float64(n), err == nil || errors.Is(err, strconv.ErrRange)
+			return inBase(text[2:], 2)
 		}
 	}
 	unsigned := text
@@ -250,6 +244,17 @@ func jsNumber(text []byte) (f float64, ok bool) {
 	}
 	f, err := strconv.ParseFloat(string(text), 64) // no names or underscores get here
 	return f, err == nil
+}
+
+func inBase(text []byte, base int) (f float64, ok bool) {
+	for _, c := range text {
+		digit, err := strconv.ParseUint(string(c), base, 8)
+		if err != nil {
+			return 0, false
+		}
+		f = f*float64(base) + float64(digit)
+	}
+	return f, !math.IsInf(f, 0)
 }
 
 // IsSpace reports whether a character is white space to JavaScript: Unicode's, without
