@@ -176,7 +176,7 @@ func (in *Intake) rescue(c *gin.Context, to *connector) {
 	if found == nil {
 		return
 	}
-	if found == http.ErrAbortHandler {
+	if err, ok := found.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(found) // net/http's own way to end a connection
 	}
 	in.logBug(to, found)
