@@ -107,11 +107,8 @@ func ExampleServer_Fault() {
 		fmt.Println("hits:", fault.Hits)
 	}
 	fmt.Println(rudder.Count(mockrudder.Filter{MessageID: "m"}), "copies: the answer to the first was lost")
-	fmt.Println(rudder.RemoveFault("1"), rudder.RemoveFault("1"))
 	rudder.ResetMessages()
-	fmt.Println(len(rudder.Events(mockrudder.Filter{})), "messages and", len(rudder.Faults()), "fault left")
-	rudder.Reset()
-	fmt.Println(len(rudder.Faults()), "left")
+	fmt.Println(len(rudder.Events(mockrudder.Filter{})), "messages and", len(rudder.Faults()), "faults left")
 	// Output:
 	// 503 Service Unavailable
 	// no answer
@@ -119,9 +116,7 @@ func ExampleServer_Fault() {
 	// hits: 1
 	// hits: 1
 	// 2 copies: the answer to the first was lost
-	// true false
-	// 0 messages and 1 fault left
-	// 0 left
+	// 0 messages and 2 faults left
 }
 
 // A server is an http.Handler. This one only passes each message to a function.
@@ -176,24 +171,4 @@ func ExampleWithPlan() {
 	// 2 recorded, <nil>
 	// mockrudder: track "Order Placed", messageId m-1: plan /properties/total: type: expected number, got string "5"
 	// mockrudder: 1 invalid messages, of which 1 are shown above
-}
-
-// Faults can be read from the JSON of the query API.
-func ExampleParseFaults() {
-	t := &exampleT{}
-	defer t.done()
-	rudder := mockrudder.StartInMemory(t, mockrudder.WithRateLimit(1000, time.Minute))
-	faults, err := mockrudder.ParseFaults([]byte(`[{"close":"reset","contains":"9"},{"database":"down"}]`))
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	if err := rudder.SetFaults(faults...); err != nil {
-		t.Fatalf("%v", err)
-	}
-	for _, user := range []string{"9", "8"} {
-		fmt.Println(mustPost(rudder.Client(), rudder.URL+"/v1/track", "wkHTTP", `{"userId":"`+user+`"}`))
-	}
-	// Output:
-	// no answer
-	// 500 Internal Server Error
 }
