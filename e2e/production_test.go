@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -54,9 +55,11 @@ func TestProductionFile(t *testing.T) {
 	t.Cleanup(func() { run(t, append(compose, "down", "-v", "-t", "20")...) })
 	run(t, append(compose, "up", "-d", "--no-build")...)
 
-	require.Eventually(t, func() bool { return get(admin+"/readyz", "") == http.StatusOK }, startTime, pollEvery)
-	require.Equal(t, http.StatusUnauthorized, get(admin+"/metrics", ""))
-	require.Equal(t, http.StatusOK, get(admin+"/metrics", "admin-secret"))
+	require.Eventually(t, func() bool { return get(admin, "/readyz", "") == nil }, startTime, pollEvery)
+	var refused *jsoncall.StatusError
+	require.ErrorAs(t, get(admin, "/metrics", ""), &refused)
+	require.Equal(t, http.StatusUnauthorized, refused.Status)
+	require.NoError(t, get(admin, "/metrics", "admin-secret"))
 	batch := `{"events":[{"id":"e1","event_type":"users.messages.email.Open","time":1790000000,"user":{"external_user_id":"u1"},"properties":{}}]}`
 	bridge := jsoncall.API{Base: "http://" + ports[0], Token: token}
 	require.NoError(t, bridge.Do(t.Context(), http.MethodPost, "/currents", json.RawMessage(batch), nil))
@@ -101,19 +104,7 @@ func run(t *testing.T, command ...string) string {
 	return string(said)
 }
 
-// get asks with a bearer token, or without one, and returns the status; 0: no answer.
-func get(url, bearer string) int {
-	req, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		return 0
-	}
-	if bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+bearer)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0
-	}
-	res.Body.Close()
-	return res.StatusCode
+// get asks with a bearer token, or without one.
+func get(base, path, bearer string) error {
+	return jsoncall.API{Base: base, Token: bearer}.Do(context.Background(), http.MethodGet, path, nil, nil)
 }

@@ -43,7 +43,7 @@ type Container struct {
 // are those of this package and any of testcontainers-go. Where it fails, the
 // container is returned too if there is one, so that it can be terminated.
 func Run(ctx context.Context, image string, opts ...testcontainers.ContainerCustomizer) (*Container, error) {
-	started, fake, err := fakecontainer.Run(ctx, fakecontainer.Program{Name: "mockbraze", Port: Port, Path: "/api/currents"}, image, opts)
+	started, fake, err := fakecontainer.Run(ctx, "mockbraze", Port, "/api/currents", image, opts)
 	if started == nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ type Container struct {
 // those of this package and any of testcontainers-go. If it fails, it still returns the
 // container, if there is one, so that it can be terminated.
 func Run(ctx context.Context, image string, opts ...testcontainers.ContainerCustomizer) (*Container, error) {
-	started, fake, err := fakecontainer.Run(ctx, fakecontainer.Program{Name: "mockrudder", Port: Port, Path: "/health"}, image, opts)
+	started, fake, err := fakecontainer.Run(ctx, "mockrudder", Port, "/health", image, opts)
 	if started == nil {
 		return nil, err
 	}

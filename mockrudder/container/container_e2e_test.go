@@ -23,13 +23,7 @@ import (
 func TestMain(m *testing.M) { dockertest.Main(m) }
 
 // image is that of mockrudder, from these sources.
-func image(ctx context.Context) string {
-	name, err := dockertest.Image(ctx, dockertest.MockRudder)
-	if err != nil {
-		panic(err)
-	}
-	return name
-}
+func image(ctx context.Context) string { return must(dockertest.Image(ctx, dockertest.MockRudder)) }
 
 const oneOpen = `{"events":[{"event_type":"users.messages.email.Open","id":"ID","user":{"external_user_id":"u"}}]}`
 

@@ -24,14 +24,8 @@ func Example() {
 	defer cancel()
 	rudder, err := container.Run(ctx, image(ctx), container.WithSource("key", mockrudder.Braze))
 	defer func() { _ = testcontainers.TerminateContainer(rudder) }()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	if err := rudder.Fault(ctx, mockrudder.Fault{Status: http.StatusServiceUnavailable, Requests: 1}); err != nil {
-		fmt.Println(err)
-		return
-	}
+	check(err)
+	check(rudder.Fault(ctx, mockrudder.Fault{Status: http.StatusServiceUnavailable, Requests: 1}))
 	url := must(rudder.WebhookURL(ctx, "key"))
 	body := `{"events":[{"event_type":"users.messages.email.Open","id":"1","user":{"external_user_id":"u"}}]}`
 	for range 2 {
@@ -42,21 +36,21 @@ func Example() {
 	events := must(rudder.WaitFor(ctx, mockrudder.Filter{Type: "track"}, 1))
 	fmt.Println(events[0].Name, "of", events[0].UserID)
 	fmt.Println("hits:", must(rudder.Faults(ctx))[0].Hits, "stored:", must(rudder.Stats(ctx)).Stored)
-	_ = rudder.SetFaults(ctx) // none
-	_ = rudder.Reset(ctx)     // and nothing that came
-	fmt.Println("at", must(rudder.URL(ctx))[:len("http://")])
 	// Output:
 	// 503 Service Unavailable
 	// 200 OK
 	// users.messages.email.Open of u
 	// hits: 1 stored: 1
-	// at http://
 }
 
-// must is for examples: a program handles the error.
-func must[T any](value T, err error) T {
+// check is for examples: a program handles the error.
+func check(err error) {
 	if err != nil {
 		panic(err)
 	}
+}
+
+func must[T any](value T, err error) T {
+	check(err)
 	return value
 }

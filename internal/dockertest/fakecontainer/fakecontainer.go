@@ -16,15 +16,7 @@ import (
 
 const startTime = time.Minute // from start to the first answer
 
-// Program is what an image's entrypoint runs: one that takes
-// `serve --listen ADDRESS`.
-type Program struct {
-	Name string
-	Port int    // in the container
-	Path string // answers 200 once the program is ready
-}
-
-// Fake is such a program that is there to be called.
+// Fake is the program of an image that is there to be called.
 type Fake struct {
 	Name string
 	// URL is where the test reaches it, without a slash at the end. It asks
@@ -32,19 +24,20 @@ type Fake struct {
 	URL func(context.Context) (string, error)
 }
 
-// Run starts a container from an image and returns when the program answers.
-// opts come after the options that are given here. Where it fails, the container
-// is returned too if there is one.
-func Run(ctx context.Context, p Program, image string, opts []testcontainers.ContainerCustomizer) (testcontainers.Container, Fake, error) {
-	port := strconv.Itoa(p.Port) + "/tcp"
+// Run starts a container from an image, whose entrypoint is the program of this name,
+// has it serve on a port, and returns when it answers 200 at path. opts come after the
+// options that are given here. Where it fails, the container is returned too if there
+// is one.
+func Run(ctx context.Context, name string, number int, path, image string, opts []testcontainers.ContainerCustomizer) (testcontainers.Container, Fake, error) {
+	port := strconv.Itoa(number) + "/tcp"
 	all := append([]testcontainers.ContainerCustomizer{
-		testcontainers.WithCmd("serve", "--listen", "0.0.0.0:"+strconv.Itoa(p.Port)),
+		testcontainers.WithCmd("serve", "--listen", "0.0.0.0:"+strconv.Itoa(number)),
 		testcontainers.WithExposedPorts(port),
-		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP(p.Path).WithPort(port)),
+		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP(path).WithPort(port)),
 	}, opts...)
 	started, err := testcontainers.Run(ctx, image, all...)
 	if err != nil {
-		err = fmt.Errorf("run %s from the image %s: %w", p.Name, image, err)
+		err = fmt.Errorf("run %s from the image %s: %w", name, image, err)
 	}
 	if started == nil {
 		return nil, Fake{}, err // and no nil pointer, which were no nil interface
@@ -52,11 +45,11 @@ func Run(ctx context.Context, p Program, image string, opts []testcontainers.Con
 	url := func(ctx context.Context) (string, error) {
 		at, err := started.PortEndpoint(ctx, port, "http")
 		if err != nil {
-			return "", fmt.Errorf("find the port of %s: %w", p.Name, err)
+			return "", fmt.Errorf("find the port of %s: %w", name, err)
 		}
 		return at, nil
 	}
-	return started, Fake{p.Name, url}, err
+	return started, Fake{name, url}, err
 }
 
 // Call sends body as JSON to a path and reads the answer into into; either may
