@@ -144,16 +144,39 @@ func TestVerifyCountsUnacknowledgedEvents(t *testing.T) {
 	requireCounts(t, Verification{Arrived: 500, Unacknowledged: 500}, do(t, verifying(target, rudder)))
 }
 
-// A far end that keeps too little gives messages up before they are read. That
-// is said, and nothing is called lost.
+// Where the far end cannot tell what arrived, that is said, and nothing is called lost: it
+// gives messages up before they are read, is another one meanwhile, or does not answer.
 func TestVerifyDoesNotGuess(t *testing.T) {
-	rudder := mockrudder.Start(t, mockrudder.WithKeep(20))
-	r := do(t, verifying(forwarder(t, rudder, unchanged, accept), rudder))
-	require.Contains(t, r.Verify.Problem, "--keep")
-	require.Len(t, r.Thresholds, 1)
-	require.False(t, r.Thresholds[0].OK)
-	require.Contains(t, r.Thresholds[0].Actual, "not known")
-	require.False(t, r.Passed())
+	badGateway := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	for want, c := range map[string]struct {
+		keep    int
+		instead http.Handler // the far end once messages have come, where it is another
+		timeout time.Duration
+	}{
+		"--keep":    {20, nil, 20 * time.Second},
+		"restarted": {1000, mockrudder.Start(t), 20 * time.Second},
+		"502":       {1000, badGateway, 50 * time.Millisecond},
+	} {
+		rudder := mockrudder.Start(t, mockrudder.WithKeep(c.keep))
+		var gone atomic.Bool
+		far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c.instead != nil && gone.Load() {
+				c.instead.ServeHTTP(w, r)
+				return
+			}
+			gone.Store(rudder.Stats().Total > 0)
+			rudder.ServeHTTP(w, r)
+		}))
+		t.Cleanup(far.Close)
+		cfg := verifying(forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events[1:] }, accept), rudder)
+		cfg.Verify, cfg.VerifyTimeout = far.URL+"/_mock", c.timeout
+		r := do(t, cfg)
+		require.Contains(t, r.Verify.Problem, want)
+		require.Len(t, r.Thresholds, 1)
+		require.False(t, r.Thresholds[0].OK)
+		require.Contains(t, r.Thresholds[0].Actual, "not known")
+		require.False(t, r.Passed())
+	}
 }
 
 func TestVerifyNeedsAMockrudder(t *testing.T) {
@@ -174,47 +197,6 @@ func TestOutrun(t *testing.T) {
 	require.Empty(t, f.outrun(empty))
 	require.Contains(t, f.outrun(empty), "gave up 5 messages")
 	require.Contains(t, f.outrun(page{Total: 124}), "reset")
-}
-
-// A far end that is another one meanwhile has not what was there before.
-func TestAFarEndThatRestarts(t *testing.T) {
-	before, after := mockrudder.Start(t), mockrudder.Start(t)
-	target := forwarder(t, before, func(events []json.RawMessage) []json.RawMessage { return events[1:] }, accept)
-	var restarted atomic.Bool
-	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if restarted.Load() {
-			after.ServeHTTP(w, r)
-			return
-		}
-		restarted.Store(before.Stats().Total > 0)
-		before.ServeHTTP(w, r)
-	}))
-	defer far.Close()
-	cfg := verifying(target, before)
-	cfg.Verify, cfg.VerifyTimeout = far.URL+"/_mock", 20*time.Second
-	r := do(t, cfg)
-	require.Contains(t, r.Verify.Problem, "restarted")
-	require.False(t, r.Passed())
-}
-
-// Pages that do not come are tried again; what stays missing is said.
-func TestAFarEndThatGoesAway(t *testing.T) {
-	rudder := mockrudder.Start(t)
-	target := forwarder(t, rudder, unchanged, accept)
-	var pages atomic.Int64
-	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if pages.Add(1) > 3 {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		rudder.ServeHTTP(w, r)
-	}))
-	defer far.Close()
-	cfg := verifying(target, rudder)
-	cfg.Verify = far.URL + "/_mock"
-	r := do(t, cfg)
-	require.Contains(t, r.Verify.Problem, "502")
-	require.False(t, r.Passed())
 }
 
 // An interrupted wait ends at once and says nothing of loss: what
