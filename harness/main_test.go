@@ -15,7 +15,8 @@ import (
 // buildDir is where the bridge is built. TestMain makes and removes it.
 var buildDir string
 
-var buildBridge = sync.OnceValues(func() (string, error) {
+// BuildBridge builds it once, also for the examples of the outer package.
+var BuildBridge = sync.OnceValues(func() (string, error) {
 	return gobuild.Program(buildDir, "github.com/currentsbridge/currentsbridge/cmd/bridge")
 })
 
@@ -34,10 +35,7 @@ func TestMain(m *testing.M) {
 
 func bridgeProgram(t *testing.T) string {
 	t.Helper()
-	path, err := buildBridge()
+	path, err := BuildBridge()
 	require.NoError(t, err)
 	return path
 }
-
-// BuildBridge lets the examples of the outer package use the same program.
-func BuildBridge() (string, error) { return buildBridge() }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -23,14 +24,11 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// names are what Chromium is called, by system.
-var names = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"}
-
-// Find returns the path of Chromium. Where there is none the test is skipped,
+// find returns the path of Chromium. Where there is none the test is skipped,
 // or fails where the environment variable CI is true.
-func Find(t testing.TB) string {
+func find(t testing.TB) string {
 	t.Helper()
-	for _, name := range names {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
@@ -52,7 +50,7 @@ type Browser struct {
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(Find(t)),
+		chromedp.ExecPath(find(t)),
 		chromedp.UserDataDir(t.TempDir()),
 	}
 	for _, flag := range []string{"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
@@ -73,12 +71,12 @@ const timeout = 30 * time.Second
 
 // Page is one tab. What goes wrong in it fails the test at its end.
 type Page struct {
-	t   testing.TB
-	ctx context.Context
+	t       testing.TB
+	ctx     context.Context
+	origins []string
 
-	mu      sync.Mutex
-	wrong   []string
-	allowed map[string]bool
+	mu    sync.Mutex
+	wrong []string
 }
 
 // Open opens a tab that may ask the given origins alone, such as
@@ -87,10 +85,7 @@ type Page struct {
 func (b *Browser) Open(t testing.TB, origins ...string) *Page {
 	t.Helper()
 	tab, closeTab := chromedp.NewContext(b.ctx)
-	p := &Page{t: t, ctx: tab, allowed: map[string]bool{}}
-	for _, origin := range origins {
-		p.allowed[origin] = true
-	}
+	p := &Page{t: t, ctx: tab, origins: origins}
 	t.Cleanup(func() {
 		closeTab()
 		for _, text := range p.Forgive() {
@@ -124,7 +119,7 @@ func (p *Page) Size(width, height int, phone bool) {
 	if phone {
 		opts = append(opts, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2))
 	}
-	p.do("resizing", chromedp.EmulateViewport(int64(width), int64(height), opts...))
+	run(p, "resizing", chromedp.EmulateViewport(int64(width), int64(height), opts...))
 }
 
 // AllowClipboard lets the page write to and read from the clipboard.
@@ -142,19 +137,19 @@ func (p *Page) AllowClipboard() {
 // Go opens a URL.
 func (p *Page) Go(to string) {
 	p.t.Helper()
-	p.do("opening "+to, chromedp.Navigate(to))
+	run(p, "opening "+to, chromedp.Navigate(to))
 }
 
 // Click clicks the middle of what a CSS selector finds first, as a user does.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.do("clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	run(p, "clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
 // Type puts text into a field as a user does, after what stands in it.
 func (p *Page) Type(selector, text string) {
 	p.t.Helper()
-	p.do("typing into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text))
+	run(p, "typing into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
 // Press sends keys to what has the focus; package kb of chromedp names those
@@ -222,11 +217,6 @@ func (p *Page) Number(expression string) float64 {
 	return run(p, expression, chromedp.Evaluate[float64](expression))
 }
 
-func (p *Page) do(what string, action chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
-	run(p, what, action)
-}
-
 // run does something that must not take longer than timeout.
 func run[T any](p *Page, what string, action chromedp.Action[T]) T {
 	p.t.Helper()
@@ -248,7 +238,7 @@ func (p *Page) watch(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		to, err := url.Parse(e.Request.URL)
-		if err != nil || to.Scheme != "data" && !p.allowed[to.Scheme+"://"+to.Host] {
+		if err != nil || to.Scheme != "data" && !slices.Contains(p.origins, to.Scheme+"://"+to.Host) {
 			p.note("asked for " + e.Request.URL)
 		}
 	case *runtime.EventExceptionThrown:

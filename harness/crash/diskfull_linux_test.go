@@ -63,21 +63,9 @@ func newFullDisk(t *testing.T) *fullDisk {
 	return f
 }
 
-// faults makes RudderStack unavailable, or available again without one.
-func (f *fullDisk) faults(list ...mockrudder.Fault) {
-	f.Helper()
-	require.NoError(f, f.rudder.SetFaults(list...))
-}
-
 func (f *fullDisk) start() {
 	f.Helper()
 	f.p = startReady(f.T, f.dir, f.settings)
-}
-
-func (f *fullDisk) kill() {
-	f.Helper()
-	f.alive()
-	f.p.Kill()
 }
 
 func (f *fullDisk) alive() {
@@ -141,12 +129,6 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 	}
 }
 
-// fillDisk has another file take all space but so many bytes.
-func (f *fullDisk) fillDisk(leave int64) {
-	f.Helper()
-	smalldisk.Fill(f, filepath.Join(f.disk, "others"), leave)
-}
-
 func (f *fullDisk) awaitRejected() {
 	f.Helper()
 	f.within(diskTimeout, func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
@@ -188,17 +170,17 @@ func (f *fullDisk) fill() {
 func TestDiskFullOfEvents(t *testing.T) {
 	t.Parallel()
 	f := newFullDisk(t)
-	f.faults(mockrudder.Fault{Status: http.StatusServiceUnavailable})
+	require.NoError(t, f.rudder.SetFaults(mockrudder.Fault{Status: http.StatusServiceUnavailable}))
 	begin := time.Now()
 	f.fill()
 	t.Logf("%d events of 8 KB acknowledged in %s, %d MB free", len(f.acked), time.Since(begin), smalldisk.Free(f, f.disk)>>20)
 	require.Greater(t, len(f.acked), 1000, "a good part of the disk was used")
 	require.Greater(t, smalldisk.Free(f, f.disk), int64(reserve)/3, "most of the reserve is left free")
 
-	f.kill()
+	f.p.Kill()
 	f.start()
 	f.fill() // what a start frees
-	f.faults()
+	require.NoError(t, f.rudder.SetFaults())
 	f.awaitDelivered()
 	f.awaitAccepted()
 	f.awaitDelivered()
@@ -213,27 +195,28 @@ func TestDiskFullOfOtherFiles(t *testing.T) {
 	f := newFullDisk(t)
 	require.True(t, f.post(100))
 	f.awaitDelivered()
-	f.faults(mockrudder.Fault{Status: http.StatusServiceUnavailable})
+	require.NoError(t, f.rudder.SetFaults(mockrudder.Fault{Status: http.StatusServiceUnavailable}))
 	require.True(t, f.post(100))
 
 	// Below the reserve no batch is accepted, and a start is possible.
-	f.fillDisk(reserve / 2)
+	others := filepath.Join(f.disk, "others")
+	smalldisk.Fill(f, others, reserve/2)
 	f.awaitRejected()
-	f.kill()
+	f.p.Kill()
 	f.start()
-	f.fillDisk(reserve / 2) // the start has removed its old log
+	smalldisk.Fill(f, others, reserve/2) // the start has removed its old log
 	f.awaitRejected()
 
 	// Without a single page left the bridge goes on running, and the outcomes of
 	// deliveries wait for space.
-	f.fillDisk(0)
+	smalldisk.Fill(f, others, 0)
 	f.awaitRejected()
-	f.faults()
+	require.NoError(t, f.rudder.SetFaults())
 	f.awaitRejected()
 
 	// A start needs some space. Without it, it waits or fails, says why in a few
 	// lines, and damages nothing.
-	f.kill()
+	f.p.Kill()
 	p := launch(t, build(t).plain, f.dir, f.settings, "")
 	require.Eventually(t, func() bool {
 		select {
@@ -247,7 +230,7 @@ func TestDiskFullOfOtherFiles(t *testing.T) {
 	require.NoError(t, err)
 	require.Less(t, log.Size(), int64(64<<10), "%s", p.Log())
 	p.Kill()
-	require.NoError(t, os.Remove(filepath.Join(f.disk, "others")))
+	require.NoError(t, os.Remove(others))
 	f.start()
 	f.awaitAccepted()
 	f.awaitDelivered()
