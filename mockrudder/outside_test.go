@@ -11,77 +11,67 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const modulePath = "github.com/currentsbridge/currentsbridge"
-
 // goBlocks are the examples in Go of a page, named from the root of the project.
 func goBlocks(t *testing.T, page string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", page))
-	require.NoError(t, err)
 	var blocks []string
-	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1) {
-		blocks = append(blocks, string(block[1]))
+	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readFile(t, "../"+page), -1) {
+		blocks = append(blocks, block[1])
 	}
 	require.NotEmpty(t, blocks, "%s has an example in Go", page)
 	return blocks
 }
 
-// outside makes a project of these files outside of this repository, and returns
-// what the go command prints there. It has the versions of the module in the
-// directory base, so that nothing has to be looked up, and this repository by
-// replaces. Without cgo it shares what other builds have compiled.
-func outside(t *testing.T, base string, files map[string]string, args ...string) string {
+func readFile(t *testing.T, path string) string {
 	t.Helper()
-	root, err := filepath.Abs("..")
+	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	dir := t.TempDir()
-	write := func(name, text string) {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	}
-	for name, code := range files {
-		write(name, "package outside\n\n"+code)
-	}
-	module, err := os.ReadFile(filepath.Join(root, base, "go.mod"))
-	require.NoError(t, err)
-	sums, err := os.ReadFile(filepath.Join(root, base, "go.sum"))
-	require.NoError(t, err)
-	_, rest, _ := strings.Cut(string(module), "\n")
-	rest = strings.ReplaceAll(rest, "=> ../..", "=> "+root)
-	self := strings.TrimSuffix("/"+base, "/.")
-	write("go.mod", "module example.com/outside\n"+rest+"\nrequire "+modulePath+self+" v0.0.0\n\nreplace "+modulePath+self+" => "+root+self+"\n")
-	write("go.sum", string(sums))
-	command := exec.CommandContext(t.Context(), "go", append(args, "./...")...)
-	command.Dir = dir
-	command.Env = append(os.Environ(), "GOFLAGS=-mod=mod -buildvcs=false", "GOWORK=off", "CGO_ENABLED=0")
-	out, err := command.CombinedOutput()
-	require.NoError(t, err, "go %s: %s", strings.Join(args, " "), out)
-	return string(out)
+	return string(text)
 }
 
-// Another project runs the README's example as it stands.
-func TestReadmeExampleInAnotherProject(t *testing.T) {
+// A project outside of this repository runs the README's example as it stands, and
+// compiles those of the fakes' pages, which need Docker and a sender to run. It has the
+// versions of the module of containers, so that nothing has to be looked up, and this
+// repository by replaces. Without cgo it shares what other builds have compiled, and go
+// build takes less time than go test or go vet.
+func TestPageExamplesInAnotherProject(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs a project")
 	}
-	out := outside(t, ".", map[string]string{"readme_test.go": goBlocks(t, "README.md")[0]}, "test", "-v", "-count=1", "-ldflags=-s -w")
-	require.Contains(t, out, "--- PASS: Test", "it ran")
-}
-
-// The examples of the fakes' pages compile. They are not run, as they need Docker
-// and a sender. go build takes less time than go test or go vet.
-func TestPageExamplesInAnotherProject(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds projects")
-	}
-	const containers = "github.com/testcontainers/testcontainers-go"
+	const (
+		ours       = "github.com/currentsbridge/currentsbridge"
+		containers = "github.com/testcontainers/testcontainers-go"
+		base       = "/mockbraze/container"
+	)
 	page := func(name string, imports ...string) string {
 		return "import (\n\t\"" + strings.Join(imports, "\"\n\t\"") + "\"\n)\n\n" + strings.Join(goBlocks(t, name), "\n")
 	}
-	outside(t, "mockbraze/container", map[string]string{
-		"rudder/page.go": page("docs/mockrudder.md", "testing", "time", containers, modulePath+"/mockrudder", modulePath+"/mockrudder/container") +
-			"\nfunc send(url, key string) {}\n",
-		"braze/page.go": page("docs/mockbraze.md", "testing", containers, containers+"/network", modulePath+"/mockbraze", modulePath+"/mockbraze/container"),
-	}, "build")
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	_, versions, _ := strings.Cut(readFile(t, root+base+"/go.mod"), "\n")
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"readme/readme_test.go": "package outside\n\n" + goBlocks(t, "README.md")[0],
+		"rudder/page.go": "package outside\n\n" +
+			page("docs/mockrudder.md", "testing", "time", containers, ours+"/mockrudder", ours+"/mockrudder/container"),
+		"rudder/send.go": "package outside\n\nfunc send(url, key string) {}\n",
+		"braze/page.go": "package outside\n\n" +
+			page("docs/mockbraze.md", "testing", containers, containers+"/network", ours+"/mockbraze", ours+"/mockbraze/container"),
+		"go.mod": "module example.com/outside\n" + strings.ReplaceAll(versions, "=> ../..", "=> "+root) +
+			"\nrequire " + ours + base + " v0.0.0\n\nreplace " + ours + base + " => " + root + base + "\n",
+		"go.sum": readFile(t, root+base+"/go.sum"),
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	run := func(args ...string) string {
+		command := exec.CommandContext(t.Context(), "go", args...)
+		command.Dir = dir
+		command.Env = append(os.Environ(), "GOFLAGS=-mod=mod -buildvcs=false", "GOWORK=off", "CGO_ENABLED=0")
+		out, err := command.CombinedOutput()
+		require.NoError(t, err, "go %s: %s", strings.Join(args, " "), out)
+		return string(out)
+	}
+	require.Contains(t, run("test", "-v", "-count=1", "-ldflags=-s -w", "./readme"), "--- PASS: Test", "it ran")
+	run("build", "./rudder", "./braze")
 }
