@@ -200,29 +200,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 	ask := func(c openapitest.Call) *httptest.ResponseRecorder {
 		return probe{method: c.Method, path: c.Path, body: c.Body}.send(s)
 	}
-	call := openapitest.NewCall
-	openAPI(t).RequireAnswers(t, ask, "/_mock/stream", []openapitest.Call{
-		call("GET", "/_mock/events", "", "/_mock/events", "200"),
-		call("GET", "/_mock/events?summary=1&order=desc&test=t-1", "", "/_mock/events", "200"),
-		call("GET", "/_mock/events?count=9&wait=1ms", "", "/_mock/events", "200"),
-		call("GET", "/_mock/events?limit=x", "", "/_mock/events", "400"),
-		call("GET", "/_mock/events/1", "", "/_mock/events/{id}", "200"),
-		call("GET", "/_mock/events/99", "", "/_mock/events/{id}", "404"),
-		call("GET", "/_mock/stats", "", "/_mock/stats", "200"),
-		call("GET", "/_mock/rates?seconds=5", "", "/_mock/rates", "200"),
-		call("GET", "/_mock/sources", "", "/_mock/sources", "200"),
-		call("GET", "/_mock/openapi.json", "", "/_mock/openapi.json", "200"),
-		call("PUT", "/_mock/faults", `[{"hang":true},{"path":"/v1/*","source":"k","probability":0.5,"requests":3,"method":"GET","test_id":"x","nth":1,"latency":"1s","latency_max":"2s","status":500,"body":"x","retry_after":1,"trickle":"1s"},{"wrong_body":"html","every":2}]`, "/_mock/faults", "200"),
-		call("POST", "/_mock/faults", `{"id":"mine","close":"stored"}`, "/_mock/faults", "201"),
-		call("POST", "/_mock/faults", `{"hang":"1s","contains":"x"}`, "/_mock/faults", "201"),
-		call("POST", "/_mock/faults", `{"database":"locked","transformer":"error"}`, "/_mock/faults", "201"),
-		call("POST", "/_mock/faults", `{"close":"never"}`, "/_mock/faults", "400"),
-		call("GET", "/_mock/faults", "", "/_mock/faults", "200"),
-		call("DELETE", "/_mock/faults/mine", "", "/_mock/faults/{id}", "200"),
-		call("DELETE", "/_mock/faults/mine", "", "/_mock/faults/{id}", "404"),
-		call("POST", "/_mock/reset?keep=faults", "", "/_mock/reset", "200"),
-		call("GET", "/_mock/stats?x=1", "", "/_mock/stats", "400"),
-	})
+	openAPI(t).RequireAnswers(t, ask, "/_mock/stream", "testdata/calls.txt")
 }
 
 // Events of every kind of request are the same when they are read from a recording.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // Document is the part of a description that these tests need.
@@ -69,24 +71,21 @@ func (d Document) RequireRoutes(t testing.TB, routes []Route) {
 	require.ElementsMatch(t, have, described)
 }
 
-// Call is a request and the expected status.
+// Call is a request and the expected status: a row of a file of cases.
 type Call struct {
 	Method, Path, Body string
 	Described          string // the path in the description
 	Status             string
 }
 
-// NewCall is a row of a table of calls.
-func NewCall(method, path, body, described, status string) Call {
-	return Call{Method: method, Path: path, Body: body, Described: described, Status: status}
-}
-
-// RequireAnswers makes the calls with send and checks the responses by the description.
-// There must be a call of every described operation but that of the path stream.
-func (d Document) RequireAnswers(t testing.TB, send func(Call) *httptest.ResponseRecorder, stream string, calls []Call) {
+// RequireAnswers makes the calls of a file of cases, whose columns are the fields of Call,
+// with send and checks the responses by the description. There must be a call of every
+// described operation but that of the path stream.
+func (d Document) RequireAnswers(t testing.TB, send func(Call) *httptest.ResponseRecorder, stream, path string) {
 	t.Helper()
 	seen := map[string]bool{}
-	for _, c := range calls {
+	for _, f := range casefile.Read(t, path, 5) {
+		c := Call{Method: f[0], Path: f[1], Body: f[2], Described: f[3], Status: f[4]}
 		answer := send(c)
 		require.Equal(t, c.Status, strconv.Itoa(answer.Code), "%s %s: %s", c.Method, c.Path, answer.Body)
 		require.Equal(t, "application/json; charset=utf-8", answer.Header().Get("Content-Type"))
