@@ -52,7 +52,6 @@ func TestCluster(t *testing.T) {
 }
 
 func startCluster(s *scenario) *cluster {
-	s.t.Helper()
 	c := &cluster{scenario: s, bridges: map[string]testcontainers.Container{}}
 	c.primary = c.startPostgres("db1", "")
 	c.standby = c.startPostgres("db2", "db1")
@@ -66,13 +65,11 @@ func startCluster(s *scenario) *cluster {
 }
 
 func (c *cluster) startBridgeHere(name string) testcontainers.Container {
-	c.t.Helper()
 	return c.startBridge(name, c.volume(), "--rudder-url", "http://rudder:8090", "--queue", queueURL, "--queue-ack-wait", takeOver.String())
 }
 
 // startPostgres starts a server, as a standby where primary is the name of one.
 func (c *cluster) startPostgres(name, primary string) testcontainers.Container {
-	c.t.Helper()
 	image, err := dockertest.Postgres(c.ctx)
 	require.NoError(c.t, err)
 	opts := append(dockertest.PostgresOptions(primary, "max_connections=60", "shared_buffers=32MB"), testcontainers.WithExposedPorts("5432/tcp"),
@@ -81,12 +78,10 @@ func (c *cluster) startPostgres(name, primary string) testcontainers.Container {
 }
 
 func (c *cluster) psql(server testcontainers.Container, statement string) string {
-	c.t.Helper()
 	return c.exec(server, "psql", "-h", "/tmp", "-U", "postgres", "-At", "-c", statement)
 }
 
 func (c *cluster) exec(server testcontainers.Container, command ...string) string {
-	c.t.Helper()
 	code, output, err := server.Exec(c.ctx, command, exec.Multiplexed(), exec.WithUser("postgres"))
 	require.NoError(c.t, err)
 	said, err := io.ReadAll(output)
@@ -96,7 +91,6 @@ func (c *cluster) exec(server testcontainers.Container, command ...string) strin
 }
 
 func (c *cluster) killBridge() {
-	c.t.Helper()
 	from := time.Now()
 	c.bridge = c.bridges["b2"]
 	c.kill(c.bridges["b1"])
@@ -109,7 +103,6 @@ func (c *cluster) killBridge() {
 
 // cut takes a container off the network for a while.
 func (c *cluster) cut(server testcontainers.Container, name, what string) {
-	c.t.Helper()
 	from := time.Now()
 	c.disconnect(server)
 	c.during(10 * time.Second)
@@ -120,7 +113,6 @@ func (c *cluster) cut(server testcontainers.Container, name, what string) {
 
 // awaitStandby waits until the standby follows again.
 func (c *cluster) awaitStandby() {
-	c.t.Helper()
 	const follows = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
 	for until := time.Now().Add(startTime); c.psql(c.primary, follows) != "1\n"; c.during(pollEvery) {
 		require.True(c.t, time.Now().Before(until), "the standby does not follow")
@@ -129,7 +121,6 @@ func (c *cluster) awaitStandby() {
 
 // restartBridges stops and starts one after the other, as an upgrade does.
 func (c *cluster) restartBridges() {
-	c.t.Helper()
 	from := time.Now()
 	for name, other := range map[string]string{"b1": "b2", "b2": "b1"} {
 		c.bridge = c.bridges[other]
@@ -144,7 +135,6 @@ func (c *cluster) restartBridges() {
 
 // failOver kills the primary for good. What was acknowledged is on the standby.
 func (c *cluster) failOver() {
-	c.t.Helper()
 	c.awaitStandby()
 	from := time.Now()
 	c.kill(c.primary)

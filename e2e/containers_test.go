@@ -39,7 +39,6 @@ const (
 
 // image is that of a program, built from these sources.
 func (s *scenario) image(program string) string {
-	s.t.Helper()
 	name, err := dockertest.Image(s.ctx, program)
 	require.NoError(s.t, err)
 	return name
@@ -49,7 +48,6 @@ func (s *scenario) image(program string) string {
 // that a test reaches it by belongs to the first: "control" goes before "wire" and
 // stays when the container is disconnected from the wire.
 func (s *scenario) network(name string) *testcontainers.DockerNetwork {
-	s.t.Helper()
 	made, err := networks.New(s.ctx, networks.WithLabels(dockertest.Labels()))
 	require.NoError(s.t, err, name)
 	s.t.Cleanup(func() { _ = made.Remove(context.WithoutCancel(s.ctx)) }) // or Main does it
@@ -58,7 +56,6 @@ func (s *scenario) network(name string) *testcontainers.DockerNetwork {
 
 // volume makes a volume that outlives containers.
 func (s *scenario) volume() string {
-	s.t.Helper()
 	name := ""
 	s.docker(func(docker *client.Client) error {
 		made, err := docker.VolumeCreate(s.ctx, client.VolumeCreateOptions{Labels: dockertest.Labels()})
@@ -69,7 +66,6 @@ func (s *scenario) volume() string {
 }
 
 func (s *scenario) docker(do func(*client.Client) error) {
-	s.t.Helper()
 	require.NoError(s.t, dockertest.WithClient(s.ctx, do))
 }
 
@@ -88,7 +84,6 @@ func (s *scenario) joined(name string, more ...testcontainers.ContainerCustomize
 
 // keep ends a container with the test and shows its log where that fails.
 func (s *scenario) keep(name string, c testcontainers.Container, err error) {
-	s.t.Helper()
 	if c != nil {
 		s.t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), startTime)
@@ -104,7 +99,6 @@ func (s *scenario) keep(name string, c testcontainers.Container, err error) {
 
 // run runs a container that ends with the test.
 func (s *scenario) run(name, image string, opts ...testcontainers.ContainerCustomizer) testcontainers.Container {
-	s.t.Helper()
 	c, err := testcontainers.Run(s.ctx, image, opts...)
 	if c == nil {
 		require.NoError(s.t, err, name)
@@ -115,7 +109,6 @@ func (s *scenario) run(name, image string, opts ...testcontainers.ContainerCusto
 }
 
 func (s *scenario) startRudder() {
-	s.t.Helper()
 	c, err := rudders.Run(s.ctx, s.image(dockertest.MockRudder),
 		s.joined("rudder", mount(s.volume()), testcontainers.WithCmdArgs("--record", recording, "--keep", "1"))...)
 	s.keep("mockrudder", c, err)
@@ -123,7 +116,6 @@ func (s *scenario) startRudder() {
 }
 
 func (s *scenario) startBraze() {
-	s.t.Helper()
 	c, err := brazes.Run(s.ctx, s.image(dockertest.MockBraze), s.joined("braze", brazes.WithSeed(s.seed))...)
 	s.keep("mockbraze", c, err)
 	s.braze = c
@@ -132,7 +124,6 @@ func (s *scenario) startBraze() {
 // startBridge runs a bridge on a volume and returns when it is ready. args come after
 // those that all bridges have.
 func (s *scenario) startBridge(name, volume string, args ...string) testcontainers.Container {
-	s.t.Helper()
 	serve := append([]string{
 		"serve", "--listen", "0.0.0.0:8080", "--admin", "0.0.0.0:9090", "--data-dir", "/data/bridge", "--braze-token", token,
 		"--write-key", "wkHTTP", "--concurrency", fmt.Sprint(concurrency), "--batch-events", fmt.Sprint(perPost),
@@ -149,7 +140,6 @@ func mount(volume string) testcontainers.CustomizeRequestOption {
 
 // kill ends a container with SIGKILL and returns when it is gone.
 func (s *scenario) kill(c testcontainers.Container) {
-	s.t.Helper()
 	s.docker(func(docker *client.Client) error {
 		gone := docker.ContainerWait(s.ctx, c.GetContainerID(), client.ContainerWaitOptions{})
 		if _, err := docker.ContainerKill(s.ctx, c.GetContainerID(), client.ContainerKillOptions{Signal: "KILL"}); err != nil {
@@ -166,14 +156,12 @@ func (s *scenario) kill(c testcontainers.Container) {
 
 // remove removes a container; its volume stays.
 func (s *scenario) remove(c testcontainers.Container) {
-	s.t.Helper()
 	require.NoError(s.t, c.Terminate(s.ctx, testcontainers.StopTimeout(0)))
 }
 
 // disconnect disconnects a container from the wire; reconnect connects it again by the
 // same name, perhaps with another address.
 func (s *scenario) disconnect(c testcontainers.Container) {
-	s.t.Helper()
 	s.docker(func(docker *client.Client) error {
 		_, err := docker.NetworkDisconnect(s.ctx, s.wire.ID, client.NetworkDisconnectOptions{Container: c.GetContainerID()})
 		return err
@@ -181,7 +169,6 @@ func (s *scenario) disconnect(c testcontainers.Container) {
 }
 
 func (s *scenario) reconnect(c testcontainers.Container, name string) {
-	s.t.Helper()
 	s.docker(func(docker *client.Client) error {
 		_, err := docker.NetworkConnect(s.ctx, s.wire.ID, client.NetworkConnectOptions{
 			Container: c.GetContainerID(), EndpointConfig: &network.EndpointSettings{Aliases: []string{name}},

@@ -81,7 +81,6 @@ func TestNetwork(t *testing.T) {
 }
 
 func (n *networkTest) startToxiproxy() {
-	n.t.Helper()
 	n.proxy = n.run("toxiproxy", n.image(dockertest.Toxiproxy), n.joined("way",
 		testcontainers.WithCmd("-host", "0.0.0.0"), testcontainers.WithExposedPorts(toxiproxyPort),
 		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/version").WithPort(toxiproxyPort).WithPollInterval(pollEvery)))...)
@@ -120,7 +119,6 @@ func (n *networkTest) disconnectRudder() (end func()) {
 
 // losePackets has the kernel drop packets in the network namespace of toxiproxy.
 func (n *networkTest) losePackets() (end func()) {
-	n.t.Helper()
 	const program = "github.com/currentsbridge/currentsbridge/e2e/droppackets"
 	c := n.run("droppackets", n.image(program), testcontainers.WithLabels(dockertest.Labels()),
 		testcontainers.WithCmd("--port", "8090", "--one-in", "5"),
@@ -152,7 +150,6 @@ func (r requests) String() string {
 
 // requests reads them from the bridge's metrics.
 func (s *scenario) requests() (now requests) {
-	s.t.Helper()
 	admin, err := s.admin()
 	require.NoError(s.t, err)
 	answer, err := jsoncall.API{Base: admin}.Open(s.ctx, http.MethodGet, "/metrics", nil)

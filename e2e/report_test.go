@@ -32,7 +32,6 @@ type result struct {
 // write prints the line of a scenario, and appends its figures to the file that
 // E2E_REPORT names.
 func (s *scenario) write(r harness.Report) {
-	s.t.Helper()
 	s.say("%s", line(r, s.faults))
 	path := os.Getenv("E2E_REPORT")
 	if path == "" {

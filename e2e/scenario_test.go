@@ -77,7 +77,6 @@ func (s *scenario) say(format string, args ...any) {
 // batch waits: where it is short, there are responses all the time, and no kill falls
 // into a pause.
 func (s *scenario) launch(url string, flushAfter time.Duration) {
-	s.t.Helper()
 	var err error
 	s.current, err = s.braze.Launch(s.ctx, mockbraze.Current{URL: url, Token: token, FlushAfter: flushAfter})
 	require.NoError(s.t, err)
@@ -85,7 +84,6 @@ func (s *scenario) launch(url string, flushAfter time.Duration) {
 }
 
 func (s *scenario) load() {
-	s.t.Helper()
 	require.NoError(s.t, s.current.SetRate(s.ctx, s.rate))
 }
 
@@ -119,7 +117,6 @@ func (s *scenario) lose(from time.Time, events int64) {
 // that time, is delivered: Braze has nothing queued, and the bridge nothing
 // pending.
 func (s *scenario) settle(what string, ended time.Time) {
-	s.t.Helper()
 	require.NoError(s.t, s.current.SetRate(s.ctx, 0))
 	require.NoError(s.t, s.current.Flush(s.ctx))
 	ctx, cancel := context.WithTimeout(s.ctx, settleTime)
@@ -141,7 +138,6 @@ func (s *scenario) settle(what string, ended time.Time) {
 
 // judge asks the harness for its verdict and writes the report.
 func (s *scenario) judge() {
-	s.t.Helper()
 	braze, err := s.current.Report(s.ctx)
 	require.NoError(s.t, err)
 	require.NotZero(s.t, braze.Counts.Events)

@@ -64,12 +64,10 @@ func newFullDisk(t *testing.T) *fullDisk {
 }
 
 func (f *fullDisk) start() {
-	f.Helper()
 	f.p = startReady(f.T, f.dir, f.settings)
 }
 
 func (f *fullDisk) alive() {
-	f.Helper()
 	select {
 	case <-f.p.Gone:
 		f.Fatalf("the bridge has ended: %s\n%s", f.p.Cmd.ProcessState, f.p.Log())
@@ -80,7 +78,6 @@ func (f *fullDisk) alive() {
 // post sends events of 8 KB that cannot be compressed, and notes their ids if they
 // are acknowledged. Any response but 200 or 503 with Retry-After ends the test.
 func (f *fullDisk) post(events int) (taken bool) {
-	f.Helper()
 	var ids, texts []string
 	noise := make([]byte, 6<<10)
 	for range events {
@@ -111,7 +108,6 @@ func (f *fullDisk) post(events int) (taken bool) {
 }
 
 func (f *fullDisk) ready() bool {
-	f.Helper()
 	resp, err := f.client.Get(f.p.Admin + "/readyz")
 	require.NoError(f, err, "%s", f.p.Log())
 	defer resp.Body.Close()
@@ -119,7 +115,6 @@ func (f *fullDisk) ready() bool {
 }
 
 func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
-	f.Helper()
 	ctx, cancel := context.WithTimeout(f.ctx, d)
 	defer cancel()
 	for !done() {
@@ -130,17 +125,14 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 }
 
 func (f *fullDisk) awaitRejected() {
-	f.Helper()
 	f.within(diskTimeout, func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
 }
 
 func (f *fullDisk) awaitAccepted() {
-	f.Helper()
 	f.within(diskTimeout, func() bool { return f.ready() && f.post(1) && f.post(100) }, "there is space again, and batches are still rejected")
 }
 
 func (f *fullDisk) awaitDelivered() {
-	f.Helper()
 	f.within(diskTimeout, func() bool {
 		return !slices.ContainsFunc(f.acked, func(id string) bool {
 			_, there := f.arrived.Load(id)
@@ -151,7 +143,6 @@ func (f *fullDisk) awaitDelivered() {
 
 // fill sends events until the bridge accepts none and is not ready.
 func (f *fullDisk) fill() {
-	f.Helper()
 	for _, events := range []int{100, 10, 1} { // a small batch may fit where a large one does not
 		refused := 0
 		f.within(diskTimeout, func() bool {
