@@ -27,17 +27,16 @@ const (
 	demo       = "compose.yaml"
 )
 
-// required is what the production file needs to be told.
-func required() map[string]string {
-	return map[string]string{"RUDDER_URL": "https://rudder.example.com"}
-}
-
-// compose loads a file with these variables as Compose does: it matches the schema,
-// and services, volumes and secrets that it refers to are there.
+// compose loads a file with these variables, or with those that have to be given, as
+// Compose does: it matches the schema, and services, volumes and secrets that it refers
+// to are there.
 func compose(t *testing.T, path string, env map[string]string) *types.Project {
 	t.Helper()
 	dir, err := filepath.Abs(".")
 	require.NoError(t, err)
+	if env == nil {
+		env = map[string]string{"RUDDER_URL": "https://rudder.example.com"}
+	}
 	details := types.ConfigDetails{WorkingDir: dir, ConfigFiles: []types.ConfigFile{{Filename: path}}, Environment: maps.Clone(env)}
 	project, err := loader.LoadWithContext(t.Context(), details, loader.WithProfiles([]string{"*"}),
 		func(o *loader.Options) { o.SetProjectName("deploy", true) })
@@ -49,7 +48,7 @@ func compose(t *testing.T, path string, env map[string]string) *types.Project {
 func eachService(t *testing.T, check func(t *testing.T, file *types.Project, s types.ServiceConfig)) {
 	t.Helper()
 	for _, path := range []string{demo, scale, production} {
-		file := compose(t, path, required())
+		file := compose(t, path, nil)
 		for name, s := range file.Services {
 			t.Run(path+"/"+name, func(t *testing.T) { check(t, file, s) })
 		}
@@ -114,7 +113,7 @@ func TestComposeFiles(t *testing.T) {
 			require.False(t, taken[thing], "%s: %s has two owners", path, thing)
 			taken[thing] = true
 		}
-		for _, s := range compose(t, path, required()).Services {
+		for _, s := range compose(t, path, nil).Services {
 			for _, port := range s.Ports {
 				take(port.Published)
 			}
@@ -235,7 +234,7 @@ func TestProduction(t *testing.T) {
 // The load balancer asks every bridge of its file, by readiness, and logs no query, as
 // a key may stand there.
 func TestLoadBalancer(t *testing.T) {
-	file, bridge := compose(t, scale, required()), images(t)["bridge"]
+	file, bridge := compose(t, scale, nil), images(t)["bridge"]
 	text := read(t, mounted(t, file.Services["loadbalancer"], "/usr/local/etc/haproxy/haproxy.cfg"))
 	var servers []string
 	for name, s := range file.Services {
@@ -266,7 +265,7 @@ type prometheusFile struct {
 // Grafana finds Prometheus and opens with the dashboard.
 func TestMonitoringOfCompose(t *testing.T) {
 	for path, authorization := range map[string]map[string]string{demo: nil, production: {"credentials_file": "/run/secrets/admin-token"}} {
-		file := compose(t, path, required())
+		file := compose(t, path, nil)
 		prometheus, grafana := file.Services["prometheus"], file.Services["grafana"]
 		at, found := strings.CutPrefix(prometheus.Command[0], "--config.file=")
 		require.True(t, found)

@@ -14,6 +14,7 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/currentsbridge/currentsbridge/harness"
+	"github.com/currentsbridge/currentsbridge/internal/dockertest"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	brazes "github.com/currentsbridge/currentsbridge/mockbraze/container"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
@@ -24,6 +25,10 @@ const (
 	settleTime  = 3 * time.Minute
 	cleanupTime = 20 * time.Second // kept back of the time for all tests
 )
+
+func TestMain(m *testing.M) {
+	dockertest.Main(m, dockertest.MockRudder, dockertest.MockBraze, dockertest.Bridge, dockertest.Toxiproxy)
+}
 
 // scenario is one run of all programs, from start to verdict.
 type scenario struct {
