@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/journey/story"
@@ -220,7 +219,6 @@ func TestACurrentReportsThatNoMoreEventsHappen(t *testing.T) {
 // TestFixtures holds fixtures/events against the generator: one event of each
 // type with every field, seed 1. With -update it writes them.
 func TestFixtures(t *testing.T) {
-	const dir = "../fixtures/events"
 	validator, err := schemas.NewValidator()
 	require.NoError(t, err)
 	rounds, err := journey.New(journey.Config{Glossary: journeytest.Glossary(t), Seed: 1, Retired: true})
@@ -240,20 +238,7 @@ func TestFixtures(t *testing.T) {
 		}
 		want[name+".json"] = pretty.String()
 	}
-	if *update {
-		for name, text := range want {
-			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
-		}
-	}
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	got := make(map[string]string)
-	for _, entry := range entries {
-		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
-		require.NoError(t, err)
-		got[entry.Name()] = strings.ReplaceAll(string(text), "\r\n", "\n")
-	}
-	require.Equal(t, want, got, "if that is meant, run go generate ./mockbraze")
+	casefile.RequireFiles(t, "../fixtures/events", want, *update)
 }
 
 var update = flag.Bool("update", false, "write the fixtures instead of only comparing them")
