@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bufio"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -73,8 +72,8 @@ func TestNetwork(t *testing.T) {
 		end()
 		n.settle(fault.what, time.Now())
 		now := n.requests().minus(before)
-		n.say("%s: %s", fault.what, now)
-		require.True(t, fault.happened == nil || fault.happened(now), "%s did not happen: %s", fault.what, now)
+		n.say("%s: %.0f requests of %.2f s on average, %.0f without a response", fault.what, now.all, now.mean(), now.failed)
+		require.True(t, fault.happened == nil || fault.happened(now), "%s did not happen: %+v", fault.what, now)
 		n.lose(from, int64(now.failed)*perPost)
 	}
 	n.judge()
@@ -143,10 +142,6 @@ func (r requests) minus(b requests) requests {
 }
 
 func (r requests) mean() float64 { return r.seconds / max(r.all, 1) }
-
-func (r requests) String() string {
-	return fmt.Sprintf("%.0f requests of %.2f s on average, %.0f without a response", r.all, r.mean(), r.failed)
-}
 
 // requests reads them from the bridge's metrics.
 func (s *scenario) requests() (now requests) {

@@ -32,7 +32,12 @@ type result struct {
 // write prints the line of a scenario, and appends its figures to the file that
 // E2E_REPORT names.
 func (s *scenario) write(r harness.Report) {
-	s.say("%s", line(r, s.faults))
+	var recoveries []string
+	for _, f := range s.faults {
+		recoveries = append(recoveries, fmt.Sprintf("%s %.1f s", f.What, f.Recovery))
+	}
+	s.say("%s: %d acknowledged, %d lost, %d changed, %d duplicates of %d that may be, %d dead; recovery: %s",
+		strings.ToUpper(r.Verdict), r.Acked, r.Lost, r.Corrupted, r.Duplicates, r.DuplicateBound, r.Dead, strings.Join(recoveries, ", "))
 	path := os.Getenv("E2E_REPORT")
 	if path == "" {
 		return
@@ -41,13 +46,4 @@ func (s *scenario) write(r harness.Report) {
 	require.NoError(s.t, err, "E2E_REPORT")
 	defer file.Close()
 	require.NoError(s.t, json.NewEncoder(file).Encode(result{s.name, s.faults, r.DuplicateBound, r}))
-}
-
-func line(r harness.Report, faults []fault) string {
-	var recoveries []string
-	for _, f := range faults {
-		recoveries = append(recoveries, fmt.Sprintf("%s %.1f s", f.What, f.Recovery))
-	}
-	return fmt.Sprintf("%s: %d acknowledged, %d lost, %d changed, %d duplicates of %d that may be, %d dead; recovery: %s",
-		strings.ToUpper(r.Verdict), r.Acked, r.Lost, r.Corrupted, r.Duplicates, r.DuplicateBound, r.Dead, strings.Join(recoveries, ", "))
 }
