@@ -37,7 +37,8 @@ func (s *scenario) write(r harness.Report) {
 		recoveries = append(recoveries, fmt.Sprintf("%s %.1f s", f.What, f.Recovery))
 	}
 	s.say("%s: %d acknowledged, %d lost, %d changed, %d duplicates of %d that may be, %d dead; recovery: %s",
-		strings.ToUpper(r.Verdict), r.Acked, r.Lost, r.Corrupted, r.Duplicates, r.DuplicateBound, r.Dead, strings.Join(recoveries, ", "))
+		strings.ToUpper(r.Verdict), r.Acked, r.Lost, r.Corrupted, r.Duplicates, r.DuplicateBound, r.Dead,
+		strings.Join(recoveries, ", "))
 	path := os.Getenv("E2E_REPORT")
 	if path == "" {
 		return

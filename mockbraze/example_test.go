@@ -202,7 +202,8 @@ func ExampleConnector_Report() {
 		}
 	})))
 	current := braze.Launch(mockbraze.Current{
-		Name: "Bridge", Contact: "ops@example.com", Region: "EU", URL: bridgeURL, Token: "s3cret", Batch: 2, Connections: 1, EmptyProbe: true,
+		Name: "Bridge", Contact: "ops@example.com", Region: "EU", URL: bridgeURL, Token: "s3cret",
+		Batch: 2, Connections: 1, EmptyProbe: true,
 	})
 	err := current.SendEvents(context.Background(), event("bad", "1"), event("bad", "2"), event("fine", "3"), event("fine", "4"))
 	if failed, ok := errors.AsType[*mockbraze.SendError](err); ok {

@@ -22,16 +22,20 @@ func sweep(chosen func(owner int) bool) error {
 	return WithClient(ctx, func(docker *client.Client) error {
 		filter := make(client.Filters).Add("label", label)
 		containers, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filter})
-		failed := remove(ctx, chosen, containers.Items, err, func(c container.Summary) (string, map[string]string) { return c.ID, c.Labels },
+		failed := remove(ctx, chosen, containers.Items, err,
+			func(c container.Summary) (string, map[string]string) { return c.ID, c.Labels },
 			docker.ContainerRemove, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 		networks, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: filter})
 		failed = errors.Join(failed, remove(ctx, chosen, networks.Items, err,
-			func(n network.Summary) (string, map[string]string) { return n.ID, n.Labels }, docker.NetworkRemove, client.NetworkRemoveOptions{}))
+			func(n network.Summary) (string, map[string]string) { return n.ID, n.Labels },
+			docker.NetworkRemove, client.NetworkRemoveOptions{}))
 		volumes, err := docker.VolumeList(ctx, client.VolumeListOptions{Filters: filter})
 		failed = errors.Join(failed, remove(ctx, chosen, volumes.Items, err,
-			func(v volume.Volume) (string, map[string]string) { return v.Name, v.Labels }, docker.VolumeRemove, client.VolumeRemoveOptions{Force: true}))
+			func(v volume.Volume) (string, map[string]string) { return v.Name, v.Labels },
+			docker.VolumeRemove, client.VolumeRemoveOptions{Force: true}))
 		list, err := docker.ImageList(ctx, client.ImageListOptions{All: true, Filters: filter})
-		return errors.Join(failed, remove(ctx, chosen, list.Items, err, func(i images.Summary) (string, map[string]string) { return i.ID, i.Labels },
+		return errors.Join(failed, remove(ctx, chosen, list.Items, err,
+			func(i images.Summary) (string, map[string]string) { return i.ID, i.Labels },
 			docker.ImageRemove, client.ImageRemoveOptions{Force: true, PruneChildren: true}))
 	})
 }

@@ -28,7 +28,9 @@ type Fake struct {
 // has it serve on a port, and returns when it answers 200 at path. opts come after the
 // options that are given here. Where it fails, the container is returned too if there
 // is one.
-func Run(ctx context.Context, name string, number int, path, image string, opts []testcontainers.ContainerCustomizer) (testcontainers.Container, Fake, error) {
+func Run(
+	ctx context.Context, name string, number int, path, image string, opts []testcontainers.ContainerCustomizer,
+) (testcontainers.Container, Fake, error) {
 	port := strconv.Itoa(number) + "/tcp"
 	all := append([]testcontainers.ContainerCustomizer{
 		testcontainers.WithCmd("serve", "--listen", "0.0.0.0:"+strconv.Itoa(number)),
