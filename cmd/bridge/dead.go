@@ -16,16 +16,6 @@ func newDead() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
 		Short: "Look into the dead letters of a running bridge, replay or purge them",
-		Long: `Look into the dead letters of a running bridge: events that cannot be delivered,
-because they have no user or because RudderStack refused them on their own. Each
-connector counts its letters for itself, so a number needs --connector where
-there are several. Replay what has been repaired on RudderStack's side; purge what is
-not needed.`,
-		Example: `  bridge dead list
-  bridge dead summary
-  bridge dead show 7
-  bridge dead replay --reason refused --since 2h
-  bridge dead purge 7 8 9`,
 	}
 	cmd.AddCommand(newDeadList(), newDeadSummary(), newDeadShow(),
 		newDeadMove("replay", "replayed", "Make dead letters pending again, for delivery by the same path"),
@@ -37,8 +27,6 @@ func newDeadList() *cobra.Command {
 	cmd := asking(choosing(&cobra.Command{
 		Use:   "list",
 		Short: "List dead letters, the oldest first",
-		Example: `  bridge dead list
-  bridge dead list --connector brand-a --after 100 --limit 50 --json`,
 	}), "GET /api/dead", printLetters)
 	cmd.Flags().Uint64("after", 0, "`NUMBER` of the letter to go on after")
 	cmd.Flags().String("after-connector", "", "`NAME` of the connector of that letter, to go on with all after it")
@@ -48,9 +36,8 @@ func newDeadList() *cobra.Command {
 
 func newDeadSummary() *cobra.Command {
 	return asking(choosing(&cobra.Command{
-		Use:     "summary",
-		Short:   "Count dead letters by reason and event type, the most frequent first",
-		Example: "  bridge dead summary\n  bridge dead summary --since 24h --json",
+		Use:   "summary",
+		Short: "Count dead letters by reason and event type, the most frequent first",
 	}), "GET /api/dead/summary", printSummary)
 }
 
@@ -58,9 +45,7 @@ func newDeadShow() *cobra.Command {
 	return asking(connectorClient(&cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Show one dead letter: why it died, RudderStack's words, and the event",
-		Example: `  bridge dead show 7
-  bridge dead show 7 --connector brand-a --json`,
-		Args: cobra.ExactArgs(1),
+		Args:  cobra.ExactArgs(1),
 	}), "GET /api/dead/*", printLetter)
 }
 
@@ -70,13 +55,7 @@ func newDeadMove(verb, done, short string) *cobra.Command {
 	cmd := asking(choosing(&cobra.Command{
 		Use:   verb + " [NUMBER]…",
 		Short: short,
-		Long: short + `. Say which: by number, or by
-reason, type or time; or --all. It says how many were moved. Stopped half-way, it
-has moved some, and none is lost: call it again for the rest.`,
-		Example: fmt.Sprintf(`  bridge dead %[1]s 7 8 9
-  bridge dead %[1]s --reason refused --type 'users.messages.email.*' --since 2h
-  bridge dead %[1]s --all --connector brand-a`, verb),
-		Args: cobra.ArbitraryArgs,
+		Args:  cobra.ArbitraryArgs,
 	}), "POST /api/dead/"+verb, func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) }, "number")
 	cmd.Flags().Bool("all", false, "all of them, where nothing else is said")
 	return cmd

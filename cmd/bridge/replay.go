@@ -17,19 +17,7 @@ func newReplay() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay --since 2h | --from T --to T",
 		Short: "Deliver events of history again",
-		Long: `Deliver events again that were delivered before and are still retained: those
-that were received in a span of time, of all types or of some. They go beside the
-new ones, within the destination's limits, and count as replayed and nowhere
-else. An event keeps its messageId, so RudderStack may take it for a repeat.
-
-The order is stored: it outlives a restart and a crash of the bridge. There is
-one at a time for each connector. It exits 0 when the order is stored, or with
---wait when the replay has ended, and 1 on an error.`,
-		Example: `  bridge replay --since 2h --connector brand-a --wait
-  bridge replay --from 2026-01-02T10:00:00Z --to 2026-01-02T11:00:00Z --type 'users.messages.email.*' --rate 500
-  bridge replay status
-  bridge replay end --connector brand-a`,
-		RunE: orderReplay,
+		RunE:  orderReplay,
 	}
 	connectorClient(cmd)
 	fs := cmd.Flags()
@@ -42,14 +30,10 @@ one at a time for each connector. It exits 0 when the order is stored, or with
 	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:   "status",
 		Short: "Show how far the newest replay of each connector has come",
-		Example: `  bridge replay status
-  bridge replay status --connector brand-a --json`,
 	}), "GET /api/replay", printReplays))
 	cmd.AddCommand(asking(connectorClient(&cobra.Command{
 		Use:   "end",
 		Short: "End replays before they are through",
-		Example: `  bridge replay end
-  bridge replay end --connector brand-a`,
 	}), "POST /api/replay/end", printReplays))
 	return cmd
 }

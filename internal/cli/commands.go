@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io/fs"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -23,6 +24,22 @@ func Prepare(root *cobra.Command) {
 		if cmd.Name() == "help" {
 			cmd.Run, cmd.RunE = nil, helpFor
 		}
+	}
+}
+
+// Describe gives a command and those below it the text and the examples of its page,
+// help/PROGRAM-COMMAND-….txt, which is what --help prints. The flags and the commands in
+// that are those of the program; clitest.Help holds them against the page.
+func Describe(cmd *cobra.Command, pages fs.FS) {
+	page, err := fs.ReadFile(pages, "help/"+strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".txt")
+	if err == nil { // else clitest.Help says that there is none
+		text, rest, _ := strings.Cut(string(page), "\n\nUsage:\n")
+		_, examples, _ := strings.Cut(rest, "\n\nExamples:\n")
+		cmd.Long = text
+		cmd.Example, _, _ = strings.Cut(examples, "\n\n")
+	}
+	for _, below := range cmd.Commands() {
+		Describe(below, pages)
 	}
 }
 

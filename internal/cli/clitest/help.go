@@ -17,10 +17,10 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
-var update = flag.Bool("update", false, "write testdata/help as the commands are now")
+var update = flag.Bool("update", false, "write help as the commands are now")
 
 // Help compares what --help prints for each command of a program with
-// testdata/help/COMMAND.txt; the flag -update of the test writes the files. It
+// help/COMMAND.txt, which cli.Describe reads; the flag -update of the test writes the files. It
 // also asks each group for a command that it does not have.
 func Help(t *testing.T, newRoot func() *cobra.Command) {
 	t.Helper()
@@ -28,7 +28,7 @@ func Help(t *testing.T, newRoot func() *cobra.Command) {
 	root := newRoot()
 	cli.Prepare(root)
 	walk(root, nil, func(cmd *cobra.Command, path []string) {
-		page := filepath.Join("testdata", "help", strings.Join(append([]string{cmd.Root().Name()}, path...), "-")+".txt")
+		page := filepath.Join("help", strings.Join(append([]string{cmd.Root().Name()}, path...), "-")+".txt")
 		pages = append(pages, page)
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			got, err := run(newRoot(), append(path, "--help")...)
@@ -48,7 +48,7 @@ func Help(t *testing.T, newRoot func() *cobra.Command) {
 			}
 		})
 	})
-	there, err := filepath.Glob(filepath.Join("testdata", "help", "*"))
+	there, err := filepath.Glob(filepath.Join("help", "*"))
 	require.NoError(t, err)
 	require.ElementsMatch(t, pages, there, "a page without its command")
 	help, err := run(newRoot(), "--help")
