@@ -21,12 +21,7 @@ import (
 const exitSkipped = 2
 
 func newBackfill() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "backfill --connector NAME FILE|DIR|-...",
-		Short: "Bring Braze's storage exports of Currents in",
-		Args:  cobra.MinimumNArgs(1),
-	}
-	client(cmd)
+	cmd := client("backfill --connector NAME FILE|DIR|-...", "Bring Braze's storage exports of Currents in", cobra.MinimumNArgs(1))
 	var cfg backfill.Config
 	var glossary, settings string
 	formats := []string{time.RFC3339, time.DateOnly} // not how long ago, such as 2h: the next run would take it for another time

@@ -9,60 +9,41 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 func newDead() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "dead",
-		Short: "Look into the dead letters of a running bridge, replay or purge them",
-	}
-	cmd.AddCommand(newDeadList(), newDeadSummary(), newDeadShow(),
+	return cli.Group("dead", "Look into the dead letters of a running bridge, replay or purge them",
+		newDeadList(),
+		asking(choosing("summary", "Count dead letters by reason and event type, the most frequent first", cobra.NoArgs),
+			"GET /api/dead/summary", printSummary),
+		asking(connectorClient("show NUMBER", "Show one dead letter: why it died, RudderStack's words, and the event", cobra.ExactArgs(1)),
+			"GET /api/dead/*", printLetter),
 		newDeadMove("replay", "replayed", "Make dead letters pending again, for delivery by the same path"),
 		newDeadMove("purge", "purged", "Remove dead letters for good"))
-	return cmd
 }
 
 func newDeadList() *cobra.Command {
-	cmd := asking(choosing(&cobra.Command{
-		Use:   "list",
-		Short: "List dead letters, the oldest first",
-	}), "GET /api/dead", printLetters)
+	cmd := asking(choosing("list", "List dead letters, the oldest first", cobra.NoArgs), "GET /api/dead", printLetters)
 	cmd.Flags().Uint64("after", 0, "`NUMBER` of the letter to go on after")
 	cmd.Flags().String("after-connector", "", "`NAME` of the connector of that letter, to go on with all after it")
 	cmd.Flags().Int("limit", 100, "how many to list, 1000 at most")
 	return cmd
 }
 
-func newDeadSummary() *cobra.Command {
-	return asking(choosing(&cobra.Command{
-		Use:   "summary",
-		Short: "Count dead letters by reason and event type, the most frequent first",
-	}), "GET /api/dead/summary", printSummary)
-}
-
-func newDeadShow() *cobra.Command {
-	return asking(connectorClient(&cobra.Command{
-		Use:   "show NUMBER",
-		Short: "Show one dead letter: why it died, RudderStack's words, and the event",
-		Args:  cobra.ExactArgs(1),
-	}), "GET /api/dead/*", printLetter)
-}
-
 // newDeadMove makes the command that moves dead letters by verb, replay or purge.
 // The answer says done, such as replayed.
 func newDeadMove(verb, done, short string) *cobra.Command {
-	cmd := asking(choosing(&cobra.Command{
-		Use:   verb + " [NUMBER]…",
-		Short: short,
-		Args:  cobra.ArbitraryArgs,
-	}), "POST /api/dead/"+verb, func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) }, "number")
+	cmd := asking(choosing(verb+" [NUMBER]…", short, cobra.ArbitraryArgs), "POST /api/dead/"+verb,
+		func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) }, "number")
 	cmd.Flags().Bool("all", false, "all of them, where nothing else is said")
 	return cmd
 }
 
-func choosing(cmd *cobra.Command) *cobra.Command {
-	fs := connectorClient(cmd).Flags()
+func choosing(use, short string, args cobra.PositionalArgs) *cobra.Command {
+	cmd := connectorClient(use, short, args)
+	fs := cmd.Flags()
 	fs.String("reason", "", "only those with this `REASON`, such as refused")
 	fs.String("type", "", "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'")
 	fs.String("since", "", "only those that died since this `TIME`: RFC 3339, or how long ago, such as 2h")

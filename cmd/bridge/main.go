@@ -35,11 +35,9 @@ func codeOf(err error) int {
 var pages embed.FS
 
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "bridge",
-		Short: "Bring events from Braze Currents to RudderStack, and lose none",
-	}
-	root.AddCommand(newServe(), newCheck(), newStatus(), newHealthcheck(), newPending(), newDead(), newReplay(), newBackfill(), newResume(), newForget(), newDrift(), newBackup())
+	root := cli.Group("bridge", "Bring events from Braze Currents to RudderStack, and lose none",
+		newServe(), newCheck(), newStatus(), newHealthcheck(), newPending(), newDead(), newReplay(), newBackfill(), newResume(),
+		newForget(), newDrift(), newBackup())
 	cli.Describe(root, pages)
 	return root
 }

@@ -13,38 +13,32 @@ import (
 )
 
 func newResume() *cobra.Command {
-	return asking(connectorClient(&cobra.Command{
-		Use:   "resume",
-		Short: "Try a destination again at once that is paused or backing off",
-	}), "POST /api/resume", func(to io.Writer, resumed admin.Resumed) {
-		for _, name := range resumed.Resumed {
-			fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
-		}
-	})
+	return asking(connectorClient("resume", "Try a destination again at once that is paused or backing off", cobra.NoArgs),
+		"POST /api/resume", func(to io.Writer, resumed admin.Resumed) {
+			for _, name := range resumed.Resumed {
+				fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
+			}
+		})
 }
 
 func newForget() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "forget --user EXTERNAL_ID",
-		Short: "Remove a person's events from history and dead letters",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			begin := time.Now()
-			live := progress.Show(cmd.ErrOrStderr(), func(now time.Time) string {
-				return fmt.Sprintf("the bridge is reading its disk, for %s now", now.Sub(begin).Round(time.Second))
-			})
-			var forgotten admin.Forgotten
-			err := ask(cmd, "POST /api/forget", given(cmd), &forgotten)
-			live.Stop()
-			if err == nil {
-				err = printed(cmd, forgotten, printForgotten)
-			}
-			if err == nil && forgotten.Pending > 0 {
-				err = exitCode(exitLeft)
-			}
-			return err
-		},
+	cmd := connectorClient("forget --user EXTERNAL_ID", "Remove a person's events from history and dead letters", cobra.NoArgs)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		begin := time.Now()
+		live := progress.Show(cmd.ErrOrStderr(), func(now time.Time) string {
+			return fmt.Sprintf("the bridge is reading its disk, for %s now", now.Sub(begin).Round(time.Second))
+		})
+		var forgotten admin.Forgotten
+		err := ask(cmd, "POST /api/forget", given(cmd), &forgotten)
+		live.Stop()
+		if err == nil {
+			err = printed(cmd, forgotten, printForgotten)
+		}
+		if err == nil && forgotten.Pending > 0 {
+			err = exitCode(exitLeft)
+		}
+		return err
 	}
-	connectorClient(cmd)
 	cmd.Flags().String("user", "", "`EXTERNAL_ID` of the person")
 	return cmd
 }
@@ -59,10 +53,8 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 }
 
 func newDrift() *cobra.Command {
-	return asking(client(&cobra.Command{
-		Use:   "drift",
-		Short: "List what Braze sent that the glossary of event types does not have",
-	}), "GET /api/drift", printDrift)
+	return asking(client("drift", "List what Braze sent that the glossary of event types does not have", cobra.NoArgs),
+		"GET /api/drift", printDrift)
 }
 
 func printDrift(to io.Writer, d admin.Drift) {

@@ -14,12 +14,8 @@ import (
 )
 
 func newReplay() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "replay --since 2h | --from T --to T",
-		Short: "Deliver events of history again",
-		RunE:  orderReplay,
-	}
-	connectorClient(cmd)
+	cmd := connectorClient("replay --since 2h | --from T --to T", "Deliver events of history again", cobra.NoArgs)
+	cmd.RunE = orderReplay
 	fs := cmd.Flags()
 	fs.String("since", "", "received since this `TIME`: RFC 3339, or how long ago, such as 2h")
 	fs.String("from", "", "the same")
@@ -27,14 +23,10 @@ func newReplay() *cobra.Command {
 	fs.StringArray("type", nil, "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'; may be repeated")
 	fs.Float64("rate", 0, "`EVENTS` a second at most; 0: as fast as the destination takes them")
 	fs.Bool("wait", false, "show progress until the replay has ended")
-	cmd.AddCommand(asking(connectorClient(&cobra.Command{
-		Use:   "status",
-		Short: "Show how far the newest replay of each connector has come",
-	}), "GET /api/replay", printReplays))
-	cmd.AddCommand(asking(connectorClient(&cobra.Command{
-		Use:   "end",
-		Short: "End replays before they are through",
-	}), "POST /api/replay/end", printReplays))
+	cmd.AddCommand(
+		asking(connectorClient("status", "Show how far the newest replay of each connector has come", cobra.NoArgs),
+			"GET /api/replay", printReplays),
+		asking(connectorClient("end", "End replays before they are through", cobra.NoArgs), "POST /api/replay/end", printReplays))
 	return cmd
 }
 

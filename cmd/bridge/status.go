@@ -14,10 +14,7 @@ import (
 )
 
 func newStatus() *cobra.Command {
-	return asking(client(&cobra.Command{
-		Use:   "status",
-		Short: "Show the ledger of a running bridge, per connector",
-	}), "GET /status", printStatus)
+	return asking(client("status", "Show the ledger of a running bridge, per connector", cobra.NoArgs), "GET /status", printStatus)
 }
 
 func printStatus(to io.Writer, s admin.Status) {
@@ -43,8 +40,5 @@ func printStatus(to io.Writer, s admin.Status) {
 }
 
 func newHealthcheck() *cobra.Command {
-	return cli.HealthCommand(cli.Health{
-		Env: "BRIDGE", Flag: "admin", Address: config.Default().Admin,
-		Path: "/readyz", Live: "/livez",
-	})
+	return cli.HealthCommand(cli.Health{Env: "BRIDGE", Flag: "admin", Address: config.Default().Admin, Path: "/readyz", Live: "/livez"})
 }

@@ -29,16 +29,7 @@ func main() {
 var pages embed.FS
 
 func command() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "harness",
-		Short: "Braze, the bridge and RudderStack together",
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return cli.BindEnv("HARNESS", cmd.Flags())
-		},
-	}
-	root.AddCommand(runCommand(), upCommand())
-	cli.Describe(root, pages)
-	return root
+	return cli.Program("harness", "Braze, the bridge and RudderStack together", pages, runCommand(), upCommand())
 }
 
 func runCommand() *cobra.Command {

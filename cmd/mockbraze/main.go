@@ -20,20 +20,7 @@ const glossaryUsage = "`FILE` with a newer glossary than the one built in, as mo
 var pages embed.FS
 
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "mockbraze",
-		Short: "A fake Braze that sends Currents events",
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return cli.BindEnv("MOCKBRAZE", cmd.Flags())
-		},
-	}
-	root.AddCommand(newEmit(), newLoad(), newScenario(), newServe(), newHealthcheck())
-	cli.Describe(root, pages)
-	return root
-}
-
-func newHealthcheck() *cobra.Command {
-	return cli.HealthCommand(cli.Health{
-		Env: "MOCKBRAZE", Flag: "listen", Address: defaultListen, Path: "/api/currents",
-	})
+	return cli.Program("mockbraze", "A fake Braze that sends Currents events", pages,
+		newEmit(), newLoad(), newScenario(), newServe(),
+		cli.HealthCommand(cli.Health{Env: "MOCKBRAZE", Flag: "listen", Address: defaultListen, Path: "/api/currents"}))
 }

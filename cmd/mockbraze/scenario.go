@@ -5,14 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
 func newScenario() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "scenario",
-		Short: "List the scenarios, or print one to start from",
-	}
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "List the scenarios that are built in",
@@ -45,6 +42,5 @@ func newScenario() *cobra.Command {
 			return err
 		},
 	}
-	cmd.AddCommand(list, show)
-	return cmd
+	return cli.Group("scenario", "List the scenarios, or print one to start from", list, show)
 }

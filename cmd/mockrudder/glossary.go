@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/schemas"
 	"github.com/currentsbridge/currentsbridge/schemas/refresh"
 )
@@ -34,12 +35,8 @@ func withGlossary(cmd *cobra.Command, run func(to io.Writer, g *schemas.Glossary
 }
 
 func newGlossary() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "glossary",
-		Short: "Show Braze's event types and fields, and compare them with what Braze publishes",
-	}
-	cmd.AddCommand(glossaryList(), glossaryShow(), glossaryDiff(), glossaryRefresh())
-	return cmd
+	return cli.Group("glossary", "Show Braze's event types and fields, and compare them with what Braze publishes",
+		glossaryList(), glossaryShow(), glossaryDiff(), glossaryRefresh())
 }
 
 func glossaryList() *cobra.Command {

@@ -30,20 +30,7 @@ func exitCode(err error) int {
 var pages embed.FS
 
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "mockrudder",
-		Short: "A fake RudderStack data plane, and a validator of recorded events",
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return cli.BindEnv("MOCKRUDDER", cmd.Flags())
-		},
-	}
-	root.AddCommand(newServe(), newHealthcheck(), newValidate(), newAudit(), newGlossary())
-	cli.Describe(root, pages)
-	return root
-}
-
-func newHealthcheck() *cobra.Command {
-	return cli.HealthCommand(cli.Health{
-		Env: "MOCKRUDDER", Flag: "listen", Address: defaultListen, Path: "/health",
-	})
+	return cli.Program("mockrudder", "A fake RudderStack data plane, and a validator of recorded events", pages,
+		newServe(), cli.HealthCommand(cli.Health{Env: "MOCKRUDDER", Flag: "listen", Address: defaultListen, Path: "/health"}),
+		newValidate(), newAudit(), newGlossary())
 }

@@ -27,6 +27,22 @@ func Prepare(root *cobra.Command) {
 	}
 }
 
+// Program makes the root command of a program whose flags are environment variables with
+// its name as the prefix, and describes all commands.
+func Program(name, short string, pages fs.FS, commands ...*cobra.Command) *cobra.Command {
+	root := Group(name, short, commands...)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return BindEnv(strings.ToUpper(name), cmd.Flags()) }
+	Describe(root, pages)
+	return root
+}
+
+// Group makes a command that only has others below it.
+func Group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
 // Describe gives a command and those below it the text and the examples of its page,
 // help/PROGRAM-COMMAND-….txt, which is what --help prints. The flags and the commands in
 // that are those of the program; clitest.Help holds them against the page.
