@@ -81,21 +81,6 @@ func TestEmitShowsProgress(t *testing.T) {
 	}
 }
 
-func TestEmitFromTheEnvironment(t *testing.T) {
-	t.Setenv("MOCKBRAZE_EVENTS", "7")
-	t.Setenv("MOCKBRAZE_SEED", "5")
-	t.Setenv("MOCKBRAZE_TYPES", "users.canvas.Entry, users.canvas.Conversion")
-	got, err := run(t, "emit")
-	require.NoError(t, err)
-	require.Equal(t, 7, strings.Count(got, "\n"))
-	want, err := run(t, "emit", "--types", "users.canvas.Entry", "--types", "users.canvas.Conversion")
-	require.NoError(t, err)
-	require.Equal(t, want, got)
-	other, err := run(t, "emit", "--seed", "6")
-	require.NoError(t, err)
-	require.NotEqual(t, got, other, "a flag wins over the variable")
-}
-
 // TestMistakesAreNamed before anything begins.
 func TestMistakesAreNamed(t *testing.T) {
 	url, good := taking(t, "")

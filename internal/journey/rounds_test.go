@@ -437,15 +437,6 @@ func TestANewFieldIsWritten(t *testing.T) {
 	}
 }
 
-func TestAppendFixed(t *testing.T) {
-	for want, in := range map[string][2]int64{
-		"19.99": {1999, 2}, "20": {2000, 2}, "0.05": {5, 2}, "-0.05": {-5, 2}, "-33.8688": {-33868800, 6},
-		"7": {7, 0}, "0": {0, 6}, "1.5": {15, 1}, "-128": {-128000, 3},
-	} {
-		require.Equal(t, want, string(appendFixed(nil, in[0], int(in[1]))))
-	}
-}
-
 func TestStrangeAndHugeObjects(t *testing.T) {
 	value := roughly(&scenario.Rough{Strange: scenario.Whole, Huge: 20_000}, valueFuncs()["custom_properties"], true)
 	m := &moment{pop: population.New(population.Config{Seed: 1}), StoryEvent: StoryEvent{Time: Reference().Unix()}}
