@@ -34,7 +34,7 @@ func TestCommandLinesAreKnown(t *testing.T) {
 	}
 	for _, line := range lines {
 		program := filepath.Base(line[0])
-		help := read(t, filepath.Join("../cmd", program, "testdata/help", program+"-"+line[1]+".txt"))
+		help := read(t, filepath.Join("../cmd", program, "help", program+"-"+line[1]+".txt"))
 		for _, word := range line[2:] {
 			if strings.HasPrefix(word, "--") {
 				require.Regexp(t, `(?m)^ +`+regexp.QuoteMeta(word)+`\b`, help, line)

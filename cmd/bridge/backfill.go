@@ -21,35 +21,7 @@ import (
 const exitSkipped = 2
 
 func newBackfill() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "backfill --connector NAME FILE|DIR|-...",
-		Short: "Bring Braze's storage exports of Currents in",
-		Long: `Bring events out of Braze's storage exports (Avro, or JSON of the same flat
-records, a line each, also in gzip) into a connector's queue, from where they go
-to RudderStack like any others: through the same filters, the same mapping and
-the same rules for personal data. They are delivered where no other events are
-pending. Of a directory *.avro, *.json, *.jsonl, *.ndjson and these with .gz are
-read. The event type is that of event_type=… in the path, or the name of the Avro
-schema, or --as-type.
-
-The bridge runs and is found with --admin; or it does not run, and --config names
-the configuration whose store is written to.
-
-An event that came before, streamed or backfilled, is a duplicate while its id is
-in the window (dedupe_window); later it has the same messageId, so that
-RudderStack can drop it. How far the backfill is stands in the progress file:
-after Ctrl-C, a kill or a lost connection the same command goes on where it was.
-Remove the file to start from the beginning.
-
-Exit codes: 0 all is stored; 2 all is stored but for broken files and records,
-which are named on standard error; 1 it did not come to its end, run it again.`,
-		Example: `  mockbraze emit --events 1000 --format avro --out export    # to try it out
-  bridge backfill --connector default export
-  bridge backfill --connector brand-a --from 2026-01-01 --to 2026-02-01 --type 'users.messages.*' --rate 2000 s3-copy/
-  bridge backfill --connector brand-a --config bridge.yaml --as-type users.messages.email.Open opens.ndjson.gz`,
-		Args: cobra.MinimumNArgs(1),
-	}
-	client(cmd)
+	cmd := client("backfill --connector NAME FILE|DIR|-...", "Bring Braze's storage exports of Currents in", cobra.MinimumNArgs(1))
 	var cfg backfill.Config
 	var glossary, settings string
 	formats := []string{time.RFC3339, time.DateOnly} // not how long ago, such as 2h: the next run would take it for another time

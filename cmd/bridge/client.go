@@ -22,12 +22,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
 
-// client makes cmd a command that asks a running bridge, without arguments where it says
-// nothing of them.
-func client(cmd *cobra.Command) *cobra.Command {
-	if cmd.Args == nil {
-		cmd.Args = cobra.NoArgs
-	}
+// client makes a command that asks a running bridge.
+func client(use, short string, args cobra.PositionalArgs) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: args}
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.String("admin", config.Default().Admin, "`ADDRESS` of the bridge's admin side")
@@ -44,8 +41,9 @@ func client(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-func connectorClient(cmd *cobra.Command) *cobra.Command {
-	client(cmd).Flags().String("connector", "", "`NAME` of the one connector that is meant (default all)")
+func connectorClient(use, short string, args cobra.PositionalArgs) *cobra.Command {
+	cmd := client(use, short, args)
+	cmd.Flags().String("connector", "", "`NAME` of the one connector that is meant (default all)")
 	return cmd
 }
 

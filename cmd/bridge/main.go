@@ -3,6 +3,7 @@
 package main
 
 import (
+	"embed"
 	"errors"
 
 	"github.com/gin-gonic/gin"
@@ -30,24 +31,13 @@ func codeOf(err error) int {
 	return 1
 }
 
+//go:embed help/*.txt
+var pages embed.FS
+
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "bridge",
-		Short: "Bring events from Braze Currents to RudderStack, and lose none",
-		Long: `bridge is the endpoint of a Custom HTTP connector of Braze Currents. It
-acknowledges a batch once it is on disk, and delivers it to RudderStack.
-
-Every flag is an environment variable too: BRIDGE_RUDDER_URL for --rudder-url.
-Commands that ask a running bridge find it with --admin, and its token with
---admin-token or --admin-token-file.
-
-Exit codes: 0 done; 1 an error, which is printed to standard error; what else a
-command exits with stands in its help. A second signal ends it at once, with 128
-plus the signal's number.`,
-		Example: `  bridge serve --braze-token s3cret --rudder-url https://example.dataplane.rudderstack.com --write-key 2abc
-  bridge check --config bridge.yaml
-  bridge status`,
-	}
-	root.AddCommand(newServe(), newCheck(), newStatus(), newHealthcheck(), newPending(), newDead(), newReplay(), newBackfill(), newResume(), newForget(), newDrift(), newBackup())
+	root := cli.Group("bridge", "Bring events from Braze Currents to RudderStack, and lose none",
+		newServe(), newCheck(), newStatus(), newHealthcheck(), newPending(), newDead(), newReplay(), newBackfill(), newResume(),
+		newForget(), newDrift(), newBackup())
+	cli.Describe(root, pages)
 	return root
 }

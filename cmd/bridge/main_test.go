@@ -210,7 +210,19 @@ func TestLogsOfBothFormsHaveUnits(t *testing.T) {
 	}
 }
 
-func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }
+// The pages of serve and check describe the configuration in the same words.
+func TestHelp(t *testing.T) {
+	clitest.Help(t, newRoot)
+	var described [2]string
+	for i, name := range []string{"serve", "check"} {
+		page, err := pages.ReadFile("help/bridge-" + name + ".txt")
+		require.NoError(t, err)
+		_, of, _ := strings.Cut(string(page), "\nThe configuration comes from")
+		described[i], _, _ = strings.Cut(of, "\n\nUsage:")
+	}
+	require.Contains(t, described[0], "write_key_file")
+	require.Equal(t, described[0], described[1])
+}
 
 func TestHealthcheck(t *testing.T) {
 	t.Parallel()

@@ -13,53 +13,32 @@ import (
 )
 
 func newResume() *cobra.Command {
-	return asking(connectorClient(&cobra.Command{
-		Use:   "resume",
-		Short: "Try a destination again at once that is paused or backing off",
-		Long: `Try a destination again at once that is paused or backing off, for example after
-its write key was set right in RudderStack. Without this the bridge tries by
-itself, at least every 30 seconds. It exits 0 when the request was sent; bridge
-status shows the result.`,
-		Example: `  bridge resume
-  bridge resume --connector brand-a`,
-	}), "POST /api/resume", func(to io.Writer, resumed admin.Resumed) {
-		for _, name := range resumed.Resumed {
-			fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
-		}
-	})
+	return asking(connectorClient("resume", "Try a destination again at once that is paused or backing off", cobra.NoArgs),
+		"POST /api/resume", func(to io.Writer, resumed admin.Resumed) {
+			for _, name := range resumed.Resumed {
+				fmt.Fprintf(to, "connector %s: the destination is tried again\n", name)
+			}
+		})
 }
 
 func newForget() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "forget --user EXTERNAL_ID",
-		Short: "Remove a person's events from history and dead letters",
-		Long: `Remove the events of a person from the history and the dead letters of the
-bridge: those whose external_user_id is exactly this one. Everything on disk is
-read, so it may take minutes. Events that wait for delivery stay, and what
-RudderStack has is RudderStack's to remove.
-
-It exits 0 when nothing of the person is left, 3 when some events wait for
-delivery and were left (call it again later), and 1 on an error.`,
-		Example: `  bridge forget --user customer-4711
-  bridge forget --user customer-4711 --connector brand-a --json`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			begin := time.Now()
-			live := progress.Show(cmd.ErrOrStderr(), func(now time.Time) string {
-				return fmt.Sprintf("the bridge is reading its disk, for %s now", now.Sub(begin).Round(time.Second))
-			})
-			var forgotten admin.Forgotten
-			err := ask(cmd, "POST /api/forget", given(cmd), &forgotten)
-			live.Stop()
-			if err == nil {
-				err = printed(cmd, forgotten, printForgotten)
-			}
-			if err == nil && forgotten.Pending > 0 {
-				err = exitCode(exitLeft)
-			}
-			return err
-		},
+	cmd := connectorClient("forget --user EXTERNAL_ID", "Remove a person's events from history and dead letters", cobra.NoArgs)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		begin := time.Now()
+		live := progress.Show(cmd.ErrOrStderr(), func(now time.Time) string {
+			return fmt.Sprintf("the bridge is reading its disk, for %s now", now.Sub(begin).Round(time.Second))
+		})
+		var forgotten admin.Forgotten
+		err := ask(cmd, "POST /api/forget", given(cmd), &forgotten)
+		live.Stop()
+		if err == nil {
+			err = printed(cmd, forgotten, printForgotten)
+		}
+		if err == nil && forgotten.Pending > 0 {
+			err = exitCode(exitLeft)
+		}
+		return err
 	}
-	connectorClient(cmd)
 	cmd.Flags().String("user", "", "`EXTERNAL_ID` of the person")
 	return cmd
 }
@@ -74,15 +53,8 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 }
 
 func newDrift() *cobra.Command {
-	return asking(client(&cobra.Command{
-		Use:   "drift",
-		Short: "List what Braze sent that the glossary of event types does not have",
-		Long: `List event types and fields that Braze sent since the bridge was started, or took a
-newer glossary, and that the glossary of event types does not have. They are delivered like all others.
-It exits 0 whether there are any or not.`,
-		Example: `  bridge drift
-  bridge drift --json`,
-	}), "GET /api/drift", printDrift)
+	return asking(client("drift", "List what Braze sent that the glossary of event types does not have", cobra.NoArgs),
+		"GET /api/drift", printDrift)
 }
 
 func printDrift(to io.Writer, d admin.Drift) {

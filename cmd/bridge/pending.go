@@ -11,41 +11,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 func newPending() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "pending",
-		Short: "Show what waits for delivery in a running bridge and why, and set suspects aside",
-		Long: `Show what waits for delivery in a running bridge and why. A suspected event has
-failed while others were accepted: it is parked, so that nothing waits behind it,
-and tried again in between, until it is delivered or goes to the dead letters.
-dead-letter moves it there at once; dead replay brings it back.`,
-		Example: `  bridge pending list
-  bridge pending show 812 3
-  bridge pending dead-letter 812 3 --connector brand-a`,
-	}
-	cmd.AddCommand(asking(connectorClient(&cobra.Command{
-		Use:     "list",
-		Short:   "List connectors with what is pending, and the suspected events",
-		Example: "  bridge pending list\n  bridge pending list --connector brand-a --json",
-	}), "GET /api/pending", printPending))
-	cmd.AddCommand(asking(connectorClient(&cobra.Command{
-		Use:     "show RECORD INDEX",
-		Short:   "Show one pending event, and why it waits where it is suspected",
-		Example: "  bridge pending show 812 3",
-		Args:    cobra.ExactArgs(2),
-	}), "GET /api/pending/*/*", printPendingEvent))
-	cmd.AddCommand(asking(connectorClient(&cobra.Command{
-		Use:     "dead-letter RECORD INDEX",
-		Short:   "Move a suspected event to the dead letters by hand",
-		Example: "  bridge pending dead-letter 812 3",
-		Args:    cobra.ExactArgs(2),
-	}), "POST /api/pending/dead-letter", func(to io.Writer, _ admin.Moved) {
-		fmt.Fprintln(to, "1 event moved to the dead letters, with the reason set_aside")
-	}, "record", "index"))
-	return cmd
+	return cli.Group("pending", "Show what waits for delivery in a running bridge and why, and set suspects aside",
+		asking(connectorClient("list", "List connectors with what is pending, and the suspected events", cobra.NoArgs),
+			"GET /api/pending", printPending),
+		asking(connectorClient("show RECORD INDEX", "Show one pending event, and why it waits where it is suspected", cobra.ExactArgs(2)),
+			"GET /api/pending/*/*", printPendingEvent),
+		asking(connectorClient("dead-letter RECORD INDEX", "Move a suspected event to the dead letters by hand", cobra.ExactArgs(2)),
+			"POST /api/pending/dead-letter", func(to io.Writer, _ admin.Moved) {
+				fmt.Fprintln(to, "1 event moved to the dead letters, with the reason set_aside")
+			}, "record", "index"))
 }
 
 func printPending(to io.Writer, pending admin.PendingList) {
@@ -88,18 +67,9 @@ func short(text string) string {
 }
 
 func newBackup() *cobra.Command {
-	return client(&cobra.Command{
-		Use:   "backup FILE",
-		Short: "Copy the store of a running bridge into a new file",
-		Long: `Copy the embedded store of a running bridge, as it is at one moment, into a new
-file, for its owner's eyes only. Batches are taken and delivered meanwhile. To
-restore it, stop the bridge and put the file into data_dir as queue.db, without
-any queue.db-wal beside it. A queue on PostgreSQL is backed up with PostgreSQL's
-own tools.`,
-		Example: `  bridge backup /var/backups/queue-$(date +%F).db`,
-		Args:    cobra.ExactArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return backUp(cmd, args[0]) },
-	})
+	cmd := client("backup FILE", "Copy the store of a running bridge into a new file", cobra.ExactArgs(1))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return backUp(cmd, args[0]) }
+	return cmd
 }
 
 func backUp(cmd *cobra.Command, file string) (err error) {

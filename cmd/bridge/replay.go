@@ -14,24 +14,8 @@ import (
 )
 
 func newReplay() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "replay --since 2h | --from T --to T",
-		Short: "Deliver events of history again",
-		Long: `Deliver events again that were delivered before and are still retained: those
-that were received in a span of time, of all types or of some. They go beside the
-new ones, within the destination's limits, and count as replayed and nowhere
-else. An event keeps its messageId, so RudderStack may take it for a repeat.
-
-The order is stored: it outlives a restart and a crash of the bridge. There is
-one at a time for each connector. It exits 0 when the order is stored, or with
---wait when the replay has ended, and 1 on an error.`,
-		Example: `  bridge replay --since 2h --connector brand-a --wait
-  bridge replay --from 2026-01-02T10:00:00Z --to 2026-01-02T11:00:00Z --type 'users.messages.email.*' --rate 500
-  bridge replay status
-  bridge replay end --connector brand-a`,
-		RunE: orderReplay,
-	}
-	connectorClient(cmd)
+	cmd := connectorClient("replay --since 2h | --from T --to T", "Deliver events of history again", cobra.NoArgs)
+	cmd.RunE = orderReplay
 	fs := cmd.Flags()
 	fs.String("since", "", "received since this `TIME`: RFC 3339, or how long ago, such as 2h")
 	fs.String("from", "", "the same")
@@ -39,18 +23,10 @@ one at a time for each connector. It exits 0 when the order is stored, or with
 	fs.StringArray("type", nil, "only events of this type, or of a `PATTERN` such as 'users.messages.email.*'; may be repeated")
 	fs.Float64("rate", 0, "`EVENTS` a second at most; 0: as fast as the destination takes them")
 	fs.Bool("wait", false, "show progress until the replay has ended")
-	cmd.AddCommand(asking(connectorClient(&cobra.Command{
-		Use:   "status",
-		Short: "Show how far the newest replay of each connector has come",
-		Example: `  bridge replay status
-  bridge replay status --connector brand-a --json`,
-	}), "GET /api/replay", printReplays))
-	cmd.AddCommand(asking(connectorClient(&cobra.Command{
-		Use:   "end",
-		Short: "End replays before they are through",
-		Example: `  bridge replay end
-  bridge replay end --connector brand-a`,
-	}), "POST /api/replay/end", printReplays))
+	cmd.AddCommand(
+		asking(connectorClient("status", "Show how far the newest replay of each connector has come", cobra.NoArgs),
+			"GET /api/replay", printReplays),
+		asking(connectorClient("end", "End replays before they are through", cobra.NoArgs), "POST /api/replay/end", printReplays))
 	return cmd
 }
 

@@ -20,23 +20,7 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Take events from Braze and deliver them to RudderStack",
-		Long: `Take events from Braze and deliver them to RudderStack until the first SIGINT
-or SIGTERM; then finish what is in flight and exit 0. A second signal ends it at
-once, with 128 plus the signal's number; nothing acknowledged is lost by that.
-When it answers, one line with its addresses goes to standard output, that of
-the operator's page among them; the log goes to standard error. It exits 1 where
-the configuration is wrong, an address is taken, or the data directory is in
-use. If the reader of its output goes away, it goes on without.
-
-SIGHUP has it read its configuration again: connectors, filters, limits and
-tokens change without a request or an event being lost. A wrong configuration is
-refused, with every mistake in the log, and the old one stays in force. A SIGHUP
-that comes while it starts is honoured once it answers.
-` + configHelp,
-		Example: `  bridge serve --braze-token s3cret --rudder-url https://example.dataplane.rudderstack.com --write-key 2abc
-  bridge serve --config bridge.yaml
-  bridge serve --open --rudder-url http://127.0.0.1:8090 --write-key wkHTTP    # to try it out`,
-		Args: cobra.NoArgs,
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// First of all, since the signal would end the process otherwise.
 			hangups := make(chan os.Signal, 1)

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"embed"
 	"errors"
 	"fmt"
 
@@ -24,19 +25,11 @@ func main() {
 	cli.Main(command(), nil)
 }
 
+//go:embed help/*.txt
+var pages embed.FS
+
 func command() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "harness",
-		Short: "Braze, the bridge and RudderStack together",
-		Long: "Runs the fake Braze, the bridge and the fake RudderStack together.\n" +
-			"Every flag is an environment variable too: HARNESS_EVENTS for --events.",
-		Example: "  harness run --events 20000 --faults network\n  harness up",
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return cli.BindEnv("HARNESS", cmd.Flags())
-		},
-	}
-	root.AddCommand(runCommand(), upCommand())
-	return root
+	return cli.Program("harness", "Braze, the bridge and RudderStack together", pages, runCommand(), upCommand())
 }
 
 func runCommand() *cobra.Command {
@@ -45,14 +38,7 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Send events through all three and judge what arrives",
-		Long: "Sends events of every type through the fake Braze and the bridge to the fake RudderStack,\n" +
-			"and says PASS only if nothing was lost, changed, invalid or doubled without a reason.\n" +
-			"Exit code 0 on a pass, 1 otherwise.",
-		Example: "  harness run --events 20000 --faults network\n" +
-			"  harness run --events 100000 --faults all --mode webhook --report run.json\n" +
-			"  harness run --faults all --queue postgres://me@127.0.0.1:5432/empty\n" +
-			"  harness run --events 2000 --break lose        (must fail)",
-		Args: cobra.NoArgs,
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			pace, err := load.ParseRate(rate)
 			if err != nil {
@@ -101,10 +87,7 @@ func upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run all three until Ctrl-C, ready to play with",
-		Long: "Runs the fake Braze, the bridge and the fake RudderStack until Ctrl-C, with a Current that is\n" +
-			"ready to send, and says what to try.",
-		Example: "  harness up\n  harness up --mode webhook --data ./try",
-		Args:    cobra.NoArgs,
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c.Out = cmd.OutOrStdout()
 			return harness.Up(cmd.Context(), c)

@@ -26,20 +26,8 @@ func newEmit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "emit",
 		Short: "Print events as NDJSON",
-		Long: `Print events as NDJSON on standard output, one a line, or one batch a line.
-
-Without --scenario it goes round the event types evenly: ten events of a type
-show every field that Braze documents for it. With one it tells stories: a send
-leads to a delivery, that to an open, a click, a session, a purchase. One seed
-prints the same bytes every time.`,
-		Example: `  mockbraze emit --events 1020 --seed 1
-  mockbraze emit --scenario flash-sale --events 100000 > events.ndjson
-  mockbraze emit --events 10000 --format avro --out export
-  mockbraze emit --events 200 --types 'users.messages.email.*' --types users.campaigns.Conversion
-  mockbraze emit --events 100 --types users.behaviors.Purchase --format batches |
-    curl --data-binary @- -H 'Content-Type: application/json' -H 'Authorization: Bearer TOKEN' http://127.0.0.1:8080/currents`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&f.Events, "events", 100, "how many events")

@@ -42,27 +42,8 @@ func newLoad() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "load",
 		Short: "Send events at a rate and report how they were taken",
-		Long: `Send Currents batches to a bridge, or to a RudderStack webhook, at a rate that
-does not depend on how fast the target answers, and report how they were taken.
-
-Each batch has an intended instant. p50, p99 and so on are from that instant to
-the answer, service_p50 and so on from the batch's real start. With --rate max
-there are no instants: each connection sends as soon as it has its answer.
-
-Thresholds are NAME, one of < <= > >= == !=, and a value:
-  p50 p90 p95 p99 p999 max mean    a duration; also with service_ before
-  errors late dropped acked        a number, or a share such as 1%
-  lost duplicated                  the same, with --verify
-  rate                             events a second that were sent
-
-It exits 0; 99 where a threshold failed; 1 on an error. The first Ctrl-C ends
-the run and reports on what was, with the exit code of the thresholds; the
-second ends at once.`,
-		Example: `  mockbraze load --url http://127.0.0.1:8080/currents --token TOKEN --rate 2000 --duration 2m --threshold 'p99<200ms,errors==0,late<1%'
-  mockbraze load --url http://127.0.0.1:8080/currents --ramp 0:5000:2m --report load.html --report load.json --verify http://127.0.0.1:8090/_mock
-  mockbraze load --url 'http://127.0.0.1:8090/v1/webhook?writeKey=wkBraze' --types 'users.*' --rate max --events 100000`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runLoad(cmd, &f) },
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runLoad(cmd, &f) },
 	}
 	f.add(cmd)
 	return cmd

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/load"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 )
@@ -100,7 +101,7 @@ func TestLoadInterrupted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.json")
 	done := make(chan error, 1)
 	go func() {
-		done <- execute(ctx, io.Discard, io.Discard, "load", "--url", url, "--token", "x", "--duration", "10m", "--threshold", "errors==0", "--report", file)
+		done <- clitest.Execute(ctx, newRoot(), io.Discard, io.Discard, "load", "--url", url, "--token", "x", "--duration", "10m", "--threshold", "errors==0", "--report", file)
 	}()
 	require.Eventually(t, func() bool { return good.Load() > 3 }, 20*time.Second, 10*time.Millisecond)
 	cancel()

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,17 +23,8 @@ import (
 func run(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()
 	var out bytes.Buffer
-	err = execute(t.Context(), &out, io.Discard, args...)
+	err = clitest.Execute(t.Context(), newRoot(), &out, io.Discard, args...)
 	return out.String(), err
-}
-
-func execute(ctx context.Context, stdout, stderr io.Writer, args ...string) error {
-	root := newRoot()
-	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.SetArgs(args)
-	return root.ExecuteContext(ctx)
 }
 
 func TestEmit(t *testing.T) {
@@ -75,25 +63,10 @@ func TestEmit(t *testing.T) {
 func TestEmitShowsProgress(t *testing.T) {
 	for n, want := range map[string]string{"1000": "", "100000": "100,000 events (100 %)"} {
 		var progress bytes.Buffer
-		require.NoError(t, execute(t.Context(), io.Discard, &progress, "emit", "--events", n, "--types", "users.canvas.Entry"))
+		require.NoError(t, clitest.Execute(t.Context(), newRoot(), io.Discard, &progress, "emit", "--events", n, "--types", "users.canvas.Entry"))
 		require.Contains(t, progress.String(), want)
 		require.Equal(t, want == "", progress.Len() == 0)
 	}
-}
-
-func TestEmitFromTheEnvironment(t *testing.T) {
-	t.Setenv("MOCKBRAZE_EVENTS", "7")
-	t.Setenv("MOCKBRAZE_SEED", "5")
-	t.Setenv("MOCKBRAZE_TYPES", "users.canvas.Entry, users.canvas.Conversion")
-	got, err := run(t, "emit")
-	require.NoError(t, err)
-	require.Equal(t, 7, strings.Count(got, "\n"))
-	want, err := run(t, "emit", "--types", "users.canvas.Entry", "--types", "users.canvas.Conversion")
-	require.NoError(t, err)
-	require.Equal(t, want, got)
-	other, err := run(t, "emit", "--seed", "6")
-	require.NoError(t, err)
-	require.NotEqual(t, got, other, "a flag wins over the variable")
 }
 
 // TestMistakesAreNamed before anything begins.
@@ -142,27 +115,15 @@ func TestServe(t *testing.T) {
 	}))
 	defer target.Close()
 
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	stdout, printed := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		done <- execute(ctx, printed, io.Discard, "serve", "--listen", "127.0.0.1:0", "--seed", "3", "--allow-host", "braze.example.com")
-	}()
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err)
-	match := regexp.MustCompile(`^ready: listen=(http://([\d.]+:\d+)) page=http://([\d.]+:\d+)/\n$`).FindStringSubmatch(line)
-	require.NotNil(t, match, line)
-	require.Equal(t, match[2], match[3])
-	url := match[1] + "/api/currents"
-
-	_, err = run(t, "healthcheck", "--listen", match[2])
+	root := clitest.Serving(t, newRoot(), "/", "--seed", "3", "--allow-host", "braze.example.com")
+	url := root + "/api/currents"
+	_, err := run(t, "healthcheck", "--listen", strings.TrimPrefix(root, "http://"))
 	require.NoError(t, err)
 	_, err = run(t, "healthcheck", "--url", url+"/nowhere")
 	require.ErrorContains(t, err, "/nowhere answered 404")
 
 	ask := func(status int, host, method, path, body string) {
-		req, err := http.NewRequestWithContext(ctx, method, url+path, strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
 		require.NoError(t, err)
 		req.Host = host
 		res, err := http.DefaultClient.Do(req)
@@ -176,8 +137,6 @@ func TestServe(t *testing.T) {
 	ask(200, "", "POST", "/1/launch", "")
 	ask(200, "", "POST", "/1/send?events=321", "")
 	require.EqualValues(t, 321, arrived.Load())
-	cancel()
-	require.NoError(t, <-done)
 }
 
 func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }

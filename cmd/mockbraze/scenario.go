@@ -5,24 +5,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 )
 
 func newScenario() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "scenario",
-		Short: "List the scenarios, or print one to start from",
-		Long: `A scenario says what happens in the fake workspace, how often, and how rough
-the stream of events is.`,
-		Example: `  mockbraze scenario list
-  mockbraze scenario show steady > mine.yaml
-  mockbraze emit --scenario mine.yaml --events 1000`,
-	}
 	list := &cobra.Command{
-		Use:     "list",
-		Short:   "List the scenarios that are built in",
-		Example: "  mockbraze scenario list",
-		Args:    cobra.NoArgs,
+		Use:   "list",
+		Short: "List the scenarios that are built in",
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range scenario.Names() {
 				s, err := scenario.Builtin(name)
@@ -35,10 +26,9 @@ the stream of events is.`,
 		},
 	}
 	show := &cobra.Command{
-		Use:     "show NAME|FILE",
-		Short:   "Print a scenario with everything that can be set, as YAML",
-		Example: "  mockbraze scenario show steady > mine.yaml",
-		Args:    cobra.ExactArgs(1),
+		Use:   "show NAME|FILE",
+		Short: "Print a scenario with everything that can be set, as YAML",
+		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := scenario.Load(args[0])
 			if err != nil {
@@ -52,6 +42,5 @@ the stream of events is.`,
 			return err
 		},
 	}
-	cmd.AddCommand(list, show)
-	return cmd
+	return cli.Group("scenario", "List the scenarios, or print one to start from", list, show)
 }

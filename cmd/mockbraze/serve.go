@@ -24,22 +24,7 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a workspace whose Currents are made over HTTP",
-		Long: `Run a workspace whose Currents are made and launched over HTTP:
-
-  POST /api/currents                  make a Current
-  POST /api/currents/ID/launch        probe the credentials and start it
-  POST /api/currents/ID/send?events=N let N events happen and send them
-  POST /api/currents/ID/pause         stop it; its events wait
-  POST /api/currents/ID/test-events   send one event of each chosen type
-  GET  /api/currents[/ID]             how it stands
-
-When it answers, one line with its addresses goes to standard output. It asks
-for no password; keep it on loopback.`,
-		Example: `  mockbraze serve --listen 127.0.0.1:8091
-  curl http://127.0.0.1:8091/api/currents -d '{"url":"http://127.0.0.1:8080/currents","token":"TOKEN","events":["users.messages.*"]}'
-  curl -X POST http://127.0.0.1:8091/api/currents/1/launch
-  curl -X POST 'http://127.0.0.1:8091/api/currents/1/send?events=1000'`,
-		Args: cobra.NoArgs,
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serve(cmd, listen, glossary, allow, seed)
 		},

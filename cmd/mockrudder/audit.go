@@ -16,15 +16,7 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit FILE|DIRECTORY|-...",
 		Short: "Say what RudderStack's own Braze source would do to recorded batches",
-		Long: "audit reads requests that Braze sent, {\"events\":[…]}, a line each or pretty-printed, also in\n" +
-			"gzip, or records of Currents' storage exports (Avro, flat JSON), and lists by event type and\n" +
-			"property what RudderStack's own Braze source would drop, change or refuse, with counts and an\n" +
-			"example each. Of a directory it reads the *.avro, *.json, *.jsonl and *.ndjson files. Events\n" +
-			"outside of a request count as requests of one event.\n\n" +
-			"Exit code: 0, or with --fail 2 where anything was found; 1 something could not be read.",
-		Example: "  mockbraze emit --events 1020 --format batches | mockrudder audit -\n" +
-			"  mockrudder audit --format json recorded/*.ndjson.gz",
-		Args: cobra.MinimumNArgs(1),
+		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			return runAudit(cmd, asType, format, fail, files)
 		},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/schemas"
 	"github.com/currentsbridge/currentsbridge/schemas/refresh"
 )
@@ -34,24 +35,15 @@ func withGlossary(cmd *cobra.Command, run func(to io.Writer, g *schemas.Glossary
 }
 
 func newGlossary() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "glossary",
-		Short: "Show Braze's event types and fields, and compare them with what Braze publishes",
-		Example: "  mockrudder glossary list 'users.messages.email.*'\n" +
-			"  mockrudder glossary show users.messages.email.Open\n" +
-			"  mockrudder glossary diff braze-docs/_docs\n" +
-			"  mockrudder glossary refresh braze-docs/_docs --out glossary.json",
-	}
-	cmd.AddCommand(glossaryList(), glossaryShow(), glossaryDiff(), glossaryRefresh())
-	return cmd
+	return cli.Group("glossary", "Show Braze's event types and fields, and compare them with what Braze publishes",
+		glossaryList(), glossaryShow(), glossaryDiff(), glossaryRefresh())
 }
 
 func glossaryList() *cobra.Command {
 	return withGlossary(&cobra.Command{
-		Use:     "list [PATTERN]",
-		Short:   "List the event types, all or those that match a pattern",
-		Example: "  mockrudder glossary list\n  mockrudder glossary list '*.Send'",
-		Args:    cobra.MaximumNArgs(1),
+		Use:   "list [PATTERN]",
+		Short: "List the event types, all or those that match a pattern",
+		Args:  cobra.MaximumNArgs(1),
 	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
 		table, found := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0), false
 		for i := range g.Events {
@@ -95,10 +87,9 @@ func statusOf(e *schemas.EventType) string {
 
 func glossaryShow() *cobra.Command {
 	return withGlossary(&cobra.Command{
-		Use:     "show TYPE",
-		Short:   "Print the fields of an event type",
-		Example: "  mockrudder glossary show users.behaviors.Purchase",
-		Args:    cobra.ExactArgs(1),
+		Use:   "show TYPE",
+		Short: "Print the fields of an event type",
+		Args:  cobra.ExactArgs(1),
 	}, func(to io.Writer, g *schemas.Glossary, args []string) error {
 		e, ok := g.Event(args[0])
 		if !ok {
@@ -131,15 +122,7 @@ func glossaryDiff() *cobra.Command {
 	return comparing(&cobra.Command{
 		Use:   "diff FILE|DIR",
 		Short: "Show how what Braze publishes differs from the glossary",
-		Long: "diff reads pages of Braze's documentation (Markdown; of each event the tab of the Custom HTTP\n" +
-			"connector, in any language), samples of that connector (JSON, one event a file), and Avro files\n" +
-			"of the storage exports, a file or all in a directory, and lists event types and fields that\n" +
-			"were added, changed or removed. Avro files count only for types without another source, and\n" +
-			"are a cross-check for the others. Contradictions between sources are shown.\n\n" +
-			"Exit code: 0 the same, 2 different, 1 something could not be read.",
-		Example: "  git clone --depth 1 https://github.com/braze-inc/braze-docs && mockrudder glossary diff braze-docs/_docs\n" +
-			"  mockrudder glossary diff --format json sample-data",
-		Args: cobra.ExactArgs(1),
+		Args:  cobra.ExactArgs(1),
 	}, func(g *schemas.Glossary, sources *refresh.Sources) (*refresh.Report, error) {
 		return refresh.Compare(g, sources), nil
 	})
@@ -191,13 +174,7 @@ func glossaryRefresh() *cobra.Command {
 	cmd := comparing(&cobra.Command{
 		Use:   "refresh FILE|DIR",
 		Short: "Make a newer glossary from what Braze publishes",
-		Long: "refresh reads and prints the same as diff. With --out it writes the glossary with everything\n" +
-			"new: entries that the sources do not have stay, a flag of personal data is never removed, and\n" +
-			"open questions are listed. bridge, mockrudder and mockbraze read the file with --glossary.\n\n" +
-			"Exit code: 0 the same, 2 different (the file is written too), 1 something could not be\n" +
-			"read or written.",
-		Example: "  mockrudder glossary refresh braze-docs/_docs --out glossary.json --schema-version 13 --date 2026-12-02",
-		Args:    cobra.ExactArgs(1),
+		Args:  cobra.ExactArgs(1),
 	}, func(g *schemas.Glossary, sources *refresh.Sources) (*refresh.Report, error) {
 		next, report, err := refresh.Refresh(g, sources, options)
 		if err != nil || out == "" {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"embed"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -25,30 +26,11 @@ func exitCode(err error) int {
 	return 1
 }
 
-func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "mockrudder",
-		Short: "A fake RudderStack data plane, and a validator of recorded events",
-		Long: "mockrudder answers as RudderStack's gateway does, validates and keeps the messages, and shows\n" +
-			"them under /_mock/. Every flag is also an environment variable: MOCKRUDDER_LISTEN, ….",
-		Example: "  mockrudder serve --source demo=braze &\n" +
-			"  curl -H 'Content-Type: application/json' 'http://127.0.0.1:8090/v1/webhook?writeKey=demo' \\\n" +
-			"       -d '{\"events\":[{\"event_type\":\"users.messages.email.Open\",\"id\":\"1\",\"user\":{\"external_user_id\":\"u\"}}]}'\n" +
-			"  curl 'http://127.0.0.1:8090/_mock/events?count=1&wait=5s'",
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return cli.BindEnv("MOCKRUDDER", cmd.Flags())
-		},
-	}
-	root.AddCommand(newServe(), newHealthcheck(), newValidate(), newAudit(), newGlossary())
-	return root
-}
+//go:embed help/*.txt
+var pages embed.FS
 
-func newHealthcheck() *cobra.Command {
-	return cli.HealthCommand(cli.Health{
-		Env: "MOCKRUDDER", Flag: "listen", Address: defaultListen, Path: "/health",
-		Long: `Ask a running mockrudder serve for /health, as one would ask RudderStack's
-gateway, and exit 0 if it answers 200; otherwise print a line that says why, and
-exit 1.`,
-		Example: `  mockrudder healthcheck --listen 127.0.0.1:8090`,
-	})
+func newRoot() *cobra.Command {
+	return cli.Program("mockrudder", "A fake RudderStack data plane, and a validator of recorded events", pages,
+		newServe(), cli.HealthCommand(cli.Health{Env: "MOCKRUDDER", Flag: "listen", Address: defaultListen, Path: "/health"}),
+		newValidate(), newAudit(), newGlossary())
 }

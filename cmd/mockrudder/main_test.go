@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,13 +23,9 @@ import (
 func command(t *testing.T, stdin string, args ...string) (out string, code int, err error) {
 	t.Helper()
 	root := newRoot()
-	root.SilenceErrors, root.SilenceUsage = true, true
 	var buf bytes.Buffer
-	root.SetArgs(args)
 	root.SetIn(strings.NewReader(stdin))
-	root.SetOut(&buf)
-	root.SetErr(io.Discard)
-	if err = root.ExecuteContext(t.Context()); err != nil {
+	if err = clitest.Execute(t.Context(), root, &buf, io.Discard, args...); err != nil {
 		code = exitCode(err)
 	}
 	return buf.String(), code, err
@@ -64,27 +57,7 @@ func TestCommands(t *testing.T) {
 // serving starts mockrudder serve and returns its address.
 func serving(t *testing.T, args ...string) (url string) {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	root := newRoot()
-	root.SilenceErrors, root.SilenceUsage = true, true
-	printed, out := io.Pipe()
-	root.SetOut(out)
-	root.SetArgs(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))
-	done := make(chan error, 1)
-	go func() {
-		done <- root.ExecuteContext(ctx)
-		_ = out.Close()
-	}()
-	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-done)
-	})
-	line, err := bufio.NewReader(printed).ReadString('\n')
-	require.NoError(t, err)
-	match := regexp.MustCompile(`^ready: listen=(http://127\.0\.0\.1:\d+) page=(http://127\.0\.0\.1:\d+)/_mock/\n$`).FindStringSubmatch(line)
-	require.NotNil(t, match, line)
-	require.Equal(t, match[1], match[2])
-	return match[1]
+	return clitest.Serving(t, newRoot(), "/_mock/", args...)
 }
 
 // status sends a request, with a change to it, and returns the status of the answer.

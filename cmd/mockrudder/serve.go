@@ -42,15 +42,8 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer as RudderStack's gateway until interrupted",
-		Long: "serve answers as RudderStack's gateway until it is interrupted. Its API is under /_mock/:\n" +
-			"events, stream, stats, faults; /_mock/openapi.json describes it. When serve is ready, it\n" +
-			"prints a line with its addresses to standard output.",
-		Example: "  mockrudder serve --faults '[{\"status\":503,\"every\":3}]'\n" +
-			"  mockrudder serve --plan plan.json --record received.ndjson\n" +
-			"  mockrudder serve --source demo=braze --source api=http,disabled\n" +
-			"  mockrudder serve --source 'demo=braze,map=names.json'   # names.json: {\"users.messages.email.Open\":\"Email Opened\"}",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, f) },
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd, f) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", defaultListen, "address to listen on")

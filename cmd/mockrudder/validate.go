@@ -20,19 +20,6 @@ func newValidate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate [FILE|DIRECTORY|-]...",
 		Short: "Validate recorded events by the schemas",
-		Long: "validate checks Braze events by the glossary and RudderStack messages by the schemas of its\n" +
-			"HTTP API. It reads files, the *.avro, *.json, *.jsonl and *.ndjson files of directories, or\n" +
-			"standard input: NDJSON, arrays, request bodies {\"events\":[…]} and {\"batch\":[…]}, also as text\n" +
-			"in a log record, pretty-printed documents, recordings of serve --record, and all of these in\n" +
-			"gzip. Records of Currents' storage exports, Avro or flat JSON, are checked as the events that\n" +
-			"the HTTP connector makes of them. A malformed line is invalid, and the next lines are read.\n" +
-			"Fields and event types that the glossary does not know are reported but valid. With --plan,\n" +
-			"your tracking plan applies to the properties of track messages, and to those of Braze events\n" +
-			"as RudderStack's source maps them.\n\n" +
-			"Exit code: 0 all valid, 2 something invalid, 1 something could not be read.",
-		Example: "  mockbraze emit --events 1020 | mockrudder validate --as braze\n" +
-			"  mockrudder validate --plan plan.json recorded.ndjson   # plan.json: {\"Order Placed\":{\"required\":[\"total\"]}}\n" +
-			"  mockrudder validate --format junit recorded.ndjson.gz > report.xml",
 		RunE: func(cmd *cobra.Command, files []string) error {
 			return validate(cmd, check.As(as), asType, format, planPath, glossary, files)
 		},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io/fs"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -23,6 +24,38 @@ func Prepare(root *cobra.Command) {
 		if cmd.Name() == "help" {
 			cmd.Run, cmd.RunE = nil, helpFor
 		}
+	}
+}
+
+// Program makes the root command of a program whose flags are environment variables with
+// its name as the prefix, and describes all commands.
+func Program(name, short string, pages fs.FS, commands ...*cobra.Command) *cobra.Command {
+	root := Group(name, short, commands...)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return BindEnv(strings.ToUpper(name), cmd.Flags()) }
+	Describe(root, pages)
+	return root
+}
+
+// Group makes a command that only has others below it.
+func Group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// Describe gives a command and those below it the text and the examples of its page,
+// help/PROGRAM-COMMAND-….txt, which is what --help prints. The flags and the commands in
+// that are those of the program; clitest.Help holds them against the page.
+func Describe(cmd *cobra.Command, pages fs.FS) {
+	page, err := fs.ReadFile(pages, "help/"+strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".txt")
+	if err == nil { // else clitest.Help says that there is none
+		text, rest, _ := strings.Cut(string(page), "\n\nUsage:\n")
+		_, examples, _ := strings.Cut(rest, "\n\nExamples:\n")
+		cmd.Long = text
+		cmd.Example, _, _ = strings.Cut(examples, "\n\n")
+	}
+	for _, below := range cmd.Commands() {
+		Describe(below, pages)
 	}
 }
 

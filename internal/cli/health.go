@@ -28,8 +28,6 @@ type Health struct {
 	// Path must answer 200, or Live with --live. With an empty Live there is no such
 	// flag.
 	Path, Live string
-	// Long and Example are the command's help.
-	Long, Example string
 }
 
 // HealthCommand returns the command healthcheck: silent where the running program
@@ -40,11 +38,9 @@ func HealthCommand(h Health) *cobra.Command {
 	var live bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use:     "healthcheck",
-		Short:   "Exit 0 if a running " + strings.ToLower(h.Env) + " is well, and 1 otherwise",
-		Long:    h.Long,
-		Example: h.Example,
-		Args:    cobra.NoArgs,
+		Use:   "healthcheck",
+		Short: "Exit 0 if a running " + strings.ToLower(h.Env) + " is well, and 1 otherwise",
+		Args:  cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			// Only the address: what else the variables say is for other commands.
 			fs := pflag.NewFlagSet(cmd.Name(), pflag.ContinueOnError)

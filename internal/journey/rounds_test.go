@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 	"github.com/currentsbridge/currentsbridge/internal/population"
@@ -188,44 +189,31 @@ func TestSelect(t *testing.T) {
 
 const goldenDigest = "0c4e745bf1ea0d63dbc3e15807e50c05556e5bd673fe160dfdc8f74304d078f8"
 
-// formats are regular expressions, by how the glossary begins to name a format;
-// the first one counts.
-var formats = []struct {
-	begin string
-	form  *regexp.Regexp
-}{
-	{"uuid or", regexp.MustCompile(`^[0-9a-fA-F-]{16,36}$`)},
-	{"uuid", regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)},
-	{"24 hex digits or 32", regexp.MustCompile(`^([0-9a-f]{24}|[0-9a-f]{32})$`)},
-	{"24 ", regexp.MustCompile(`^[0-9a-f]{24}$`)},
-	{"E.164", regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)},
-	{"ISO 4217", regexp.MustCompile(`^[A-Z]{3}$`)},
-	{"ISO 8601 date", regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-([01]\d|2[0-8])$`)},
-	{"email", regexp.MustCompile(`^[a-z]+\.[a-z]+\d+@example\.(com|org|net)$`)},
-	{"domain", regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)},
-	{"url", regexp.MustCompile(`^https://[a-z0-9.-]+/[\w/?&=.-]+$`)},
-	{"IPv4", regexp.MustCompile(`^(192\.0\.2|198\.51\.100|203\.0\.113)\.\d{1,3}$`)},
-	{"the customer's own id,", regexp.MustCompile(`\S`)},
-}
-
-func looks(format, s string) bool {
-	if kind, ok := strings.CutPrefix(format, "JSON"); ok {
-		return json.Valid([]byte(s)) && (s[0] == '{' || !strings.HasPrefix(kind, " object"))
+// looks says whether a text has a format of the glossary.
+func looks(t *testing.T) func(format, s string) bool {
+	rows := casefile.Read(t, "testdata/formats.txt", 2)
+	forms := make(map[string]*regexp.Regexp)
+	for _, row := range rows {
+		forms[row[0]] = regexp.MustCompile(row[1])
 	}
-	if format == "IANA time zone" {
-		_, err := time.LoadLocation(s)
-		return err == nil && strings.Contains(s, "/")
-	}
-	for _, known := range formats {
-		if strings.HasPrefix(format, known.begin) {
-			return known.form.MatchString(s)
+	return func(format, s string) bool {
+		if kind, ok := strings.CutPrefix(format, "JSON"); ok {
+			return json.Valid([]byte(s)) && (s[0] == '{' || !strings.HasPrefix(kind, " object"))
 		}
+		if format == "IANA time zone" {
+			_, err := time.LoadLocation(s)
+			return err == nil && strings.Contains(s, "/")
+		}
+		i := slices.IndexFunc(rows, func(row []string) bool { return strings.HasPrefix(format, row[0]) })
+		return i >= 0 && forms[rows[i][0]].MatchString(s)
 	}
-	return false
 }
 
+// TestValuesLookRight holds values against the glossary, and those whose form it does
+// not tell against Braze's documentation.
 func TestValuesLookRight(t *testing.T) {
-	g, seen := journeytest.Glossary(t), make(map[string]bool)
+	g, seen, looks := journeytest.Glossary(t), make(map[string]bool), looks(t)
+	forms, formed := casefile.Read(t, "testdata/forms.txt", 2), make(map[string]bool)
 	check := func(e journeytest.Event, f *schemas.Field, v any) {
 		if v == nil {
 			return
@@ -262,30 +250,10 @@ func TestValuesLookRight(t *testing.T) {
 		for _, f := range slices.Concat(typ.User, typ.Properties) {
 			check(e, &f, e.Properties[f.Name])
 		}
-	}
-	require.Greater(t, len(seen), 10, "formats that occurred: %v", seen)
-}
-
-// TestValuesAreThoseOfBraze holds values whose form no glossary tells against
-// Braze's documentation.
-func TestValuesAreThoseOfBraze(t *testing.T) {
-	forms := map[string]*regexp.Regexp{}
-	for name, form := range map[string]string{
-		"agent_id": `[0-9a-f]{24}`, "content_optimizer_step_id": `[0-9a-f]{24}`, "invocation_source": `([A-Z][A-Za-z]*::)+[A-Z][A-Za-z]*`,
-		"link_id": `[0-9a-f]{24}`, "interaction_type": `Text URL|Reply|OpenURL`, "element_type": `Suggestion|Button`,
-		"web_push_token_public_key": `B[\w-]{86}`, "web_push_token_user_auth": `[\w-]{22}`, "web_push_token_vapid_public_key": `B[\w-]{86}`,
-		"message_id": `wamid\.([A-Za-z0-9+/]{4})+={0,2}`, "conversion_behavior": `\{"type":".+","window":\d+,.*\}`,
-		"retry_type": `frequency_capped|higher_priority_message`, "retry_log": `Frequency cap rule: 5 .+ messages every 1 week|Held back by a message of higher priority`,
-		"survey_completion_status": `completed|incomplete`, "webhook_failure_source": `External Endpoint`,
-	} {
-		forms[name] = regexp.MustCompile(`^(` + form + `)$`)
-	}
-	seen := make(map[string]bool)
-	for e := range decoded(t, rounds(t, 4), 102*40) {
-		for name, form := range forms {
-			if text := e.Text(name); text != "" {
-				require.Regexp(t, form, text, "%s %s", e.Type, name)
-				seen[name] = true
+		for _, form := range forms {
+			if text := e.Text(form[0]); text != "" {
+				require.Regexp(t, form[1], text, "%s %s", e.Type, form[0])
+				formed[form[0]] = true
 			}
 		}
 		answers := 0
@@ -296,7 +264,8 @@ func TestValuesAreThoseOfBraze(t *testing.T) {
 		}
 		require.Equal(t, e.Type == plot.Messages+"survey.Response", answers == 1, "%v", e)
 	}
-	require.Len(t, seen, len(forms))
+	require.Len(t, formed, len(forms))
+	require.Greater(t, len(seen), 10, "formats that occurred: %v", seen)
 }
 
 func TestAbortsSayWhyAsTheirChannelMay(t *testing.T) {
@@ -422,7 +391,7 @@ func TestANewFieldIsWritten(t *testing.T) {
 		"string": "", "integer": 1.5, "number": 1.5, "boolean": true, "object": map[string]any{}, "array<string>": []any{},
 	}
 	typ := compile(&schemas.EventType{Name: "users.messages.smoke.Signal", Properties: fields}, valueFuncs(), fitting())
-	r := rounds(t, 1)
+	r, looks := rounds(t, 1), looks(t)
 	for k := range uint64(30) {
 		e := journeytest.Decode(t, r.append(nil, &typ, k, showSome, nil, 0))
 		require.Len(t, e.Properties, len(fields))
@@ -434,15 +403,6 @@ func TestANewFieldIsWritten(t *testing.T) {
 				require.Contains(t, []any{"a", "b"}, v)
 			}
 		}
-	}
-}
-
-func TestAppendFixed(t *testing.T) {
-	for want, in := range map[string][2]int64{
-		"19.99": {1999, 2}, "20": {2000, 2}, "0.05": {5, 2}, "-0.05": {-5, 2}, "-33.8688": {-33868800, 6},
-		"7": {7, 0}, "0": {0, 6}, "1.5": {15, 1}, "-128": {-128000, 3},
-	} {
-		require.Equal(t, want, string(appendFixed(nil, in[0], int(in[1]))))
 	}
 }
 

@@ -200,18 +200,13 @@ var (
 
 func userValues() map[string]valueFunc {
 	return map[string]valueFunc{
-		"app_id":       text(func(m *moment, _ population.Draw) string { return m.User.App.ID }),
-		"app_group_id": text(func(m *moment, _ population.Draw) string { return m.pop.GroupID }),
-		"platform":     text(func(m *moment, _ population.Draw) string { return string(m.User.App.Platform) }),
-		"sdk_version":  text(func(m *moment, _ population.Draw) string { return m.User.App.SDKVersion }),
-		"device_model": text(func(m *moment, _ population.Draw) string { return m.User.Model.Name }),
-		"device_os":    text(func(m *moment, _ population.Draw) string { return m.User.Model.OS }),
-		"device_class": text(func(m *moment, _ population.Draw) string {
-			if m.User.Model.Class == "tv" { // Braze has no word for it
-				return "desktop"
-			}
-			return m.User.Model.Class
-		}),
+		"app_id":              text(func(m *moment, _ population.Draw) string { return m.User.App.ID }),
+		"app_group_id":        text(func(m *moment, _ population.Draw) string { return m.pop.GroupID }),
+		"platform":            text(func(m *moment, _ population.Draw) string { return string(m.User.App.Platform) }),
+		"sdk_version":         text(func(m *moment, _ population.Draw) string { return m.User.App.SDKVersion }),
+		"device_model":        text(func(m *moment, _ population.Draw) string { return m.User.Model.Name }),
+		"device_os":           text(func(m *moment, _ population.Draw) string { return m.User.Model.OS }),
+		"device_class":        text(func(m *moment, _ population.Draw) string { return m.User.Model.Class }),
 		"os_version":          text(func(m *moment, _ population.Draw) string { return m.User.Model.Version }),
 		"browser":             text(func(m *moment, _ population.Draw) string { return m.User.Model.Browser }),
 		"user_agent":          text(func(m *moment, _ population.Draw) string { return m.User.Model.UserAgent }),
@@ -251,7 +246,7 @@ func tokenValues() map[string]valueFunc {
 	// a secret of 16 bytes, all base64url without padding.
 	key := func(first string, n int, by func(m *moment) population.Draw) valueFunc {
 		return drawn(by, quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
-			return appendBase64(append(dst, first...), d, n, "-_")
+			return appendRandom(append(dst, first...), d, n, base64+"-_")
 		}))
 	}
 	return map[string]valueFunc{
@@ -333,16 +328,13 @@ func appendFixed(dst []byte, v int64, decimals int) []byte {
 	return strconv.AppendFloat(dst, float64(v)/math.Pow10(decimals), 'f', -1, 64)
 }
 
-// appendBase64 appends n random characters of base64; last are the last two of its
-// alphabet.
-func appendBase64(dst []byte, d population.Draw, n int, last string) []byte {
-	const first = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+// base64 is what the alphabets of base64 begin with; two characters follow.
+const base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// appendRandom appends n random characters of an alphabet.
+func appendRandom(dst []byte, d population.Draw, n int, alphabet string) []byte {
 	for i := range n {
-		if c := d.With(uint64(i)).N(64); c < len(first) {
-			dst = append(dst, first[c])
-		} else {
-			dst = append(dst, last[c-len(first)])
-		}
+		dst = append(dst, alphabet[d.With(uint64(i)).N(len(alphabet))])
 	}
 	return dst
 }

@@ -166,7 +166,7 @@ func phoneValues() map[string]valueFunc {
 
 // messageID is WhatsApp's id of a message.
 var messageID = quoted(func(dst []byte, _ *moment, d population.Draw) []byte {
-	return appendBase64(append(dst, "wamid.HBgL"...), d, 36, "+/")
+	return appendRandom(append(dst, "wamid.HBgL"...), d, 36, base64+"+/")
 })
 
 // reply is what a person writes back.

@@ -9,13 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestOneSeedIsOneWorkspace(t *testing.T) {
-	require.Equal(t, New(Config{Seed: 3}), New(Config{Seed: 3}))
-	a, b := New(Config{Seed: 3}), New(Config{Seed: 4})
-	require.NotEqual(t, a.GroupID, b.GroupID)
-	require.NotEqual(t, a.Canvases, b.Canvases)
-}
-
 func TestEverythingHasAnIDOfItsOwn(t *testing.T) {
 	p := New(Config{Seed: 1})
 	text, err := json.Marshal([]any{p, p.apps})
@@ -67,25 +60,6 @@ func TestUserOn(t *testing.T) {
 	for i := range uint64(500) {
 		require.True(t, everybody.User(i).Identified)
 	}
-}
-
-func TestDrawIsEven(t *testing.T) {
-	d := Draw(1)
-	var buckets [10]int
-	chances := 0
-	for i := range uint64(100_000) {
-		n := d.With(i).Between(5, 14)
-		buckets[n-5]++
-		if d.With(i).With(1).Chance(30) {
-			chances++
-		}
-	}
-	for _, n := range buckets {
-		require.InDelta(t, 10_000, n, 500)
-	}
-	require.InDelta(t, 30_000, chances, 700)
-	require.NotEqual(t, d.With(1).With(2), d.With(2).With(1))
-	require.Equal(t, "b", Pick(d, []string{"b"}))
 }
 
 func TestIDs(t *testing.T) {

@@ -109,7 +109,7 @@ type Model struct {
 	Name       string // as in device_model
 	OS         string // as in device_os
 	Version    string // as in os_version
-	Class      string // mobile, tablet, desktop, tv
+	Class      string // as in device_class: mobile, tablet or desktop, also for a TV, for which Braze has no word
 	Browser    string
 	UserAgent  string
 	Resolution string // width and height in pixels

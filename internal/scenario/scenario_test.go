@@ -109,22 +109,6 @@ func TestValuesAreWrittenAsTheyAreRead(t *testing.T) {
 	require.Equal(t, "09:05", c.String())
 }
 
-func TestNamesAreThereOnce(t *testing.T) {
-	seen := make(map[string]bool)
-	group := ""
-	for _, k := range KnownOutcomes() {
-		require.False(t, seen[k.Name], k.Name)
-		seen[k.Name] = true
-		first, _, _ := strings.Cut(k.Name, ".")
-		if first != group {
-			require.False(t, seen[first+" begun"], "the group %s is written twice", first)
-			seen[first+" begun"], group = true, first
-		}
-		require.NotEmpty(t, k.Source)
-		require.LessOrEqual(t, k.After.Min, k.After.Max)
-	}
-}
-
 // TestTheDocumentationHasEveryRate holds docs/mockbraze-rates.md against the table.
 func TestTheDocumentationHasEveryRate(t *testing.T) {
 	text, err := os.ReadFile("../../docs/mockbraze-rates.md")

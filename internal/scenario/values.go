@@ -21,11 +21,7 @@ func (s Share) Hits(d population.Draw) bool { return d.N(int(Whole)) < int(s) }
 
 // String writes the Share in percent.
 func (s Share) String() string {
-	text := strconv.Itoa(int(s) / 10_000)
-	if rest := int(s) % 10_000; rest != 0 {
-		text += "." + strings.TrimRight(fmt.Sprintf("%04d", rest), "0")
-	}
-	return text + "%"
+	return strconv.FormatFloat(float64(s)/10_000, 'f', -1, 64) + "%"
 }
 
 // ParseShare reads a percentage from 0% to 100%. 0 may be written without %.

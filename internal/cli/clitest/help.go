@@ -3,8 +3,11 @@
 package clitest
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,10 +20,10 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
-var update = flag.Bool("update", false, "write testdata/help as the commands are now")
+var update = flag.Bool("update", false, "write help as the commands are now")
 
 // Help compares what --help prints for each command of a program with
-// testdata/help/COMMAND.txt; the flag -update of the test writes the files. It
+// help/COMMAND.txt, which cli.Describe reads; the flag -update of the test writes the files. It
 // also asks each group for a command that it does not have.
 func Help(t *testing.T, newRoot func() *cobra.Command) {
 	t.Helper()
@@ -28,7 +31,7 @@ func Help(t *testing.T, newRoot func() *cobra.Command) {
 	root := newRoot()
 	cli.Prepare(root)
 	walk(root, nil, func(cmd *cobra.Command, path []string) {
-		page := filepath.Join("testdata", "help", strings.Join(append([]string{cmd.Root().Name()}, path...), "-")+".txt")
+		page := filepath.Join("help", strings.Join(append([]string{cmd.Root().Name()}, path...), "-")+".txt")
 		pages = append(pages, page)
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			got, err := run(newRoot(), append(path, "--help")...)
@@ -48,7 +51,7 @@ func Help(t *testing.T, newRoot func() *cobra.Command) {
 			}
 		})
 	})
-	there, err := filepath.Glob(filepath.Join("testdata", "help", "*"))
+	there, err := filepath.Glob(filepath.Join("help", "*"))
 	require.NoError(t, err)
 	require.ElementsMatch(t, pages, there, "a page without its command")
 	help, err := run(newRoot(), "--help")
@@ -69,11 +72,39 @@ func walk(cmd *cobra.Command, path []string, visit func(*cobra.Command, []string
 }
 
 func run(root *cobra.Command, args ...string) (string, error) {
-	cli.Prepare(root)
 	var out bytes.Buffer
-	root.SetOut(&out)
-	root.SetErr(&out)
-	root.SetArgs(args)
-	err := root.Execute()
+	err := Execute(context.Background(), root, &out, &out, args...)
 	return out.String(), err
+}
+
+// Execute runs a command of a program as cli.Main does, and returns its error.
+func Execute(ctx context.Context, root *cobra.Command, stdout, stderr io.Writer, args ...string) error {
+	cli.Prepare(root)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
+}
+
+// Serving runs the command serve of a program on a free port until the test ends, and
+// returns its URL. The line that says so has that of its page, which is at a path.
+func Serving(t *testing.T, root *cobra.Command, page string, args ...string) (url string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	printed, out := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- Execute(ctx, root, out, io.Discard, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+		_ = out.Close()
+	}()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-done)
+	})
+	line, err := bufio.NewReader(printed).ReadString('\n')
+	require.NoError(t, err)
+	url, _, _ = strings.Cut(strings.TrimPrefix(line, "ready: listen="), " ")
+	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, url)
+	require.Equal(t, "ready: listen="+url+" page="+url+page+"\n", line)
+	return url
 }
