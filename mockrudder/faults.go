@@ -156,13 +156,20 @@ func peekBody(r *http.Request) string {
 	return text.String()
 }
 
-// buffered reads up to MaxRead bytes of a body, and returns one that reads the same.
+// buffered reads up to MaxRead bytes of a body, and returns one that reads the same,
+// with the same error: after io.ErrUnexpectedEOF a body of net/http says io.EOF.
 func buffered(body io.ReadCloser) (text []byte, again io.ReadCloser) {
-	text, _ = io.ReadAll(io.LimitReader(body, gateway.MaxRead+1))
+	text, err := io.ReadAll(io.LimitReader(body, gateway.MaxRead+1))
+	var rest io.Reader = body
+	if err != nil {
+		failing, w := io.Pipe()
+		_ = w.CloseWithError(err)
+		rest = failing
+	}
 	return text, struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(text), body), body}
+	}{io.MultiReader(bytes.NewReader(text), rest), body}
 }
 
 // Fault is an injected fault of the gateway. A request first waits for Latency;
@@ -330,7 +337,8 @@ const (
 	DatabaseLocked DatabaseState = "locked" // the connection is closed after 10 seconds
 )
 
-// Duration is a duration that is text such as "250ms" in JSON, or true for Forever.
+// Duration is a duration that is text such as "250ms" in JSON. JSON may also have
+// milliseconds as a number, true for Forever and false for none.
 type Duration time.Duration
 
 // Forever lasts until the client leaves.
@@ -344,18 +352,25 @@ func (d Duration) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.Duration(d).String())
 }
 
-// UnmarshalJSON takes "250ms" or true.
+// UnmarshalJSON takes "250ms", 250, true or false.
 func (d *Duration) UnmarshalJSON(text []byte) error {
-	if string(text) == "true" {
-		*d = Forever
+	var given any
+	_ = json.Unmarshal(text, &given) // the decoder has checked it
+	switch v := given.(type) {
+	case bool:
+		*d = 0
+		if v {
+			*d = Forever
+		}
 		return nil
+	case float64:
+		*d = Duration(v * float64(time.Millisecond))
+		return nil
+	case string:
+		if span, err := time.ParseDuration(v); err == nil {
+			*d = Duration(span)
+			return nil
+		}
 	}
-	var given string
-	_ = json.Unmarshal(text, &given) // "" for another value, which is no duration
-	span, err := time.ParseDuration(given)
-	if err != nil {
-		return fmt.Errorf(`%s is no duration such as "250ms"`, text)
-	}
-	*d = Duration(span)
-	return nil
+	return fmt.Errorf(`%s is no duration such as "250ms"`, text)
 }

@@ -2,6 +2,9 @@ package mockrudder_test
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,6 +46,21 @@ func TestFaultsOnTime(t *testing.T) {
 				require.Zero(t, time.Since(start))
 			})
 		})
+	}
+}
+
+// A body that is cut off is refused, also where a fault has looked into it before.
+func TestFaultsDoNotCompleteABody(t *testing.T) {
+	s := mockrudder.Start(t, mockrudder.WithSource("wkHTTP", mockrudder.HTTP))
+	for _, fault := range []mockrudder.Fault{{Status: 503, Contains: "none of it"}, {Latency: 1}} {
+		require.NoError(t, s.SetFaults(fault))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic d2tIVFRQOg==\r\nContent-Length: 1000\r\n\r\n"+goodBatch)
+		require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+		_, _ = io.Copy(io.Discard, conn) // a response is allowed
+		require.Empty(t, s.Events(mockrudder.Filter{}))
 	}
 }
 

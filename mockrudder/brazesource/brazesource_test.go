@@ -181,6 +181,21 @@ func FuzzTransform(f *testing.F) {
 	})
 }
 
+// Functions that objects inherit belong to all transformations.
+func TestTransformationsAtOnce(t *testing.T) {
+	body := `{"events":[{"event_type":"E","user":{"user_id":"u"},"properties":{"toString.a.b":1,"push.c.d.e":2}}]}`
+	for range 4 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			for range 100 {
+				got, err := New().Transform(body, 1000)
+				require.NoError(t, err)
+				require.Contains(t, got.Messages[0].JSON, `"properties":{"push":{"c":{"d":{"e":2}}}}`)
+			}
+		})
+	}
+}
+
 // BenchmarkTransform transforms a request of an event of each type.
 func BenchmarkTransform(b *testing.B) {
 	files, err := filepath.Glob("../../fixtures/events/*.json")

@@ -12,7 +12,7 @@ import (
 func dots(n int) (event *object, path string) {
 	key := strings.Repeat(".", n) + "x"
 	properties := &object{}
-	for i := range 20 { // enough for a map
+	for i := range 2 * smallObject { // enough for a map
 		properties.set(fmt.Sprint("plain", i), value{json: "1"})
 	}
 	properties.set("with.dot", value{json: "2"})

@@ -33,6 +33,7 @@ func functionOf(name string, params uint32) value {
 	o := &object{class: function}
 	o.set("name", value{json: quote(name)})
 	o.set("length", value{json: indexKey(params)})
+	o.dottedLengths() // all transformations share it: nothing is left to find out later
 	return value{object: o}
 }
 

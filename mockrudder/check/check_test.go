@@ -191,15 +191,26 @@ func TestReports(t *testing.T) {
 		require.Equal(t, string(want), out)
 	}
 	out, _ := run(t, Auto, "json", goodRudder)
-	require.JSONEq(t, `{"findings":[],"drift":[],"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0,"unplanned":0,"wrapped":0,"lines":{"total":1,"read":1}}}`, out)
+	require.JSONEq(t, `{"findings":[],"drift":[],"drift_not_listed":0,"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0,"unplanned":0,"wrapped":0,"lines":{"total":1,"read":1}}}`, out)
 	out, _ = run(t, Auto, "text", "[5]")
 	require.Contains(t, out, "in:1: (no type): (the event): type: ")
 }
 
 func TestReportsAreBounded(t *testing.T) {
-	out, _ := run(t, Rudder, "junit", strings.Repeat(badRudder+"\n", maxFailures+5))
-	require.Equal(t, maxFailures, strings.Count(out, "<failure "))
+	out, _ := run(t, Rudder, "junit", strings.Repeat(badRudder+"\n", maxGroups+5))
+	require.Equal(t, maxGroups, strings.Count(out, "<failure "))
 	require.Contains(t, out, "1005 events, 1005 of them invalid")
+
+	var in strings.Builder
+	for i := range maxGroups + 5 {
+		fmt.Fprintf(&in, `{"event_type":"new%d","id":"i","time":1,"user":{},"properties":{}}`+"\n", i)
+	}
+	out, _ = run(t, Braze, "junit", in.String())
+	require.Equal(t, maxGroups+1, strings.Count(out, "<testcase "))
+	require.Contains(t, out, `name="(other types)"`)
+	out, s := run(t, Braze, "text", in.String())
+	require.Equal(t, maxGroups+5, s.Valid)
+	require.Contains(t, out, "drift: and 5 more\n")
 }
 
 func TestAs(t *testing.T) {

@@ -14,8 +14,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// maxFailures is how many invalid events of a type a report for JUnit lists.
-const maxFailures = 1000
+// maxGroups is how many kinds of drift and types of events are counted separately, and
+// how many invalid events of a type a report for JUnit lists.
+const maxGroups = 1000
 
 // report writes verdicts: as text or JSON for each event, as JUnit at the end.
 type report struct {
@@ -26,6 +27,7 @@ type report struct {
 	written int // events, as JSON
 	drifts  []*driftCount
 	byKey   map[[3]string]*driftCount
+	more    int // drift beyond maxGroups kinds
 	cases   map[string]*junitCase
 }
 
@@ -101,6 +103,10 @@ func (p *report) addDrift(r Result) {
 		key := [3]string{r.Type, f.Path, f.Rule}
 		count := p.byKey[key]
 		if count == nil {
+			if len(p.drifts) == maxGroups {
+				p.more++
+				continue
+			}
 			count = &driftCount{Type: r.Type, Path: f.Path, Rule: f.Rule, First: place(r)}
 			p.byKey[key] = count
 			p.drifts = append(p.drifts, count)
@@ -112,6 +118,10 @@ func (p *report) addDrift(r Result) {
 func (p *report) addCase(r Result) {
 	name := cmp.Or(r.Type, "(no type)")
 	key := string(r.As) + " " + name
+	if p.cases[key] == nil && len(p.cases) >= maxGroups {
+		name = "(other types)"
+		key = string(r.As) + " " + name
+	}
 	c := p.cases[key]
 	if c == nil {
 		c = &junitCase{Class: string(r.As), Name: name}
@@ -122,7 +132,7 @@ func (p *report) addCase(r Result) {
 		return
 	}
 	c.invalid++
-	if len(c.Failures) < maxFailures {
+	if len(c.Failures) < maxGroups {
 		c.Failures = append(c.Failures, junitFailure{Message: place(r) + " is invalid", Text: findings(r)})
 	}
 }
@@ -158,10 +168,11 @@ func (p *report) end(s Summary) error {
 		before = `{"findings":[],`
 	}
 	text, _ := json.Marshal(struct {
-		Drift   []*driftCount `json:"drift"`
-		Unread  []string      `json:"unread"`
-		Summary Summary       `json:"summary"`
-	}{p.drifts, p.unread, s})
+		Drift     []*driftCount `json:"drift"`
+		DriftMore int           `json:"drift_not_listed"`
+		Unread    []string      `json:"unread"`
+		Summary   Summary       `json:"summary"`
+	}{p.drifts, p.more, p.unread, s})
 	_, err := fmt.Fprintf(p.out, "%s%s\n", before, text[1:])
 	return err
 }
@@ -189,6 +200,9 @@ func (p *report) endText(s Summary) error {
 			what = "unplanned"
 		}
 		fmt.Fprintf(&text, what+": %s: %s: %s: %d events, the first at %s\n", d.Type, pointer(d.Path), d.Rule, d.Events, d.First)
+	}
+	if p.more > 0 {
+		fmt.Fprintf(&text, "drift: and %d more\n", p.more)
 	}
 	_, err := fmt.Fprintf(p.out, "%s%s\n", &text, s.text())
 	return err

@@ -3,7 +3,6 @@ package bytecheck
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -29,7 +28,7 @@ const maxDepth = 10000
 // after the other, and needs no memory for those that are no larger.
 type Document struct {
 	text   []byte
-	nodes  []node // each value before those inside of it
+	nodes  []node // each value before those inside of it, without the elements of arrays: there may be millions
 	values []int  // see walk
 }
 
@@ -43,6 +42,10 @@ type node struct {
 // Read reads a text, which must not be changed as long as the document is in use. It is
 // not ok where that is not one JSON document as encoding/json reads it.
 func (d *Document) Read(text []byte) (ok bool) {
+	const kept = 1 << 16
+	if cap(d.nodes) > kept {
+		d.nodes = nil
+	}
 	d.text, d.nodes = text, d.nodes[:0]
 	end := d.read(node{start: jsonlex.Space(text, 0)}, 0)
 	return end != jsonlex.Bad && jsonlex.Space(text, end) == len(text)
@@ -65,12 +68,26 @@ func (d *Document) read(n node, depth int) (end int) {
 			return d.read(node{key: key, keyEnd: keyEnd, start: start}, depth+1)
 		})
 	case '[':
-		end = jsonlex.List(d.text, n.start, ']', func(start int) int { return d.read(node{start: start}, depth+1) })
+		end = d.items(n.start, depth+1, func(int) {})
 	default:
 		end = jsonlex.Scalar(d.text, n.start)
 	}
 	d.nodes[at].end, d.nodes[at].next = end, len(d.nodes)
 	return end
+}
+
+// items goes over the elements of the array at start, each of which has nodes only as
+// long as it is visited, and returns the index behind the array, or jsonlex.Bad.
+func (d *Document) items(start, depth int, visit func(at int)) (end int) {
+	return jsonlex.List(d.text, start, ']', func(start int) int {
+		at := len(d.nodes)
+		end := d.read(node{start: start}, depth)
+		if end != jsonlex.Bad {
+			visit(at)
+		}
+		d.nodes = d.nodes[:at]
+		return end
+	})
 }
 
 // key returns the key of a member, in quotes, value a value.
@@ -155,10 +172,10 @@ func (w *walk) check(c *Checker, at int) {
 		w.object(c.members, at)
 	case kind == array && c.items != nil:
 		i := 0
-		for item := at + 1; item < w.nodes[at].next; item = w.nodes[item].next {
+		w.items(w.nodes[at].start, 0, func(item int) {
 			w.inside(c.items, strconv.Itoa(i), item)
 			i++
-		}
+		})
 	case kind == text:
 		w.string(c, value)
 	}
@@ -273,13 +290,18 @@ func Short(value []byte) string {
 		}
 		return "string " + strconv.Quote(string(Text(value)))
 	case array:
-		var items []json.RawMessage
-		_ = json.Unmarshal(value, &items)
-		return fmt.Sprintf("an array of %d", len(items))
+		count := 0
+		d := Document{text: value}
+		d.items(0, 0, func(int) { count++ })
+		return fmt.Sprintf("an array of %d", count)
 	case object:
-		var members map[string]json.RawMessage
-		_ = json.Unmarshal(value, &members)
-		return fmt.Sprintf("an object of %d", len(members))
+		names := map[string]bool{}
+		var d Document
+		d.Read(value)
+		for at := 1; at < len(d.nodes); at = d.nodes[at].next {
+			names[string(Text(d.key(at)))] = true
+		}
+		return fmt.Sprintf("an object of %d", len(names))
 	default:
 		if len(value) > limit {
 			return kind.String() + " " + string(value[:limit]) + "…"
