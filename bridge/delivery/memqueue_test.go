@@ -46,7 +46,10 @@ func (q *memQueue) put(events ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	seq := uint64(len(q.records) + 1)
-	r := &memRecord{Record: queue.Record{Seq: seq, Origin: fmt.Sprintf("origin-%d", seq), ReceivedAt: time.Now()}, fates: make([]queue.Fate, len(events))}
+	r := &memRecord{
+		Record: queue.Record{Seq: seq, Origin: fmt.Sprintf("origin-%d", seq), ReceivedAt: time.Now()},
+		fates:  make([]queue.Fate, len(events)), // Pending
+	}
 	for i, e := range events {
 		r.Events = append(r.Events, queue.Event{Index: i, Raw: []byte(e)})
 	}
