@@ -18,30 +18,23 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-type documented struct {
-	kind   string
-	labels []string
-}
-
 var (
 	documentedLine = regexp.MustCompile("(?m)^\\| `(bridge_\\w+)` \\| (\\w+) \\|([^|]*)\\|[^|]+\\|[^|]+\\|$")
-	quoted         = regexp.MustCompile("`(\\w+)`")
+	quoted         = regexp.MustCompile("`\\w+`")
 	metricName     = regexp.MustCompile(`\b(bridge|process|go)_\w+`)
 )
 
-func readDocumented(t *testing.T) map[string]documented {
+// readDocumented returns the kind and the labels of each metric.
+func readDocumented(t *testing.T) map[string]string {
 	t.Helper()
 	page, err := os.ReadFile("../docs/metrics.md")
 	require.NoError(t, err)
-	metrics := map[string]documented{}
+	metrics := map[string]string{}
 	for _, line := range documentedLine.FindAllStringSubmatch(string(page), -1) {
-		d := documented{kind: line[2]}
-		for _, label := range quoted.FindAllStringSubmatch(line[3], -1) {
-			d.labels = append(d.labels, label[1])
-		}
-		slices.Sort(d.labels)
+		labels := quoted.FindAllString(line[3], -1)
+		slices.Sort(labels)
 		require.NotContains(t, metrics, line[1], "listed twice")
-		metrics[line[1]] = d
+		metrics[line[1]] = fmt.Sprint(line[2], labels)
 	}
 	return metrics
 }
@@ -60,17 +53,17 @@ func scrape(t *testing.T) map[string]*dto.MetricFamily {
 
 func TestMetricsAreTheOnesThatAreDocumented(t *testing.T) {
 	t.Parallel()
-	shown := map[string]documented{}
+	shown := map[string]string{}
 	for name, family := range scrape(t) {
 		if !strings.HasPrefix(name, "bridge_") {
 			continue
 		}
-		d := documented{kind: strings.ToLower(family.GetType().String())}
+		var labels []string
 		for _, label := range family.GetMetric()[0].GetLabel() {
-			d.labels = append(d.labels, label.GetName())
+			labels = append(labels, "`"+label.GetName()+"`")
 		}
-		slices.Sort(d.labels)
-		shown[name] = d
+		slices.Sort(labels)
+		shown[name] = fmt.Sprint(strings.ToLower(family.GetType().String()), labels)
 	}
 	require.Equal(t, readDocumented(t), shown)
 }

@@ -119,9 +119,9 @@ type fixture struct {
 	about About
 	a, b  *books
 	gone  *books // of a connector that is not in the configuration
-	state delivery.State
 	log   bytes.Buffer
 
+	states     map[string]delivery.State // by connector
 	parked     []delivery.ParkedEvent
 	setAside   string
 	resumed    []string
@@ -150,21 +150,15 @@ func (f *fixture) Backfill(connector string, body io.Reader) (queue.Receipt, err
 	return queue.Receipt{Accepted: 4, Duplicates: 3, Filtered: 2, Dead: 1}, errors.Join(err, f.failure)
 }
 
-// sender is that of a connector; its state is state where that is set.
+// sender is that of a connector.
 type sender struct {
 	*fixture
-	name  string
-	state delivery.State
+	name string
 }
 
 func (s sender) Resume() { s.resumed = append(s.resumed, s.name) }
 
-func (s sender) State() delivery.State {
-	if s.state.Name == "" {
-		return s.fixture.state
-	}
-	return s.state
-}
+func (s sender) State() delivery.State { return s.states[s.name] }
 
 func (s sender) Parked(context.Context, int) ([]delivery.ParkedEvent, int, error) {
 	return s.parked, len(s.parked), nil
@@ -179,7 +173,9 @@ func (s sender) DeadLetter(_ context.Context, record uint64, index int) error {
 }
 
 func newFixture(t *testing.T) *fixture {
-	f := &fixture{state: delivery.State{Name: delivery.StateOK}}
+	f := &fixture{states: map[string]delivery.State{
+		"a": {Name: delivery.StateOK}, "b": {Name: delivery.StatePaused, LastError: "401 Unauthorized"},
+	}}
 	f.a = &books{ledger: func() queue.Ledger {
 		return queue.Ledger{Received: 100, Duplicates: 10, Accepted: 90, Filtered: 5, Delivered: 40, Dead: 7, Purged: 3, Replayed: 2, Backfilled: 4, OldestPending: noon.Add(-90500 * time.Millisecond)}
 	}}
@@ -192,8 +188,8 @@ func newFixture(t *testing.T) *fixture {
 		Log:    slog.New(slog.NewTextHandler(&f.log, nil)),
 	})
 	f.Show([]Connector{
-		{Name: "a", Queue: f.a, Sender: sender{fixture: f, name: "a"}},
-		{Name: "b", Queue: f.b, Sender: sender{f, "b", delivery.State{Name: delivery.StatePaused, LastError: "401 Unauthorized"}}},
+		{Name: "a", Queue: f.a, Sender: sender{f, "a"}},
+		{Name: "b", Queue: f.b, Sender: sender{f, "b"}},
 		{Name: "gone", Queue: f.gone, Quiet: true},
 	})
 	return f

@@ -18,7 +18,7 @@ func TestOverview(t *testing.T) {
 	f := newFixture(t)
 	f.usage = queue.Usage{Bytes: 12, Free: 34, Damaged: 2, Scrubbed: noon, Full: true}
 	f.drift = []drift.Item{{EventType: "x"}}
-	f.state = delivery.State{Name: delivery.StatePaused, LastError: "401 no", Since: noon.Add(-time.Hour), NextTry: noon.Add(time.Second)}
+	f.states["a"] = delivery.State{Name: delivery.StatePaused, LastError: "401 no", Since: noon.Add(-time.Hour), NextTry: noon.Add(time.Second)}
 	f.a.replay = queue.Replay{Number: 3, Position: noon, Replayed: 5}
 	f.about, f.oldest = About{Version: "v1", Glossary: "g1"}, noon.Add(-3*time.Hour)
 	o := answer[Overview](t, f, "/api/overview")

@@ -75,23 +75,6 @@ func TestEveryRowOfTheTable(t *testing.T) {
 	}
 }
 
-func TestAccepted(t *testing.T) {
-	for status, body := range map[int]string{200: "ok", 201: "OK", 299: " Ok\r\n"} {
-		require.Equal(t, accepted, classify(status, body, false))
-	}
-	require.Equal(t, misdirected, classify(200, "okay", false))
-	require.Equal(t, accepted, classify(200, "okay", true))
-	require.Equal(t, refused, classify(400, "ok", true))
-	e := testEvidence()
-	for i := range 3 {
-		second := float64(i)
-		e.judge(&trial{}, 10, response{kind: failed, began: at(second), ended: at(second)}, time.Hour)
-	}
-	require.Equal(t, []any{true, StateBackingOff}, []any{e.open, e.state})
-	e.takes(10)
-	require.Equal(t, []any{false, StateOK, at(10)}, []any{e.open, e.state, e.since})
-}
-
 // Only what other requests show between two failures makes the second one count.
 func TestOnlyAcceptancesBetweenMakeFailuresCount(t *testing.T) {
 	e, tr := testEvidence(), &trial{}

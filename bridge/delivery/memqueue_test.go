@@ -18,13 +18,12 @@ type memQueue struct {
 	changed sync.Cond
 	records []*memRecord
 	dead    []queue.DeadEvent
-	fails   error           // of the next Settles and SettleReplays,
-	failing int             // so many
-	claims  []error         // what the next Claims fail with
-	settles int             // Settle calls that were stored
-	loads   int             // Load calls
-	lost    map[uint64]bool // records that another bridge has taken over
-	broken  []string        // how the contract was broken
+	fails   error    // of the next Settles and SettleReplays,
+	failing int      // so many
+	claims  []error  // what the next Claims fail with
+	settles int      // Settle calls that were stored
+	loads   int      // Load calls
+	broken  []string // how the contract was broken
 
 	replay queue.Replay
 }
@@ -47,10 +46,12 @@ func (q *memQueue) put(events ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	seq := uint64(len(q.records) + 1)
-	r := &memRecord{Record: queue.Record{Seq: seq, Origin: fmt.Sprintf("origin-%d", seq), ReceivedAt: time.Now()}}
+	r := &memRecord{
+		Record: queue.Record{Seq: seq, Origin: fmt.Sprintf("origin-%d", seq), ReceivedAt: time.Now()},
+		fates:  make([]queue.Fate, len(events)), // Pending
+	}
 	for i, e := range events {
 		r.Events = append(r.Events, queue.Event{Index: i, Raw: []byte(e)})
-		r.fates = append(r.fates, queue.Pending)
 	}
 	q.records = append(q.records, r)
 	q.changed.Broadcast()
@@ -99,7 +100,7 @@ func (q *memQueue) read(from uint64, fate queue.Fate, limit queue.Limit) (got []
 	events, bytes := 0, 0
 	for _, r := range q.records[from-1:] {
 		claim := fate == queue.Pending
-		if !slices.Contains(r.fates, fate) || claim && (r.held || q.lost[r.Seq]) {
+		if !slices.Contains(r.fates, fate) || claim && r.held {
 			continue
 		}
 		out := r.with(fate)
@@ -124,7 +125,7 @@ func (q *memQueue) Load(ctx context.Context, seq uint64) (*queue.Record, error) 
 	defer q.mu.Unlock()
 	q.loads++
 	r := q.records[seq-1]
-	if !r.held || q.lost[seq] {
+	if !r.held || !slices.Contains(r.fates, queue.Pending) {
 		return nil, fmt.Errorf("record %d: %w", seq, queue.ErrNotHeld)
 	}
 	return r.with(queue.Pending), nil

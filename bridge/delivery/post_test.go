@@ -3,15 +3,12 @@ package delivery
 import (
 	"bufio"
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httptrace"
 	"strings"
 	"sync"
@@ -303,29 +300,6 @@ func TestLastErrorNeverShowsTheWriteKey(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, "no answer: no route to [write key]", b.State().LastError)
 	})
-}
-
-func TestCertificateIsVerified(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.StartTLS()
-	defer server.Close()
-	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificate())
-	for name, trusted := range map[string]*x509.CertPool{"unknown": nil, "signed by a CA that was named": roots} {
-		t.Run(name, func(t *testing.T) {
-			q := newMemQueue()
-			q.put(events("e", 3)...)
-			b := start(t, q, nil, func(c *Config) { c.RudderURL, c.Transport, c.RootCAs = server.URL, nil, trusted })
-			if trusted != nil {
-				require.Eventually(t, func() bool { return q.count(queue.Delivered) == 3 }, 10*time.Second, 5*time.Millisecond)
-				return
-			}
-			require.Eventually(t, func() bool { return b.State().Name == StateBackingOff }, 10*time.Second, 5*time.Millisecond)
-			require.Contains(t, b.State().LastError, "certificate signed by unknown authority; if it is the right one, name the CA")
-			require.Equal(t, 3, q.count(queue.Pending))
-		})
-	}
 }
 
 func TestConfigDefaults(t *testing.T) {

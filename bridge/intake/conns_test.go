@@ -152,40 +152,37 @@ type stream2 struct {
 	next uint32
 }
 
-func newStream2(conn net.Conn) *stream2 {
+// speak2 begins HTTP/2 on a new connection, with a flow-control window for each
+// stream. What has come is sent to the channel when the connection has ended.
+func (b *bench) speak2(t *testing.T, window uint32) (*stream2, <-chan ended2) {
+	t.Helper()
+	conn := b.raw(t, "")
 	s := &stream2{Framer: http2.NewFramer(conn, conn), conn: conn, next: 1}
 	s.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	return s
-}
-
-// begin begins HTTP/2 with a flow-control window for each stream. Over a pipe,
-// which has no buffer, a reader must be there by then.
-func (s *stream2) begin(window uint32) error {
-	if _, err := io.WriteString(s.conn, http2.ClientPreface); err != nil {
-		return err
-	}
-	return s.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
+	ended := make(chan ended2, 1)
+	go func() { ended <- s.readAll() }() // a pipe has no buffer
+	_, err := io.WriteString(conn, http2.ClientPreface)
+	require.NoError(t, err)
+	require.NoError(t, s.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window}))
+	return s, ended
 }
 
 // post sends a request with the first part of a body; more says whether the rest
 // is still to come.
-func (s *stream2) post(token, body string, more bool) error {
+func (s *stream2) post(t *testing.T, token, body string, more bool) {
+	t.Helper()
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	for _, field := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/currents"}, {"authorization", "Bearer " + token}} {
-		if err := encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
-			return err
-		}
+		require.NoError(t, encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}))
 	}
-	id := s.next
+	require.NoError(t, s.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: s.next, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: body == "" && !more,
+	}))
+	if body != "" {
+		require.NoError(t, s.WriteData(s.next, !more, []byte(body)))
+	}
 	s.next += 2
-	if err := s.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: body == "" && !more}); err != nil {
-		return err
-	}
-	if body == "" {
-		return nil
-	}
-	return s.WriteData(id, !more, []byte(body))
 }
 
 type ended2 struct {
@@ -236,16 +233,12 @@ func TestRefusalsOverHTTP2(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, Config{}, 0, func(t *testing.T, b *bench) {
 				began := time.Now()
-				client := b.raw(t, "")
-				ended := make(chan ended2, 1)
-				s := newStream2(client)
-				go func() { ended <- s.readAll() }()
-				require.NoError(t, s.begin(tt.window))
-				require.NoError(t, s.post(tt.token, tt.body, false))
+				s, ended := b.speak2(t, tt.window)
+				s.post(t, tt.token, tt.body, false)
 				time.Sleep(2 * time.Second) // longer than any response takes
 				require.Zero(t, b.inFlight.Load())
 				if !tt.want.goAway {
-					require.NoError(t, client.Close())
+					require.NoError(t, s.conn.Close())
 				}
 				got := <-ended
 				require.LessOrEqual(t, time.Since(began), 3*time.Second, "the connection is closed")
@@ -266,11 +259,9 @@ func TestFloodOfHTTP2WithoutToken(t *testing.T) {
 	const limit = 100
 	inBubble(t, Config{}, limit, func(t *testing.T, b *bench) {
 		for range limit {
-			s := newStream2(b.raw(t, ""))
-			go s.readAll()
-			require.NoError(t, s.begin(0))
+			s, _ := b.speak2(t, 0)
 			for range 3 {
-				require.NoError(t, s.post("wrong", "{", true))
+				s.post(t, "wrong", "{", true)
 			}
 		}
 		b.requireServed(t)
@@ -281,17 +272,13 @@ func TestFloodOfHTTP2WithoutToken(t *testing.T) {
 // connection go on.
 func TestSlowStream(t *testing.T) {
 	inBubble(t, Config{}, 1, func(t *testing.T, b *bench) {
-		client := b.raw(t, "")
-		ended := make(chan ended2, 1)
-		s := newStream2(client)
-		go func() { ended <- s.readAll() }()
-		require.NoError(t, s.begin(65535))
-		require.NoError(t, s.post("secret", "{", true))
-		require.NoError(t, s.post("secret", oneEvent, false))
+		s, ended := b.speak2(t, 65535)
+		s.post(t, "secret", "{", true)
+		s.post(t, "secret", oneEvent, false)
 		time.Sleep(20 * time.Second)
-		require.NoError(t, s.post("secret", oneEvent, false))
+		s.post(t, "secret", oneEvent, false)
 		time.Sleep(time.Second)
-		client.Close()
+		s.conn.Close()
 		require.Equal(t, []string{"200", "408", "200"}, (<-ended).statuses)
 	})
 }

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // requireServed posts to connector b; the response is 200 and takes no time.
@@ -161,45 +163,32 @@ func drip(conn net.Conn, text string) {
 // Clients that never fall silent for long and never come to an end, and those
 // that do fall silent, lose their connection in bounded time.
 func TestSlowSenders(t *testing.T) {
-	good := batch(event(`{"a":"` + strings.Repeat("x", 10_000) + `"}`))
-	gzipped := zipped(good + strings.Repeat(" ", 1000))
-	tests := []struct {
-		name       string
-		head, rest string
-		statuses   []int
-		longest    time.Duration
-	}{
-		{"a body", head + "Content-Length: 10000\r\n\r\n", good, []int{408}, time.Minute},
-		{"a body in chunks", head + "Transfer-Encoding: chunked\r\n\r\n", strings.Repeat("1\r\n \r\n", 1000), []int{408}, time.Minute},
-		{"a chunk's size", head + "Transfer-Encoding: chunked\r\n\r\n", strings.Repeat("0", 1000), []int{408}, time.Minute},
-		{"a gzip body", head + "Content-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n" + gzipped[:5], gzipped[5:] + strings.Repeat("x", 1000), []int{408}, time.Minute},
-		{"a body after a good one", post("", batch()) + head + "Content-Length: 10000\r\n\r\n", good, []int{200, 408}, time.Minute},
-		{"a body that stops", head + "Content-Length: 10000\r\n\r\n{", "", []int{408}, 10 * time.Second},
-		{"headers", "POST /currents HTTP/1.1\r\n", strings.Repeat("X: x\r\n", 1000), []int{}, 10 * time.Second},
-		{"the request line", "", strings.Repeat("P", 1000), []int{}, 20 * time.Second},
-		{"headers after a good batch", post("", batch()) + "POST", strings.Repeat(" ", 1000), []int{200}, 10 * time.Second},
-		{"nothing at all", "", "", []int{}, 20 * time.Second},
-		{"nothing after a good batch", post("", batch()), "", []int{200}, 2 * time.Minute},
-		{"headers and a body in time", head + "Connection: close\r\nContent-Length: 1", "3\r\n\r\n" + batch(), []int{200}, 20 * time.Second},
+	rows := casefile.Read(t, "testdata/slow.tsv", 5)
+	for _, row := range rows {
+		row[3], row[4] = frames(row[3]), frames(row[4])
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	gzipped := zipped(batch(event(`{"a":"` + strings.Repeat("x", 10_000) + `"}`)))
+	rows = append(rows, []string{"a gzip body", "1m", "408", head + "Content-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n" + gzipped[:5], gzipped[5:]})
+	for _, row := range rows {
+		t.Run(row[0], func(t *testing.T) {
+			longest, err := time.ParseDuration(row[1])
+			require.NoError(t, err)
 			inBubble(t, Config{}, 0, func(t *testing.T, b *bench) {
 				began := time.Now()
 				conn := b.raw(t, "")
 				go func() {
-					_, _ = io.WriteString(conn, tt.head)
-					drip(conn, tt.rest)
+					_, _ = io.WriteString(conn, row[3])
+					drip(conn, row[4])
 				}()
 				got := answersOn(t, conn, time.Hour)
-				require.LessOrEqual(t, time.Since(began), tt.longest+2*time.Second)
+				require.LessOrEqual(t, time.Since(began), longest+2*time.Second)
 				// One that is slow before the body may see net/http's 400, or only
 				// the end of the connection.
 				codes := statuses(got)
 				if n := len(codes); n > 0 && codes[n-1] == 400 {
 					codes = codes[:n-1]
 				}
-				require.Equal(t, tt.statuses, codes)
+				require.Equal(t, "["+row[2]+"]", fmt.Sprint(codes))
 				conn.Close()
 				b.settle(t, got)
 			})

@@ -2,7 +2,6 @@ package mapping_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -57,22 +56,6 @@ func TestFallbackID(t *testing.T) {
 		require.Equal(t, fallback, message.MessageID)
 	}
 	require.Equal(t, context+track+`}`, string(mapper.AppendMessage(nil, []byte(`{"id":""}`), "")))
-}
-
-// TestManyDuplicates has more runs between what moves than are noted.
-func TestManyDuplicates(t *testing.T) {
-	for n := range 40 {
-		var in, out []string
-		for i := range n {
-			in = append(in, fmt.Sprintf(`"k%d" : %d`, i, i), fmt.Sprintf(`"plat\u0066orm":%d`, i))
-			out = append(out, fmt.Sprintf(`"k%d" : %d`, i, i))
-		}
-		want := context + track + `,"messageId":"fallback"}`
-		if n > 0 {
-			want = context + fmt.Sprintf(`,"os":{"name":%d}`, n-1) + track + `,"messageId":"fallback","properties":{` + strings.Join(out, ",") + `}}`
-		}
-		require.Equal(t, want, mapped(`{"properties":{ `+strings.Join(in, " , ")+` }}`))
-	}
 }
 
 // TestDeepNesting: reading each level again would take hours here.
