@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,7 @@ func (f *follower) run(ctx, wait context.Context, start time.Time) {
 }
 
 func (f *follower) step(ctx context.Context) int {
+	before := f.cursor
 	p, err := f.page(ctx)
 	for i := range p.Events {
 		f.arrive([]byte(p.Events[i].MessageID), p.Events[i].ReceivedAt.Sub(f.start))
@@ -129,27 +131,37 @@ func (f *follower) step(ctx context.Context) int {
 		return 0
 	}
 	f.read += uint64(len(p.Events))
-	f.problem = f.outrun(p)
+	f.problem = f.outrun(before, p)
 	return len(p.Events)
 }
 
-// outrun says whether the far end dropped messages before they were read. Its total
-// counts all messages since its start: a page without events shows whether all of
+// outrun says whether the far end dropped messages before they were read. Its
+// cursors count its messages: one that goes further than the page has events has
+// passed some, also where no page is ever empty until the wait is over. Its total
+// counts all messages since its start; a page without events shows whether all of
 // these were read.
-func (f *follower) outrun(p page) string {
+func (f *follower) outrun(cursor string, p page) string {
 	if p.Total < f.total {
 		return "the far end was reset or restarted during the run"
 	}
 	f.total = p.Total
-	before := f.short
+	before, dropped := f.short, uint64(0)
 	f.short = 0
-	if came := p.Total - f.first; len(p.Events) == 0 && came > f.read {
-		f.short = came - f.read
+	from, errFrom := strconv.ParseUint(cursor, 10, 64)
+	to, errTo := strconv.ParseUint(p.Next, 10, 64)
+	n, came := uint64(len(p.Events)), p.Total-f.first
+	switch {
+	case n == 0 && came > f.read:
+		if f.short = came - f.read; f.short == before { // seen twice: they are not just arriving
+			dropped = f.short
+		}
+	case n > 0 && errFrom == nil && errTo == nil && to > from+n:
+		dropped = to - from - n
 	}
-	if f.short == 0 || f.short != before { // seen once: they may be just arriving
+	if dropped == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", f.short)
+	return fmt.Sprintf("the far end gave up %d messages before they were read: let it keep more (mockrudder serve --keep)", dropped)
 }
 
 // page has the members of /_mock/events?summary=1 that are used.

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/internal/progress"
@@ -108,13 +107,6 @@ func (r *Run) Do(ctx context.Context) (*Report, error) {
 	report.Verify = stopFollowing()
 	report.judge(r)
 	return report, nil
-}
-
-// cpuTime is what this process has used of the CPU, in user and kernel.
-func cpuTime() time.Duration {
-	var usage syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage) // fails only for another who or address
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func (r *Run) send(ctx context.Context, start time.Time) {

@@ -189,14 +189,21 @@ func TestVerifyNeedsAMockrudder(t *testing.T) {
 	require.NotContains(t, err.Error(), "sEcReT")
 }
 
+func pageOf(events int, next string, total uint64) page {
+	p := page{Next: next, Total: total}
+	p.Events = slices.Grow(p.Events, events)[:events]
+	return p
+}
+
 func TestOutrun(t *testing.T) {
-	f, empty, full := &follower{first: 100, read: 20}, page{Total: 125}, page{Total: 125}
-	require.Empty(t, f.outrun(empty), "they may have come just now")
-	full.Events = slices.Grow(full.Events, 5)[:5]
-	require.Empty(t, f.outrun(full))
-	require.Empty(t, f.outrun(empty))
-	require.Contains(t, f.outrun(empty), "gave up 5 messages")
-	require.Contains(t, f.outrun(page{Total: 124}), "reset")
+	f := &follower{first: 100, read: 20}
+	require.Empty(t, f.outrun("200", pageOf(10, "210", 125)))
+	require.Contains(t, f.outrun("210", pageOf(10, "225", 125)), "gave up 5 messages")
+	require.Empty(t, f.outrun("225", pageOf(0, "", 125)), "they may have come just now")
+	require.Empty(t, f.outrun("225", pageOf(5, "230", 125)))
+	require.Empty(t, f.outrun("230", pageOf(0, "", 125)))
+	require.Contains(t, f.outrun("230", pageOf(0, "", 125)), "gave up 5 messages")
+	require.Contains(t, f.outrun("230", pageOf(0, "", 124)), "reset")
 }
 
 // An interrupted wait ends at once and says nothing of loss: what
