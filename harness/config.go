@@ -94,9 +94,9 @@ func (c Config) withDefaults() (Config, error) {
 
 func (c Config) check() error {
 	var wrong []error
-	for what, value := range map[string]float64{"events": float64(c.Events), "rate": c.Rate, "crashes": float64(c.Crashes)} {
+	for i, value := range []float64{float64(c.Events), c.Rate, float64(c.Crashes)} {
 		if value < 0 {
-			wrong = append(wrong, fmt.Errorf("%s: %v is negative", what, value))
+			wrong = append(wrong, fmt.Errorf("%s: %v is negative", []string{"events", "rate", "crashes"}[i], value))
 		}
 	}
 	for _, is := range [][3]string{
