@@ -144,7 +144,7 @@ func problemOf(err error, fix, id string) problem {
 	case is(ErrClosed, context.Canceled, context.DeadlineExceeded):
 		return problem{err, http.StatusServiceUnavailable, "Try again."}
 	default:
-		return problem{err, http.StatusBadRequest, fix}
+		return problem{err, http.StatusBadRequest, strings.Replace(fix, "/ID/", "/"+id+"/", 1)}
 	}
 }
 

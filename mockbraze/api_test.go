@@ -47,6 +47,7 @@ func TestControlAPIChangesCredentials(t *testing.T) {
 	require.Len(t, answer["events"], 102, "all types where none is chosen")
 	require.NotContains(t, answer, "token")
 	control(t, h, 409, "POST", "/api/currents/1/send?events=5", "") // it is not launched
+	require.Contains(t, control(t, h, 400, "POST", "/api/currents/1/send", "")["what_to_do"], "POST /api/currents/1/send?")
 	require.Contains(t, control(t, h, 422, "POST", "/api/currents/1/launch", "")["error"], "401")
 	e.probe = 200
 	control(t, h, 200, "POST", "/api/currents/1/launch", `{"token":"right","url":"http://x.example/b"}`)
