@@ -5,8 +5,10 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,4 +162,66 @@ func (s *scenario) judge() {
 	require.NoError(s.t, err)
 	s.write(report)
 	require.True(s.t, report.Passed(), "%v", report.Failures)
+}
+
+// fault is something that went wrong on purpose.
+type fault struct {
+	What string `json:"what"`
+	// Recovery is the time in seconds from its end until Braze had nothing
+	// queued and the bridge nothing pending.
+	Recovery float64 `json:"recovery_s"`
+}
+
+// result is what the report says of a scenario.
+type result struct {
+	Name           string         `json:"name"`
+	Faults         []fault        `json:"faults"`
+	DuplicateBound int64          `json:"duplicate_bound"`
+	Run            harness.Report `json:"run"`
+}
+
+// write prints the line of a scenario, and appends its figures to the file that
+// E2E_REPORT names.
+func (s *scenario) write(r harness.Report) {
+	var recoveries []string
+	for _, f := range s.faults {
+		recoveries = append(recoveries, fmt.Sprintf("%s %.1f s", f.What, f.Recovery))
+	}
+	s.say("%s: %d acknowledged, %d lost, %d changed, %d duplicates of %d that may be, %d dead; recovery: %s",
+		strings.ToUpper(r.Verdict), r.Acked, r.Lost, r.Corrupted, r.Duplicates, r.DuplicateBound, r.Dead,
+		strings.Join(recoveries, ", "))
+	path := os.Getenv("E2E_REPORT")
+	if path == "" {
+		return
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	require.NoError(s.t, err, "E2E_REPORT")
+	defer file.Close()
+	require.NoError(s.t, json.NewEncoder(file).Encode(result{s.name, s.faults, r.DuplicateBound, r}))
+}
+
+const kills = 5
+
+// TestKilledAndRecreated kills the container of a bridge with SIGKILL in the
+// middle of its work, five times, takes it away, and makes a new one on the same
+// volume. Braze goes on all the while.
+func TestKilledAndRecreated(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	s := open(t, "kill", 21, 800)
+	volume, to := s.volume(), []string{"--rudder-url", "http://rudder:8090"}
+	s.bridge = s.startBridge("bridge", volume, to...)
+	s.launch("http://bridge:8080/currents", 50*time.Millisecond)
+	for i := range kills {
+		s.load()
+		s.during(2 * time.Second)
+		from := time.Now()
+		s.kill(s.bridge)
+		s.remove(s.bridge)
+		s.during(time.Second) // Braze has no bridge to send to
+		s.bridge = s.startBridge("bridge", volume, to...)
+		s.lose(from, inFlight)
+		s.crashes++
+		s.settle(fmt.Sprintf("kill %d", i+1), time.Now())
+	}
+	s.judge()
 }

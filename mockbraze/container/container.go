@@ -21,11 +21,16 @@ package container
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/currentsbridge/currentsbridge/internal/dockertest/fakecontainer"
+	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 
 // Port is the port in the container, for other containers of a network.
@@ -59,3 +64,108 @@ func WithSeed(seed uint64) testcontainers.CustomizeRequestOption {
 // URL is where the test reaches the page and the control API, without a slash
 // at the end. Other containers use their network's name for it, and Port.
 func (c *Container) URL(ctx context.Context) (string, error) { return c.fake.URL(ctx) }
+
+// askEvery is how often a Current is asked whether it is done.
+const askEvery = 50 * time.Millisecond
+
+// Current is a Current of a fake Braze in a container.
+type Current struct {
+	c  *Container
+	id string
+}
+
+// form is what the control API takes.
+type form struct {
+	mockbraze.Current
+	Seconds float64 `json:"flush_after_seconds,omitempty"`
+}
+
+// newForm refuses what the control API has no word for.
+func newForm(spec mockbraze.Current) (form, error) {
+	var cannot []string
+	for name, given := range map[string]bool{
+		"Timeout": spec.Timeout != 0, "Backoff": spec.Backoff != mockbraze.Backoff{}, "Connections": spec.Connections != 0,
+		"Window": spec.Window != 0, "OnSend": spec.OnSend != nil, "OnAck": spec.OnAck != nil,
+	} {
+		if given {
+			cannot = append(cannot, name)
+		}
+	}
+	if len(cannot) > 0 {
+		return form{}, fmt.Errorf("a Current in a container cannot have %s: leave it out", strings.Join(cannot, ", "))
+	}
+	return form{spec, spec.FlushAfter.Seconds()}, nil
+}
+
+// Launch makes a Current and launches it. Its URL is as the container sees it.
+// Timeout, Backoff, Connections, Window and the two functions of spec cannot be had in
+// a container and are an error. It fails where the endpoint answers 401, 403 or 404 to
+// the probe.
+func (c *Container) Launch(ctx context.Context, spec mockbraze.Current) (*Current, error) {
+	filled, err := newForm(spec)
+	if err != nil {
+		return nil, err
+	}
+	var report mockbraze.Report
+	if err := c.fake.Call(ctx, http.MethodPost, "/api/currents", filled, &report); err != nil {
+		return nil, err
+	}
+	current := &Current{c: c, id: report.ID}
+	return current, current.Launch(ctx)
+}
+
+// Launch probes the credentials and starts the Current, or starts it again
+// after Pause.
+func (c *Current) Launch(ctx context.Context) error { return c.do(ctx, "launch") }
+
+// Pause stops the Current; its events wait.
+func (c *Current) Pause(ctx context.Context) error { return c.do(ctx, "pause") }
+
+// Flush sends what is queued without waiting for full batches. It does not wait
+// for the answers.
+func (c *Current) Flush(ctx context.Context) error { return c.do(ctx, "flush") }
+
+// SetRate changes how many events a second happen by themselves, up to
+// mockbraze.MaxRate; 0 ends it.
+func (c *Current) SetRate(ctx context.Context, rate float64) error {
+	return c.c.fake.Call(ctx, http.MethodPatch, c.path(), map[string]float64{"rate": rate}, nil)
+}
+
+// Report says how the Current stands.
+func (c *Current) Report(ctx context.Context) (mockbraze.Report, error) {
+	var report mockbraze.Report
+	err := c.c.fake.Call(ctx, http.MethodGet, c.path(), nil, &report)
+	return report, err
+}
+
+// Send lets n events happen, up to ten million, sends them, and returns what
+// became of them once all were answered for. It gives up with ctx; what was sent
+// stays sent, and the Current goes on.
+func (c *Current) Send(ctx context.Context, n int) (outcome mockbraze.Outcome, err error) {
+	err = c.c.fake.Call(ctx, http.MethodPost, fmt.Sprintf("%s/send?events=%d", c.path(), n), nil, &outcome)
+	return outcome, err
+}
+
+// Drained waits until nothing of the Current is queued or in flight, and
+// returns how it stands then, or when ctx ended.
+func (c *Current) Drained(ctx context.Context) (mockbraze.Report, error) {
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		report, err := c.Report(ctx)
+		if err != nil || report.Counts.Queued == 0 {
+			return report, err
+		}
+		select {
+		case <-ctx.Done():
+			return report, fmt.Errorf("mockbraze: %d events of the Current are still queued or in flight: %w", report.Counts.Queued, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *Current) path() string { return "/api/currents/" + c.id }
+
+func (c *Current) do(ctx context.Context, what string) error {
+	return c.c.fake.Call(ctx, http.MethodPost, c.path()+"/"+what, nil, nil)
+}
