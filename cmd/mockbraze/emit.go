@@ -6,9 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/currentsbridge/currentsbridge/internal/avroexport"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -82,7 +82,7 @@ func (f *emitFlags) run(cmd *cobra.Command) (err error) {
 	}
 	f.Progress = func(more int) { meter.Add(int64(more)) }
 	if f.format == "avro" {
-		export := avroexport.New(f.out, f.Glossary)
+		export := storageexport.NewWriter(f.out, f.Glossary)
 		return errors.Join(mockbraze.Emit(cmd.Context(), export, f.Emission), export.Close())
 	}
 	return mockbraze.Emit(cmd.Context(), cmd.OutOrStdout(), f.Emission)

@@ -18,9 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/harness"
-	"github.com/currentsbridge/currentsbridge/internal/avroexport"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
+	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	"github.com/currentsbridge/currentsbridge/schemas"
@@ -31,7 +31,7 @@ func exported(t *testing.T, e mockbraze.Emission) (dir string) {
 	glossary, err := schemas.Load()
 	require.NoError(t, err)
 	dir = t.TempDir()
-	w := avroexport.New(dir, glossary)
+	w := storageexport.NewWriter(dir, glossary)
 	require.NoError(t, mockbraze.Emit(t.Context(), w, e))
 	require.NoError(t, w.Close())
 	return dir

@@ -1,6 +1,6 @@
-// Package storageexport reads Braze's storage exports of Currents: Avro object
-// container files and the same flat records as JSON. It makes of each record the
-// event as the Custom HTTP connector sends it. The glossary says which fields are in
+// Package storageexport reads Braze's storage exports of Currents, Avro object container
+// files and the same flat records as JSON, and writes them for the fake Braze. It makes
+// of each record the event as the Custom HTTP connector sends it. The glossary says which fields are in
 // user and which in properties. Fields that it does not have for the event type are
 // left out: most of them exist in storage only.
 //

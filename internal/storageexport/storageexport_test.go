@@ -6,17 +6,19 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/hamba/avro/v2"
 	"github.com/hamba/avro/v2/ocf"
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/internal/avroexport"
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
@@ -55,14 +57,13 @@ func parts(t *testing.T, event []byte) map[string]string {
 }
 
 // TestEqualsHTTP exports events of every type, retired ones included, with all
-// codecs, and holds what is read against the events as HTTP has them.
+// codecs. It holds the files against the layout of Braze's, and what is read against the
+// events as HTTP has them.
 func TestEqualsHTTP(t *testing.T) {
 	dir := t.TempDir()
 	var lines bytes.Buffer
-	require.NoError(t, mockbraze.Emit(t.Context(), &lines, mockbraze.Emission{Events: 525, Seed: 4, Retired: true}))
-	w := avroexport.New(dir, journeytest.Glossary(t))
-	_, err := w.Write(lines.Bytes())
-	require.NoError(t, err)
+	w := storageexport.NewWriter(dir, journeytest.Glossary(t))
+	require.NoError(t, mockbraze.Emit(t.Context(), io.MultiWriter(w, &lines), mockbraze.Emission{Events: 525, Seed: 4, Retired: true}))
 	require.NoError(t, w.Close())
 	want, types := map[string]map[string]string{}, map[string]bool{}
 	for line := range strings.Lines(lines.String()) {
@@ -72,17 +73,17 @@ func TestEqualsHTTP(t *testing.T) {
 	}
 	require.Len(t, types, len(journeytest.Glossary(t).Events))
 
-	x := reader(t, "")
-	files, codecs := 0, map[string]bool{}
-	require.NoError(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		files++
+	x, codecs := reader(t, ""), map[string]bool{}
+	files, err := filepath.Glob(filepath.Join(dir, "dataexport.*.integration.*", "event_type=*", "date=????-??-??-??", "version=12", "*.avro"))
+	require.NoError(t, err)
+	require.Greater(t, len(files), len(types))
+	for _, path := range files {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
+		require.Contains(t, string(text), `"doc":"`)
 		dec, err := ocf.NewDecoder(bytes.NewReader(text))
 		require.NoError(t, err)
+		require.Contains(t, path, "event_type="+dec.Schema().(*avro.RecordSchema).FullName()+"/")
 		codecs[string(dec.Metadata()["avro.codec"])] = true
 		number := 0
 		form, err := x.Read(path, bytes.NewReader(text), func(r storageexport.Record) error {
@@ -92,16 +93,21 @@ func TestEqualsHTTP(t *testing.T) {
 			event := parts(t, r.Event)
 			require.Equal(t, want[event["id"]], event)
 			require.Equal(t, event["time"], fmt.Sprint(r.Time))
+			require.Contains(t, path, time.Unix(r.Time, 0).UTC().Format("date=2006-01-02-15"))
 			delete(want, event["id"])
 			return nil
 		})
 		require.NoError(t, err)
 		require.Equal(t, storageexport.Avro, form)
-		return nil
-	}))
+	}
 	require.Empty(t, want)
 	require.Equal(t, map[string]bool{"null": true, "deflate": true, "snappy": true, "zstandard": true}, codecs)
 	require.Empty(t, x.LeftOut())
+
+	_, err = storageexport.NewWriter(files[0], journeytest.Glossary(t)).Write(lines.Bytes())
+	require.ErrorContains(t, err, "not a directory")
+	_, err = storageexport.NewWriter(dir, journeytest.Glossary(t)).Write([]byte(`{"event_type":"users.fax.Sent"}` + "\n"))
+	require.ErrorContains(t, err, `"users.fax.Sent"`)
 }
 
 const open = "users.messages.email.Open"

@@ -16,7 +16,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/internal/avroexport"
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
@@ -286,7 +285,7 @@ func TestStorageExports(t *testing.T) {
 	glossary, err := schemas.Load()
 	require.NoError(t, err)
 	dir := t.TempDir()
-	w := avroexport.New(dir, glossary)
+	w := storageexport.NewWriter(dir, glossary)
 	require.NoError(t, mockbraze.Emit(t.Context(), w, mockbraze.Emission{Events: 102, Seed: 2}))
 	require.NoError(t, w.Close())
 

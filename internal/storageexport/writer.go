@@ -1,10 +1,4 @@
-// Package avroexport writes events as Braze's storage exports of Currents do: Avro
-// object container files that hold one event type each, in
-// dataexport.<cluster>.<kind>.integration.<id>/event_type=…/date=YYYY-MM-DD-HH/version=…,
-// by the hour of the event's time. Records are flat, and free objects are JSON text
-// named properties. Fields that only storage has are not written. The files take
-// turns in the codecs null, deflate, snappy and zstandard.
-package avroexport
+package storageexport
 
 import (
 	"bytes"
@@ -30,7 +24,12 @@ import (
 // closed, and later events go to further parts.
 const maxOpen = 200
 
-// Writer takes events as NDJSON and writes them to files. Make it with New, and
+// Writer takes events as NDJSON and writes them as Braze's storage exports: Avro object
+// container files that hold one event type each, in
+// dataexport.<cluster>.<kind>.integration.<id>/event_type=…/date=YYYY-MM-DD-HH/version=…,
+// by the hour of the event's time. Records are flat, and free objects are JSON text
+// named properties. Fields that only storage has are not written. The files take
+// turns in the codecs null, deflate, snappy and zstandard. Make it with NewWriter, and
 // Close it.
 type Writer struct {
 	dir      string
@@ -40,8 +39,8 @@ type Writer struct {
 	line     []byte // the beginning of a line
 }
 
-// New makes a Writer of files below dir, whose schemas follow from the glossary.
-func New(dir string, glossary *schemas.Glossary) *Writer {
+// NewWriter makes a Writer of files below dir, whose schemas follow from the glossary.
+func NewWriter(dir string, glossary *schemas.Glossary) *Writer {
 	return &Writer{
 		dir:      filepath.Join(dir, "dataexport.prod-01.S3.integration.mockbraze"),
 		glossary: glossary, open: make(map[string]*part),
@@ -50,26 +49,26 @@ func New(dir string, glossary *schemas.Glossary) *Writer {
 
 // Write implements io.Writer. It fails for an event that does not fit the glossary,
 // and where a file cannot be written.
-func (x *Writer) Write(text []byte) (n int, err error) {
+func (w *Writer) Write(text []byte) (n int, err error) {
 	for rest := text; ; {
 		line, after, whole := bytes.Cut(rest, []byte{'\n'})
-		x.line = append(x.line, line...)
+		w.line = append(w.line, line...)
 		if !whole {
 			return len(text), nil
 		}
-		if err := x.write(x.line); err != nil {
+		if err := w.write(w.line); err != nil {
 			return 0, err
 		}
-		x.line, rest = x.line[:0], after
+		w.line, rest = w.line[:0], after
 	}
 }
 
-func (x *Writer) write(line []byte) error {
+func (w *Writer) write(line []byte) error {
 	var event storedEvent
 	if err := json.Unmarshal(line, &event); err != nil {
 		return fmt.Errorf("avro: %w", err)
 	}
-	p, err := x.part(event.Type, time.Unix(event.Time, 0).UTC())
+	p, err := w.part(event.Type, time.Unix(event.Time, 0).UTC())
 	if err != nil {
 		return fmt.Errorf("avro: %w", err)
 	}
@@ -89,17 +88,17 @@ type part struct {
 	typ  *schemas.EventType
 }
 
-func (x *Writer) part(name string, at time.Time) (*part, error) {
-	dir := filepath.Join(x.dir, "event_type="+name, "date="+at.Format("2006-01-02-15"), fmt.Sprintf("version=%d", x.glossary.SchemaVersion))
-	if p := x.open[dir]; p != nil {
+func (w *Writer) part(name string, at time.Time) (*part, error) {
+	dir := filepath.Join(w.dir, "event_type="+name, "date="+at.Format("2006-01-02-15"), fmt.Sprintf("version=%d", w.glossary.SchemaVersion))
+	if p := w.open[dir]; p != nil {
 		return p, nil
 	}
-	if len(x.open) >= maxOpen {
-		if err := x.Close(); err != nil {
+	if len(w.open) >= maxOpen {
+		if err := w.Close(); err != nil {
 			return nil, err
 		}
 	}
-	typ, ok := x.glossary.Event(name)
+	typ, ok := w.glossary.Event(name)
 	if !ok {
 		return nil, fmt.Errorf("the glossary has no event type %q", name)
 	}
@@ -110,38 +109,35 @@ func (x *Writer) part(name string, at time.Time) (*part, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	file, err := os.Create(filepath.Join(dir, fmt.Sprintf("part-%05d.avro", x.parts)))
+	file, err := os.Create(filepath.Join(dir, fmt.Sprintf("part-%05d.avro", w.parts)))
 	if err != nil {
 		return nil, err
 	}
 	codecs := []ocf.CodecName{ocf.Null, ocf.Deflate, ocf.Snappy, ocf.ZStandard}
-	encoder, err := ocf.NewEncoder(schema, file, ocf.WithCodec(codecs[x.parts%len(codecs)]),
+	encoder, err := ocf.NewEncoder(schema, file, ocf.WithCodec(codecs[w.parts%len(codecs)]),
 		ocf.WithZStandardEncoderOptions(zstd.WithEncoderConcurrency(1)),
 		// The library's own text of a schema leaves out the descriptions.
 		ocf.WithSchemaMarshaler(func(avro.Schema) ([]byte, error) { return []byte(schema), nil }))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), file.Close())
 	}
-	x.parts++
-	x.open[dir] = &part{encoder, file, typ}
-	return x.open[dir], nil
+	w.parts++
+	w.open[dir] = &part{encoder, file, typ}
+	return w.open[dir], nil
 }
 
 // Close writes what is not written yet.
-func (x *Writer) Close() (failed error) {
-	for dir, p := range x.open {
+func (w *Writer) Close() (failed error) {
+	for dir, p := range w.open {
 		failed = errors.Join(failed, p.Close(), p.file.Close())
-		delete(x.open, dir)
+		delete(w.open, dir)
 	}
 	return failed
 }
 
-// freeObject is what storage calls custom_properties and purchase_properties.
-const freeObject = "properties"
-
 func storedName(f *schemas.Field) string {
 	if f.Type == "object" {
-		return freeObject
+		return storedObject
 	}
 	return f.Name
 }
