@@ -24,8 +24,6 @@ import (
 // image has the arguments of the instructions of an image, those of its base first.
 type image map[string][]string
 
-var instruction = regexp.MustCompile(`(?m)^([A-Z]+) (.*)$`)
-
 // images reads the stages of the Dockerfile that are images, by name. They are also
 // built of the host's binaries, so they need nothing of what stands above them but
 // /out.
@@ -34,7 +32,7 @@ func images(t *testing.T) map[string]image {
 	_, text, found := strings.Cut(read(t, "Dockerfile"), "\n# The images.\n")
 	require.True(t, found)
 	all, name := map[string]image{"scratch": {}}, ""
-	for _, line := range instruction.FindAllStringSubmatch(strings.ReplaceAll(text, "\\\n", " "), -1) {
+	for _, line := range regexp.MustCompile(`(?m)^([A-Z]+) (.*)$`).FindAllStringSubmatch(strings.ReplaceAll(text, "\\\n", " "), -1) {
 		if line[1] == "FROM" {
 			from, as, _ := strings.Cut(line[2], " AS ")
 			require.Contains(t, all, from)

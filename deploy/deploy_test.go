@@ -96,17 +96,13 @@ func TestCommandLinesAreKnown(t *testing.T) {
 	require.Greater(t, len(lines), 12)
 }
 
-var (
-	links    = regexp.MustCompile(`\]\(([^)]+)\)`)
-	headings = regexp.MustCompile(`(?m)^#+ (.+)$`)
-	noSlug   = regexp.MustCompile(`[^\w\- ]`)
-)
+var noSlug = regexp.MustCompile(`[^\w\- ]`)
 
 // anchors are what a link may name in a page.
 func anchors(t *testing.T, path string) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
-	for _, heading := range headings.FindAllStringSubmatch(read(t, path), -1) {
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(read(t, path), -1) {
 		slug := noSlug.ReplaceAllString(strings.ToLower(heading[1]), "")
 		found[strings.ReplaceAll(slug, " ", "-")] = true
 	}
@@ -119,7 +115,7 @@ func TestLinksOfThePages(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, pages)
 	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md", "../CHANGELOG.md", "../SECURITY.md", "../fixtures/gateway/README.md") {
-		for _, link := range links.FindAllStringSubmatch(read(t, page), -1) {
+		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(read(t, page), -1) {
 			target, anchor, _ := strings.Cut(link[1], "#")
 			if strings.Contains(target, "://") {
 				continue
@@ -150,9 +146,6 @@ func TestPageNamesEachPart(t *testing.T) {
 	}
 }
 
-// most is how many modules a user of both fakes may have to download.
-const most = 15
-
 // Who imports both fakes downloads few modules: those that they are built of, and none
 // of Docker, Kubernetes or Chromium.
 func TestFakesNeedFewModules(t *testing.T) {
@@ -167,7 +160,7 @@ func TestFakesNeedFewModules(t *testing.T) {
 	for _, path := range modules {
 		require.NotRegexp(t, `docker|moby|testcontainers|k8s\.io|kustomize|chromedp|pgx|sqlite`, path)
 	}
-	require.LessOrEqual(t, len(modules), most, "%s", modules)
+	require.LessOrEqual(t, len(modules), 15, "%s", modules)
 }
 
 // Each module is in go.work and in the Makefile, and the root replaces nothing,

@@ -70,8 +70,12 @@ func open(t *testing.T, name string, seed uint64, rate float64) *scenario {
 	s := &scenario{t: t, ctx: ctx, name: name, seed: seed, rate: rate, began: time.Now()}
 	s.say("starting")
 	s.control, s.wire = s.network("control"), s.network("wire")
-	s.startRudder()
-	s.startBraze()
+	var err error
+	s.rudder, err = rudders.Run(ctx, s.image(dockertest.MockRudder),
+		s.joined("rudder", mount(s.volume()), testcontainers.WithCmdArgs("--record", recording, "--keep", "1"))...)
+	s.keep("mockrudder", s.rudder, err)
+	s.braze, err = brazes.Run(ctx, s.image(dockertest.MockBraze), s.joined("braze", brazes.WithSeed(seed))...)
+	s.keep("mockbraze", s.braze, err)
 	require.NoError(t, s.rudder.SetFaults(ctx, mockrudder.Fault{
 		Path: "/v1/batch", Latency: mockrudder.Duration(50 * time.Millisecond), LatencyMax: mockrudder.Duration(150 * time.Millisecond),
 		Trickle: mockrudder.Duration(150 * time.Millisecond),
@@ -100,10 +104,8 @@ func (s *scenario) load() {
 
 // during waits under load.
 func (s *scenario) during(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 	case <-s.ctx.Done():
 	}
 }
@@ -176,14 +178,6 @@ type fault struct {
 	Recovery float64 `json:"recovery_s"`
 }
 
-// result is what the report says of a scenario.
-type result struct {
-	Name           string         `json:"name"`
-	Faults         []fault        `json:"faults"`
-	DuplicateBound int64          `json:"duplicate_bound"`
-	Run            harness.Report `json:"run"`
-}
-
 // write prints the line of a scenario, and appends its figures to the file that
 // E2E_REPORT names.
 func (s *scenario) write(r harness.Report) {
@@ -201,10 +195,9 @@ func (s *scenario) write(r harness.Report) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	require.NoError(s.t, err, "E2E_REPORT")
 	defer file.Close()
-	require.NoError(s.t, json.NewEncoder(file).Encode(result{s.name, s.faults, r.DuplicateBound, r}))
+	line := map[string]any{"name": s.name, "faults": s.faults, "duplicate_bound": r.DuplicateBound, "run": r}
+	require.NoError(s.t, json.NewEncoder(file).Encode(line))
 }
-
-const kills = 5
 
 // TestKilledAndRecreated kills the container of a bridge with SIGKILL in the
 // middle of its work, five times, takes it away, and makes a new one on the same
@@ -215,7 +208,7 @@ func TestKilledAndRecreated(t *testing.T) {
 	volume, to := s.volume(), []string{"--rudder-url", "http://rudder:8090"}
 	s.bridge = s.startBridge("bridge", volume, to...)
 	s.launch("http://bridge:8080/currents", 50*time.Millisecond)
-	for i := range kills {
+	for i := range 5 {
 		s.load()
 		s.during(2 * time.Second)
 		from := time.Now()
@@ -317,19 +310,6 @@ func (s *scenario) run(name, image string, opts ...testcontainers.ContainerCusto
 	}
 	s.keep(name, c, err)
 	return c
-}
-
-func (s *scenario) startRudder() {
-	c, err := rudders.Run(s.ctx, s.image(dockertest.MockRudder),
-		s.joined("rudder", mount(s.volume()), testcontainers.WithCmdArgs("--record", recording, "--keep", "1"))...)
-	s.keep("mockrudder", c, err)
-	s.rudder = c
-}
-
-func (s *scenario) startBraze() {
-	c, err := brazes.Run(s.ctx, s.image(dockertest.MockBraze), s.joined("braze", brazes.WithSeed(s.seed))...)
-	s.keep("mockbraze", c, err)
-	s.braze = c
 }
 
 // startBridge runs a bridge on a volume and returns when it is ready. args come after

@@ -345,7 +345,7 @@ func (c *Connector) send(ctx context.Context, b *batch) {
 	if c.spec.OnSend != nil {
 		c.spec.OnSend(b.events)
 	}
-	a := c.post(ctx, b.typ, b.events)
+	a := c.exchange(ctx, Answer{Type: b.typ, Events: len(b.events)}, bodyOf(b.events))
 	ended := ctx.Err() != nil
 	if !ended && a.accepted() && c.spec.OnAck != nil {
 		c.spec.OnAck(b.events, a)

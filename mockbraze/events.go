@@ -160,9 +160,6 @@ func (fs *feeds) of(scenario string, patterns []string) (*feed, error) {
 	return fs.open(scenario+"\n"+strings.Join(types, "\n"), scenario, types)
 }
 
-// test is the feed of SendTestEvents, which goes round the types evenly.
-func (fs *feeds) test() (*feed, error) { return fs.open("test", Rounds, fs.spec.Events) }
-
 // open finds a feed or makes it, with a stream that no other has.
 func (fs *feeds) open(key, name string, types []string) (*feed, error) {
 	fs.mu.Lock()

@@ -80,7 +80,7 @@ type TestEvents struct {
 func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 	var out TestEvents
 	// Of ten events of a type some have an external id, which RudderStack needs.
-	from, err := c.feeds.test()
+	from, err := c.feeds.open("test", Rounds, c.spec.Events)
 	if err != nil {
 		return out, err
 	}
@@ -94,7 +94,8 @@ func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 			continue
 		}
 		done[e.Type] = true
-		a := c.post(ctx, e.Type, []Event{c.transformed(e)})
+		e.Raw = fieldtransform.Apply(e.Raw, c.spec.Transforms)
+		a := c.exchange(ctx, Answer{Type: e.Type, Events: 1}, bodyOf([]Event{e}))
 		if err := c.noteProbe(ctx, a); err != nil {
 			return out, err
 		}
@@ -105,11 +106,6 @@ func (c *Connector) SendTestEvents(ctx context.Context) (TestEvents, error) {
 		out.Answers = append(out.Answers, a)
 	}
 	return out, nil
-}
-
-func (c *Connector) transformed(e Event) Event {
-	e.Raw = fieldtransform.Apply(e.Raw, c.spec.Transforms)
-	return e
 }
 
 // SendEvents sends events that the caller made, whatever they are and of whatever
@@ -208,7 +204,7 @@ func (c *Connector) enqueue(events []Event, t *Outcome) {
 		t.Pending += len(events)
 	}
 	for _, e := range events {
-		e = c.transformed(e)
+		e.Raw = fieldtransform.Apply(e.Raw, c.spec.Transforms)
 		typ := c.typeOf(e.Type)
 		typ.Events++
 		switch q := &typ.queue; {
@@ -403,10 +399,6 @@ const (
 	snippet = 200       // how much of a response's body is kept for the report
 	drain   = 256 << 10 // how much more of it is read, so that the connection is reused
 )
-
-func (c *Connector) post(ctx context.Context, typ string, events []Event) Answer {
-	return c.exchange(ctx, Answer{Type: typ, Events: len(events)}, bodyOf(events))
-}
 
 // exchange posts a body and completes a. Tokens and secrets of the URL are masked
 // in it.

@@ -263,8 +263,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const timeout = 30 * time.Second
-
 type running struct {
 	t      *testing.T
 	rudder *mockrudder.Server
@@ -326,7 +324,7 @@ func (r *running) until(connector string, good func(admin.ConnectorStatus) bool)
 			}
 		}
 		return good(last)
-	}, timeout, 20*time.Millisecond, "%+v", &last)
+	}, 30*time.Second, 20*time.Millisecond, "%+v", &last)
 }
 
 func (r *running) refuse(text string, status int) (end func()) {

@@ -23,13 +23,6 @@ func start(t *testing.T, types ...string) (*mockbraze.Connector, *mockrudder.Ser
 	return current, rudder, service
 }
 
-func send(t *testing.T, current *mockbraze.Connector, n int) {
-	t.Helper()
-	if err := current.Send(t.Context(), n); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // post sends a body with the right token and returns the status.
 func post(service http.Handler, body string) int {
 	req := httptest.NewRequest(http.MethodPost, "/currents", strings.NewReader(body))
@@ -41,7 +34,9 @@ func post(service http.Handler, body string) int {
 
 func TestEventsArrive(t *testing.T) {
 	current, rudder, _ := start(t, "users.messages.email.*")
-	send(t, current, 200)
+	if err := current.Send(t.Context(), 200); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := rudder.WaitFor(t.Context(), mockrudder.Filter{Source: "wk"}, 200); err != nil {
 		t.Fatal(err)
 	}

@@ -225,8 +225,15 @@ func (m *moment) pickUser() {
 }
 
 func (m *moment) pickMessage() {
-	if m.channel = m.typ.channel; m.channel == "" {
-		m.channel = m.pickChannel()
+	if m.channel = m.typ.channel; m.channel == "" { // such as of a change of a subscription
+		switch m.show {
+		case showFirst:
+			m.channel = population.Email
+		case showSecond, showAll:
+			m.channel = population.SMS
+		default:
+			m.channel = population.Pick(m.Draw.With(keyChannel), m.typ.channels)
+		}
 	}
 	wording := m.Draw.With(keyWording)
 	if m.typ.hasCampaign && (m.show == showAll || !m.typ.hasCanvas || m.typ.needsCampaign || !m.flip("canvas", 40)) {
@@ -245,19 +252,6 @@ func (m *moment) pickMessage() {
 
 func pick[T any](d population.Draw, list []T) *T { return &list[d.N(len(list))] }
 
-// pickChannel chooses a channel for a type that belongs to none, such as a
-// change of a subscription.
-func (m *moment) pickChannel() population.Channel {
-	switch m.show {
-	case showFirst:
-		return population.Email
-	case showSecond, showAll:
-		return population.SMS
-	default:
-		return population.Pick(m.Draw.With(keyChannel), m.typ.channels)
-	}
-}
-
 // sendDraw is shared by all events of one message within a stretch of seconds.
 func (m *moment) sendDraw(stretch int64) population.Draw {
 	return m.pop.Draw("sends").With(m.message).With(uint64(m.Time / stretch))
@@ -270,8 +264,6 @@ type object struct {
 	news  string // a whole member, empty where there is none or it is written
 	begun bool
 }
-
-func newObject(dst []byte, news string) object { return object{dst: append(dst, '{'), news: news} }
 
 // key begins a member; label is its name in quotes and the colon.
 func (o *object) key(label string) {
@@ -298,7 +290,7 @@ func (o *object) end() []byte {
 }
 
 func (m *moment) append(dst []byte) []byte {
-	o := newObject(dst, m.news.inEvent)
+	o := object{dst: append(dst, '{'), news: m.news.inEvent}
 	o.key(`"event_type":`)
 	o.dst = appendString(o.dst, cmp.Or(m.news.typ, m.typ.name))
 	o.key(`"id":`)
@@ -319,7 +311,7 @@ func (m *moment) append(dst []byte) []byte {
 }
 
 func (m *moment) appendObject(dst []byte, fields []field, news string) []byte {
-	o := newObject(dst, news)
+	o := object{dst: append(dst, '{'), news: news}
 	for i := range fields {
 		f := &fields[i]
 		d := m.Draw.With(f.key)

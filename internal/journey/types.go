@@ -92,7 +92,8 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 		for i := range list {
 			f := &list[i]
 			all = append(all, compileField(t.Name, f, values, fits))
-			ofCampaign, ofCanvas := strings.HasPrefix(f.Name, "campaign_"), ofCanvas(f.Name)
+			ofCampaign := strings.HasPrefix(f.Name, "campaign_")
+			ofCanvas := strings.HasPrefix(f.Name, "canvas_") || slices.Contains(canvasFields(), f.Name)
 			e.hasCampaign, e.needsCampaign = e.hasCampaign || ofCampaign, e.needsCampaign || ofCampaign && f.Required
 			e.hasCanvas, e.needsCanvas = e.hasCanvas || ofCanvas, e.needsCanvas || ofCanvas && f.Required
 			e.unique = e.unique || f.Name == "is_unique"
@@ -102,10 +103,6 @@ func compile(t *schemas.EventType, values map[string]valueFunc, fits map[string]
 	}
 	e.user, e.properties = fields(t.User), fields(t.Properties)
 	return e
-}
-
-func ofCanvas(name string) bool {
-	return strings.HasPrefix(name, "canvas_") || slices.Contains(canvasFields(), name)
 }
 
 func canvasFields() []string {

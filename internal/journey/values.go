@@ -52,7 +52,8 @@ func simpleValues() map[string]valueFunc {
 	for name, d := range parsed[map[string]described](valuesText) {
 		switch {
 		case d.With != "":
-			all[name] = aligned(d.With, d.OneOf...)
+			key := population.Key(d.With)
+			all[name] = drawn(func(m *moment) population.Draw { return m.Draw.With(key) }, oneOf(d.OneOf...))
 		case len(d.OneOf) > 0:
 			all[name] = oneOf(d.OneOf...)
 		case d.Percent > 0:
@@ -87,13 +88,6 @@ func oneOf(list ...string) valueFunc {
 // drawn makes values by another draw than the field's own.
 func drawn(by func(m *moment) population.Draw, value valueFunc) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte { return value(dst, m, by(m)) }
-}
-
-// aligned is oneOf for fields that go together, such as a code and its text: those
-// that name the same field choose the same place of their lists.
-func aligned(with string, list ...string) valueFunc {
-	key := population.Key(with)
-	return drawn(func(m *moment) population.Draw { return m.Draw.With(key) }, oneOf(list...))
 }
 
 // among chooses one of several ways to make a value.
@@ -290,13 +284,11 @@ func fallback(f *schemas.Field) valueFunc {
 
 // texts makes strings by their enumeration, examples or format.
 func texts(f *schemas.Field) valueFunc {
-	if len(f.Enum) > 0 {
-		return oneOf(f.Enum...)
-	}
-	if len(f.Examples) > 0 {
-		return oneOf(f.Examples...)
-	}
 	switch {
+	case len(f.Enum) > 0:
+		return oneOf(f.Enum...)
+	case len(f.Examples) > 0:
+		return oneOf(f.Examples...)
 	case f.Format == "uuid":
 		return uuid
 	case strings.HasPrefix(f.Format, "24 "):

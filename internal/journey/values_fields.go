@@ -332,11 +332,8 @@ func capRule(m *moment) string {
 // tagRan says whether an abort came after the tag that adds message_extras ran:
 // while the message was made, not before.
 func tagRan(m *moment) bool {
-	switch abortType(m) {
-	case liquidAbort, "exhausted_cc_retries", "exhausted_link_shortening_retries", "blacklisted_media_url", "blocked_media_url", "invalid_media_url":
-		return true
-	}
-	return false
+	return slices.Contains([]string{liquidAbort, "exhausted_cc_retries", "exhausted_link_shortening_retries",
+		"blacklisted_media_url", "blocked_media_url", "invalid_media_url"}, abortType(m))
 }
 
 // otherValues say why a message was not sent, or not yet (type and log agree). The rest

@@ -67,22 +67,12 @@ type texts struct {
 	Agents                                []Agent
 }
 
-const (
-	defaultUsers     = 10_000
-	defaultAnonymous = 12
-)
-
 // keyUser separates what is drawn for people from what is drawn for the rest.
 const keyUser = 0x75736572
 
 // New makes the workspace of a Config, which takes about a millisecond.
 func New(cfg Config) *Population {
-	if cfg.Users == 0 {
-		cfg.Users = defaultUsers
-	}
-	if cfg.AnonymousPercent == 0 {
-		cfg.AnonymousPercent = defaultAnonymous
-	}
+	cfg.Users, cfg.AnonymousPercent = cmp.Or(cfg.Users, 10_000), cmp.Or(cfg.AnonymousPercent, 12)
 	draw := Draw(mix(cfg.Seed + golden))
 	src := &source{draw: draw.With(Key("names"))}
 	fake := gofakeit.NewCustom(src)

@@ -25,9 +25,6 @@ type User struct {
 	device int
 }
 
-// founded is when the workspace began: 1 January 2022, UTC.
-const founded = 1_640_995_200
-
 // Users is how many people there are.
 func (p *Population) Users() uint64 { return p.users }
 
@@ -52,7 +49,7 @@ func (p *Population) Person(index, life uint64) User {
 		Identified: !d.With(6).Chance(p.anonymousPercent),
 		Tracked:    d.With(7).Chance(40),
 		draw:       d,
-		Created:    founded + int64(d.With(8).N(3*365*86400)),
+		Created:    1_640_995_200 + int64(d.With(8).N(3*365*86400)), // from 1 January 2022 on
 	}
 }
 
@@ -140,14 +137,7 @@ func (u *User) AppendEmail(dst []byte) []byte {
 	dst = append(dst, '.')
 	dst = appendLower(dst, u.Last)
 	dst = strconv.AppendUint(dst, u.Index, 10)
-	switch u.draw.With(10).N(3) {
-	case 0:
-		return append(dst, "@example.com"...)
-	case 1:
-		return append(dst, "@example.org"...)
-	default:
-		return append(dst, "@example.net"...)
-	}
+	return append(dst, [...]string{"@example.com", "@example.org", "@example.net"}[u.draw.With(10).N(3)]...)
 }
 
 // AppendPhone appends the user's number in E.164.

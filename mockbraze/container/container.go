@@ -65,25 +65,19 @@ func WithSeed(seed uint64) testcontainers.CustomizeRequestOption {
 // at the end. Other containers use their network's name for it, and Port.
 func (c *Container) URL(ctx context.Context) (string, error) { return c.fake.URL(ctx) }
 
-// askEvery is how often a Current is asked whether it is done.
-const askEvery = 50 * time.Millisecond
-
 // Current is a Current of a fake Braze in a container.
 type Current struct {
 	c  *Container
 	id string
 }
 
-// form is what the control API takes.
-type form struct {
-	mockbraze.Current
-	Seconds float64 `json:"flush_after_seconds,omitempty"`
-}
-
-// newForm refuses what the control API has no word for.
-func newForm(spec mockbraze.Current) (form, error) {
+// Launch makes a Current and launches it. Its URL is as the container sees it.
+// Timeout, Backoff, Connections, Window and the two functions of spec cannot be had in
+// a container and are an error. It fails where the endpoint answers 401, 403 or 404 to
+// the probe.
+func (c *Container) Launch(ctx context.Context, spec mockbraze.Current) (*Current, error) {
 	var cannot []string
-	for name, given := range map[string]bool{
+	for name, given := range map[string]bool{ // for which the control API has no word
 		"Timeout": spec.Timeout != 0, "Backoff": spec.Backoff != mockbraze.Backoff{}, "Connections": spec.Connections != 0,
 		"Window": spec.Window != 0, "OnSend": spec.OnSend != nil, "OnAck": spec.OnAck != nil,
 	} {
@@ -92,22 +86,14 @@ func newForm(spec mockbraze.Current) (form, error) {
 		}
 	}
 	if len(cannot) > 0 {
-		return form{}, fmt.Errorf("a Current in a container cannot have %s: leave it out", strings.Join(cannot, ", "))
+		return nil, fmt.Errorf("a Current in a container cannot have %s: leave it out", strings.Join(cannot, ", "))
 	}
-	return form{spec, spec.FlushAfter.Seconds()}, nil
-}
-
-// Launch makes a Current and launches it. Its URL is as the container sees it.
-// Timeout, Backoff, Connections, Window and the two functions of spec cannot be had in
-// a container and are an error. It fails where the endpoint answers 401, 403 or 404 to
-// the probe.
-func (c *Container) Launch(ctx context.Context, spec mockbraze.Current) (*Current, error) {
-	filled, err := newForm(spec)
-	if err != nil {
-		return nil, err
-	}
+	form := struct {
+		mockbraze.Current
+		Seconds float64 `json:"flush_after_seconds,omitempty"`
+	}{spec, spec.FlushAfter.Seconds()}
 	var report mockbraze.Report
-	if err := c.fake.Call(ctx, http.MethodPost, "/api/currents", filled, &report); err != nil {
+	if err := c.fake.Call(ctx, http.MethodPost, "/api/currents", form, &report); err != nil {
 		return nil, err
 	}
 	current := &Current{c: c, id: report.ID}
@@ -149,7 +135,7 @@ func (c *Current) Send(ctx context.Context, n int) (outcome mockbraze.Outcome, e
 // Drained waits until nothing of the Current is queued or in flight, and
 // returns how it stands then, or when ctx ended.
 func (c *Current) Drained(ctx context.Context) (mockbraze.Report, error) {
-	tick := time.NewTicker(askEvery)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		report, err := c.Report(ctx)
