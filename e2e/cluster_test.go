@@ -111,7 +111,6 @@ func (c *cluster) cut(server testcontainers.Container, name, what string) {
 	c.lose(from, 2*inFlight)
 }
 
-// awaitStandby waits until the standby follows again.
 func (c *cluster) awaitStandby() {
 	const follows = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
 	for until := time.Now().Add(startTime); c.psql(c.primary, follows) != "1\n"; c.during(pollEvery) {

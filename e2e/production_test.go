@@ -81,7 +81,6 @@ func hostAddress(t *testing.T) string {
 	return ""
 }
 
-// composeCommand is how this machine calls compose.
 func composeCommand(t *testing.T) []string {
 	t.Helper()
 	for _, command := range [][]string{{"docker", "compose"}, {"docker-compose"}} {

@@ -60,7 +60,6 @@ func newTarget(t *testing.T) *target {
 	return target
 }
 
-// show shows the page of a new mockbraze.
 func show(t *testing.T, browser *browsertest.Browser, options ...mockbraze.Option) (*browsertest.Page, *mockbraze.Server) {
 	t.Helper()
 	braze := mockbraze.Start(t, options...).Server

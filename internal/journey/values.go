@@ -111,14 +111,12 @@ func filled(json string, values ...valueFunc) valueFunc {
 	}
 }
 
-// chance is true in percent of a hundred.
 func chance(percent int) valueFunc {
 	return func(dst []byte, _ *moment, d population.Draw) []byte {
 		return strconv.AppendBool(dst, d.Chance(percent))
 	}
 }
 
-// flipped is the result of moment.flip.
 func flipped(name string, percent int) valueFunc {
 	return func(dst []byte, m *moment, _ population.Draw) []byte {
 		return strconv.AppendBool(dst, m.flip(name, percent))
@@ -130,7 +128,6 @@ func integer(of func(m *moment, d population.Draw) int64) valueFunc {
 	return func(dst []byte, m *moment, d population.Draw) []byte { return strconv.AppendInt(dst, of(m, d), 10) }
 }
 
-// whole is an integer from low to high.
 func whole(low, high int) valueFunc {
 	return integer(func(_ *moment, d population.Draw) int64 { return int64(d.Between(low, high)) })
 }
@@ -323,7 +320,6 @@ func appendFixed(dst []byte, v int64, decimals int) []byte {
 // base64 is what the alphabets of base64 begin with; two characters follow.
 const base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// appendRandom appends n random characters of an alphabet.
 func appendRandom(dst []byte, d population.Draw, n int, alphabet string) []byte {
 	for i := range n {
 		dst = append(dst, alphabet[d.With(uint64(i)).N(len(alphabet))])

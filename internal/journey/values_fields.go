@@ -224,7 +224,6 @@ func behaviorValues() map[string]valueFunc {
 	}
 }
 
-// productName is that of any product.
 var productName = text(func(m *moment, d population.Draw) string { return population.Pick(d, m.pop.Products).Name })
 
 // product is the product of a purchase.

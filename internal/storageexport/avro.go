@@ -92,7 +92,6 @@ func (x *Reader) readAvro(path string, in *bufio.Reader, visit func(Record) erro
 	}
 }
 
-// header reads the header.
 func (c *container) header() error {
 	limits := avro.Config{MaxByteSliceSize: maxHeader}.Freeze()
 	whole := &io.LimitedReader{R: c.in, N: maxHeader}
