@@ -4,17 +4,21 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,6 +27,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
 )
 
@@ -361,4 +366,104 @@ func TestReplayedDeadLettersAreDelivered(t *testing.T) {
 	require.EqualValues(t, 3, ledger.Accepted)
 	require.EqualValues(t, 3, ledger.Received)
 	require.Len(t, rudder.items(t, "batch"), before+2)
+}
+
+// What RudderStack answers to a batch without events, and what others do.
+func TestConnect(t *testing.T) {
+	t.Parallel()
+	for _, row := range casefile.Read(t, "testdata/connect.tsv", 5) {
+		mode, want := row[1], row[4]
+		status, err := strconv.Atoi(row[2])
+		require.NoError(t, err)
+		t.Run(row[0], func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				key, _, _ := r.BasicAuth()
+				if mode == config.Webhook {
+					key = r.URL.Query().Get("writeKey")
+				}
+				if key != "wk" || r.Method != http.MethodPost {
+					status = 500
+				}
+				w.Header().Set("Location", "/")
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte(row[3]))
+			}))
+			defer s.Close()
+			c := connectorTo(s.URL + "/")
+			c.Mode = mode
+			warnings, err := Connect(t.Context(), configFor(t, c))
+			require.Empty(t, warnings)
+			if want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, "connectors[0]."+want)
+		})
+	}
+}
+
+func TestConnectToNothing(t *testing.T) {
+	t.Parallel()
+	tls := newTLSStack(t)
+	a, b, c := connectorTo("http://127.0.0.1:1"), connectorTo(tls.URL), connectorTo(tls.URL)
+	a.Queue = &config.Queue{URL: "postgres://bridge@127.0.0.1:1/db?connect_timeout=1", Password: "s3cret"}
+	c.CAFile = "/none.pem"
+	cfg := configFor(t, a, b, c)
+	_, err := Connect(t.Context(), cfg)
+	var wrong *config.Error
+	require.ErrorAs(t, err, &wrong)
+	require.Len(t, wrong.Mistakes, 4)
+	require.ErrorContains(t, err, "connectors[0].queue: PostgreSQL cannot be reached")
+	require.ErrorContains(t, err, "connectors[0].rudder_url: RudderStack gives no answer")
+	require.ErrorContains(t, err, "connectors[1].rudder_url: RudderStack gives no answer: tls: failed to verify certificate")
+	require.ErrorContains(t, err, "connectors[2].ca_file: open /none.pem")
+	require.NotContains(t, err.Error(), "s3cret")
+}
+
+type failing struct{ at time.Time }
+
+func (f failing) Usage() queue.Usage {
+	if time.Now().Before(f.at) {
+		return queue.Usage{}
+	}
+	return queue.Usage{Err: queue.ErrFailed}
+}
+
+func TestAFailedStoreEndsTheBridge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		err := watchStore(t.Context(), failing{at: begin.Add(time.Minute)})
+		require.ErrorIs(t, err, queue.ErrFailed)
+		require.InDelta(t, time.Minute, time.Since(begin), float64(2*time.Second))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.NoError(t, watchStore(ctx, failing{at: begin.Add(time.Hour)}))
+	})
+}
+
+// What is wrong with one store is wrong with the bridge, and sizes are sums.
+func TestUsageOfSeveralStores(t *testing.T) {
+	older, newer, away := time.Unix(1, 0), time.Unix(2, 0), errors.New("away")
+	sum := together(queue.Usage{Bytes: 1, Free: 7, Limit: 10, Damaged: 1, Scrubbed: newer},
+		queue.Usage{Bytes: 2, Free: 5, Limit: 10, Full: true, Damaged: 2, Scrubbed: older, Away: away})
+	sum = together(sum, queue.Usage{Bytes: 3, Free: 6, Limit: 10, Err: queue.ErrFailed, Scrubbed: newer})
+	require.Equal(t, queue.Usage{Bytes: 6, Free: 5, Limit: 30, Full: true, Damaged: 3, Scrubbed: older, Err: queue.ErrFailed, Away: away}, sum)
+}
+
+// A queue is opened at the start alone.
+func TestAQueueOfItsOwnNeedsARestart(t *testing.T) {
+	t.Parallel()
+	cfg := configFor(t, connectorTo("http://127.0.0.1:1"))
+	r := run(t, cfg)
+	c := connectorTo("http://127.0.0.1:1", "b")
+	c.Queue = &config.Queue{URL: "postgres://bridge@db/b", AckWait: time.Minute}
+	next := cfg
+	next.Connectors = append([]config.Connector{cfg.Connectors[0]}, c)
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), next, nil), "connector b: its queue is opened with a restart only")
+	next.Connectors = []config.Connector{cfg.Connectors[0]}
+	next.Connectors[0].Queue = c.Queue
+	r.reload(t, next)
+	r.logged(t, `msg="this setting changes only with a restart" connector=default setting=queue`)
+	require.NotContains(t, r.log.String(), "postgres")
 }

@@ -2,8 +2,11 @@ package queue
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,4 +142,43 @@ func testPruning(t *testing.T, opts Options) {
 	require.NoError(t, s.prune(t.Context()))
 	require.Zero(t, count(`SELECT count(*) FROM record`))
 	require.Zero(t, count(`SELECT history FROM ledger`))
+}
+
+func hash(i int) Hash {
+	return HashEvent(nil, fmt.Appendf(nil, "event-%d", i))
+}
+
+// The window must agree with the simplest thing that could work, over all of
+// its operations and around the place where the low half of a position is zero.
+func TestAgreesWithAModel(t *testing.T) {
+	for _, first := range []uint64{1, 1<<32 - 700, 3<<32 - 5} {
+		rng := rand.New(rand.NewPCG(1, first))
+		w := newWindow(500)
+		w.first, w.next = first, first
+		var model []Hash
+		for range 3000 {
+			from, had := w.next, len(model)
+			for range rng.IntN(20) {
+				id := hash(rng.IntN(900))
+				gap := uint32(w.next) == 0
+				known := slices.Contains(model, id)
+				require.Equal(t, known, w.add(id))
+				if !known && gap { // this place is left empty
+					model = append(model, Hash{})
+				}
+				if !known {
+					model = append(model, id)
+				}
+			}
+			if rng.IntN(4) == 0 {
+				w.forget(from)
+				model = model[:had]
+			}
+			w.trim()
+			model = model[max(0, len(model)-500):]
+			require.Equal(t, len(model), w.size())
+		}
+		require.Greater(t, w.next, first+5000)
+		require.LessOrEqual(t, len(w.ring), 1024)
+	}
 }
