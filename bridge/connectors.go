@@ -31,7 +31,7 @@ type components struct {
 	log      *slog.Logger
 	grace    time.Duration
 	registry *prometheus.Registry
-	requests map[string]*deliveryMetrics // by connector
+	requests map[string]*delivery.Metrics // by connector
 	drift    *drift.Watch
 	glossary atomic.Pointer[schemas.Glossary]
 	settings atomic.Pointer[config.Config] // what is in force
@@ -50,7 +50,7 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p := &components{
-		log: log, stores: stores, grace: cfg.Grace, registry: registry, requests: map[string]*deliveryMetrics{}, reloads: newReloadMetrics(registry),
+		log: log, stores: stores, grace: cfg.Grace, registry: registry, requests: map[string]*delivery.Metrics{}, reloads: newReloadMetrics(registry),
 		drift: drift.New(drift.Config{Log: log, Registerer: registry}),
 	}
 	p.intake = intake.New(intake.Config{
@@ -157,15 +157,13 @@ func (p *components) senderOf(c *connector, settings config.Connector) (*sender,
 	if err != nil {
 		return nil, err
 	}
-	observer := p.requests[settings.Name]
-	if observer == nil {
-		observer = newDeliveryMetrics(p.registry, settings.Name)
-		p.requests[settings.Name] = observer
+	if p.requests[settings.Name] == nil {
+		p.requests[settings.Name] = delivery.NewMetrics(p.registry, settings.Name)
 	}
 	s, err := delivery.New(delivery.Config{
-		Connector: settings, Queue: c.queue, Mapper: mapper, RootCAs: pool, Grace: p.grace, Logger: p.log, Observer: observer,
+		Connector: settings, Queue: c.queue, Mapper: mapper, RootCAs: pool, Grace: p.grace, Logger: p.log, Metrics: p.requests[settings.Name],
 	})
-	return &sender{Sender: s, settings: settings, ca: ca, glossary: opts.Glossary, observer: observer}, err
+	return &sender{Sender: s, settings: settings, ca: ca, glossary: opts.Glossary}, err
 }
 
 // findRetired opens the queues of connectors that the configuration does not
@@ -257,7 +255,6 @@ func (p *components) run(c *connector, next *sender) {
 		if before != nil {
 			<-before
 		}
-		defer next.observer.GzipChanged(false) // the next one may not compress
 		return next.Run(ctx)
 	})
 }
@@ -279,6 +276,5 @@ type sender struct {
 	settings config.Connector
 	ca       []byte // what ca_file held
 	glossary *schemas.Glossary
-	observer delivery.Observer
 	stop     context.CancelFunc
 }

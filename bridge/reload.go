@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 )
 
@@ -110,4 +113,33 @@ func connectorOf(cfg config.Config, name string) (config.Connector, bool) {
 		return config.Connector{}, false
 	}
 	return cfg.Connectors[i], true
+}
+
+type reloadMetrics struct {
+	good, refused prometheus.Counter
+	last          prometheus.Gauge
+}
+
+// newReloadMetrics takes the start of the bridge for the first success.
+func newReloadMetrics(to prometheus.Registerer) *reloadMetrics {
+	results := promauto.With(to).NewCounterVec(prometheus.CounterOpts{
+		Name: "bridge_config_reloads_total", Help: "Configurations that were read while the bridge ran; refused: the old one stayed in force.",
+	}, []string{"result"})
+	m := &reloadMetrics{
+		good: results.WithLabelValues("ok"), refused: results.WithLabelValues("refused"),
+		last: promauto.With(to).NewGauge(prometheus.GaugeOpts{
+			Name: "bridge_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was read, in seconds since 1970.",
+		}),
+	}
+	m.last.SetToCurrentTime()
+	return m
+}
+
+func (m *reloadMetrics) count(err error) {
+	if err != nil {
+		m.refused.Inc()
+		return
+	}
+	m.good.Inc()
+	m.last.SetToCurrentTime()
 }

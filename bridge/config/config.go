@@ -213,12 +213,9 @@ func (c Config) QueueOf(connector Connector) Queue {
 // Mapping returns the options of the connector's mapper.
 func (c Connector) Mapping() mapping.Options {
 	return mapping.Options{
-		Webhook: c.Mode == Webhook,
-		Names:   mapping.Names{Readable: c.Names.Preset == "rudderstack", Map: c.Names.Map},
-		Filter: mapping.Filter{
-			Allow: c.Filter.Allow, Deny: c.Filter.Deny,
-			AllowProperties: c.Filter.AllowProperties, DenyProperties: c.Filter.DenyProperties,
-		},
+		Webhook:  c.Mode == Webhook,
+		Names:    mapping.Names{Readable: c.Names.Preset == "rudderstack", Map: c.Names.Map},
+		Filter:   mapping.Filter(c.Filter),
 		Personal: mapping.Personal{Preset: c.PII.Preset, Unknown: c.PII.Unknown, Fields: c.PII.Fields, Salt: []byte(c.Salt)},
 		Identify: c.ProfileUpdates == "identify",
 		Alias:    c.UserOrphan == "alias",

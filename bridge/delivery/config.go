@@ -51,22 +51,13 @@ const (
 	defaultMaxBodyWebhook = 3_000_000
 )
 
-// Queue is what delivery needs of a connector's queue.
+// Queue is what delivery needs of a connector's queue; see queue.Queue. Release is called
+// once for every claimed record.
 type Queue interface {
-	// Claim hands out pending events that are not claimed, oldest first; it waits
-	// until there is one or ctx ends.
 	Claim(ctx context.Context, limit queue.Limit) ([]*queue.Record, error)
-	// Settle stores outcomes. It may name a part of the claimed records; events
-	// that it does not name stay claimed.
 	Settle(ctx context.Context, s queue.Settlement) error
-	// Release gives back the unsettled events of the records. It is called once
-	// for every claimed record.
 	Release(records ...*queue.Record)
-	// Load reads the unsettled events of a claimed record again; the error wraps
-	// queue.ErrNotHeld where it is not claimed any more.
 	Load(ctx context.Context, seq uint64) (*queue.Record, error)
-	// FetchReplay and SettleReplay send history again, beside what is pending and within
-	// the same limits; see queue.Queue.
 	FetchReplay(ctx context.Context, limit queue.Limit) (queue.Replay, []*queue.Record, error)
 	SettleReplay(ctx context.Context, p queue.ReplayProgress) error
 }
@@ -82,7 +73,7 @@ type Config struct {
 	Transport http.RoundTripper // default newTransport with RootCAs
 	Random    *rand.Rand        // draws waits and samples; of this Sender alone; default: with a random seed
 	Logger    *slog.Logger      // default slog.Default()
-	Observer  Observer          // default none
+	Metrics   *Metrics          // default: some that are not registered
 }
 
 // withDefaults returns c with its zeros filled in.
@@ -94,7 +85,9 @@ func (c Config) withDefaults() Config {
 	c.MaxBody = cmp.Or(c.MaxBody, config.Size(maxBody))
 	c.Random = cmp.Or(c.Random, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	c.Logger = cmp.Or(c.Logger, slog.Default())
-	c.Observer = cmp.Or[Observer](c.Observer, noObserver{})
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics(nil, c.Name)
+	}
 	return c
 }
 
@@ -159,39 +152,3 @@ type State struct {
 	NextTry   time.Time // no request begins before that; zero: one may begin at any time
 	Parked    int       // pending events under suspicion: they fail while others are accepted
 }
-
-// Post is one request and its outcome.
-type Post struct {
-	Class   string // "1xx" to "5xx", "none" without an answer, "other"
-	Events  int
-	Bytes   int           // of the request's body as it was sent
-	Latency time.Duration // from the start to the end of the response, or to giving up
-	Halved  bool          // its events are sent again in two halves
-}
-
-// Observer is notified of what delivery does, for metrics. Its methods are called from
-// several goroutines and must not block: delivery waits for them.
-type Observer interface {
-	// Began is called before each request with its number of events, and Ended with
-	// the same number once its response has come or it was given up.
-	Began(events int)
-	Ended(events int)
-	// Posted is called once for each request that was not cut off by shutdown,
-	// before its outcome is stored.
-	Posted(Post)
-	// Delivered is called for each record of which RudderStack has taken events
-	// in a request, replays apart. latency is the time from the receipt of the
-	// batch to the end of RudderStack's response.
-	Delivered(latency time.Duration)
-	// GzipChanged is called when compression of bodies begins or ends; it is off at
-	// first. It may be called while another method is.
-	GzipChanged(on bool)
-}
-
-type noObserver struct{}
-
-func (noObserver) Began(int)               {}
-func (noObserver) Ended(int)               {}
-func (noObserver) Posted(Post)             {}
-func (noObserver) Delivered(time.Duration) {}
-func (noObserver) GzipChanged(bool)        {}

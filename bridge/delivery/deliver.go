@@ -204,8 +204,8 @@ func (s *Sender) request(hard context.Context, b *builder, r *request) response 
 			body, compressed = smaller, true
 		}
 	}
-	s.config.Observer.Began(len(r.events))
-	defer s.config.Observer.Ended(len(r.events))
+	s.config.Metrics.inFlight(1, len(r.events))
+	defer s.config.Metrics.inFlight(-1, -len(r.events))
 	crashpoint.At("delivery.before-post")
 	a := s.poster.post(hard, body, compressed, r.suspect)
 	crashpoint.At("delivery.answered") // a deferred call would not be inlined away
@@ -226,17 +226,20 @@ func (s *Sender) classify(a *response, probe bool) {
 }
 
 func (s *Sender) observe(t tried, probe bool) {
-	post := Post{
-		Class: statusClass(t.response.status), Events: len(t.events), Bytes: t.response.bytes,
-		Latency: t.response.ended.Sub(t.response.began), Halved: t.action == split,
-	}
+	took, m := t.response.ended.Sub(t.response.began), s.config.Metrics
 	if t.action != deliver || probe {
-		s.log.Debug("request failed", "answer", t.response.describe(), "events", len(t.events), "probe", probe, "took", post.Latency)
+		s.log.Debug("request failed", "answer", t.response.describe(), "events", len(t.events), "probe", probe, "took", took)
 	}
-	s.config.Observer.Posted(post)
+	m.requests.WithLabelValues(statusClass(t.response.status)).Inc()
+	m.events.Add(float64(len(t.events)))
+	m.bytes.Add(float64(t.response.bytes))
+	m.duration.Observe(took.Seconds())
+	if t.action == split {
+		m.halved.Inc()
+	}
 }
 
-// observeDelivered tells the observer how long it took, for each record.
+// observeDelivered counts how long it took, for each record.
 func (s *Sender) observeDelivered(events []event, at time.Time) {
 	var seq uint64 // none has 0
 	for _, e := range events {
@@ -248,7 +251,7 @@ func (s *Sender) observeDelivered(events []event, at time.Time) {
 		h := s.held[seq]
 		s.mu.Unlock()
 		if h.record != nil && !h.record.ReceivedAt.IsZero() {
-			s.config.Observer.Delivered(max(0, at.Sub(h.record.ReceivedAt)))
+			s.config.Metrics.latency.Observe(max(0, at.Sub(h.record.ReceivedAt).Seconds()))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
@@ -93,8 +94,8 @@ func TestEventsInFlightAreBounded(t *testing.T) {
 		q.put(events("huge", 500)...)
 		b := start(t, q, r, func(c *Config) { c.Concurrency, c.BatchEvents = 3, 20 })
 		b.settledWithin(t, time.Hour)
-		require.LessOrEqual(t, b.seen.most.events, 3*20)
-		require.Equal(t, 3, b.seen.most.requests)
+		require.LessOrEqual(t, r.most.events, 3*20)
+		require.Equal(t, 3, r.most.requests)
 		require.Equal(t, 1900, q.count(queue.Delivered))
 	})
 }
@@ -191,7 +192,7 @@ func TestFilteredEventsAreNotSentAndCountAsFiltered(t *testing.T) {
 	}
 }
 
-func TestObserverSeesEachRequest(t *testing.T) {
+func TestMetricsOfEachRequest(t *testing.T) {
 	bubble(t, "", func(t *testing.T, r *rudder, q *memQueue) {
 		bad := with(reply{status: 413, body: "request size exceeds max limit", after: time.Second}, "b-1")
 		r.set(func(p posted) reply {
@@ -200,21 +201,43 @@ func TestObserverSeesEachRequest(t *testing.T) {
 			}
 			return bad(p)
 		})
+		received := time.Now()
 		q.put(events("a", 3)...)
 		time.Sleep(time.Minute)
 		q.put(events("b", 4)...)
 		b := start(t, q, r, nil)
 		pass(time.Second)
-		b.seen.change(func() { require.Equal(t, load{1, 7}, b.seen.inFlight) })
+		require.Equal(t, load{1, 7}, b.inFlight())
 		b.settledWithin(t, time.Hour)
-		size := func(i int) int { return r.all()[i].bytes }
-		require.Equal(t, Post{Class: "none", Events: 7, Bytes: size(0), Latency: 25 * time.Second}, b.seen.posts[0])
-		require.Contains(t, b.seen.posts, Post{Class: "2xx", Events: 1, Bytes: size(1)})
-		require.Contains(t, b.seen.posts, Post{Class: "4xx", Events: 1, Bytes: size(1), Latency: time.Second})
-		require.True(t, slices.ContainsFunc(b.seen.posts, func(p Post) bool { return p.Halved && p.Class == "4xx" && p.Events > 1 }))
-		accepted := slices.DeleteFunc(b.seen.posts, func(p Post) bool { return p.Class != "2xx" })
-		require.Len(t, b.seen.latencies, len(accepted), "once a record and request")
-		require.Greater(t, slices.Max(b.seen.latencies), 85*time.Second, "over all tries")
+		sent, bytes, halved, classes := 0, 0, 0, map[string]int{"none": 0, "2xx": 0, "4xx": 0}
+		took, latency := 25*time.Second, time.Duration(0) // the first POST's timeout, and over all tries
+		for _, p := range r.all() {
+			sent, bytes, took = sent+len(p.ids), bytes+p.bytes, took+p.reply.after
+			switch {
+			case p.reply.hang:
+				classes["none"]++
+				continue
+			case p.reply.isRefusal():
+				classes["4xx"]++
+				halved += min(1, len(p.ids)/2)
+				continue
+			}
+			classes["2xx"]++
+			if latency += p.at.Sub(received); p.ids[0] >= "b" {
+				latency -= time.Minute
+			}
+		}
+		m := b.config.Metrics
+		for class, n := range classes {
+			require.EqualValues(t, n, metric(m.requests.WithLabelValues(class)).GetCounter().GetValue(), class)
+		}
+		for counter, want := range map[prometheus.Counter]int{m.events: sent, m.bytes: bytes, m.halved: halved} {
+			require.EqualValues(t, want, metric(counter).GetCounter().GetValue())
+		}
+		require.InDelta(t, took.Seconds(), metric(m.duration).GetHistogram().GetSampleSum(), 1e-6)
+		require.InDelta(t, latency.Seconds(), metric(m.latency).GetHistogram().GetSampleSum(), 1e-6)
+		require.EqualValues(t, classes["2xx"], metric(m.latency).GetHistogram().GetSampleCount(), "once a record and request")
+		require.Positive(t, halved)
 	})
 }
 
@@ -272,7 +295,7 @@ func TestStop(t *testing.T) {
 			require.Len(t, r.all(), sent)
 			require.Equal(t, test.delivered, q.count(queue.Delivered))
 			require.Equal(t, 6-test.delivered, q.count(queue.Pending))
-			require.Equal(t, test.answer.hang, len(b.seen.posts) == 0)
+			require.Equal(t, test.answer.hang, metric(b.config.Metrics.duration).GetHistogram().GetSampleCount() == 0)
 		})
 	}
 }

@@ -86,10 +86,11 @@ func (s *Sender) askHourly(ctx context.Context) error {
 func (s *Sender) gzipChanged(on bool, why string) {
 	if on {
 		s.log.Info("bodies are compressed from now on")
+		s.config.Metrics.compressing.Set(1)
 	} else {
 		s.log.Info("bodies are not compressed any more", "why", why)
+		s.config.Metrics.compressing.Set(0)
 	}
-	s.config.Observer.GzipChanged(on)
 }
 
 // maxVersion bounds what is read of an answer, in bytes. RudderStack's is short.

@@ -49,8 +49,9 @@ func TestBodiesAreCompressedWhereVersionListsIt(t *testing.T) {
 			require.True(t, p.compressed)
 			require.Less(t, p.bytes, len(p.body)/10)
 			require.Len(t, p.ids, 5)
-			require.Equal(t, []bool{true}, b.seen.gzip)
-			require.Equal(t, p.bytes, b.seen.posts[1].Bytes)
+			m := b.config.Metrics
+			require.EqualValues(t, 1, metric(m.compressing).GetGauge().GetValue())
+			require.EqualValues(t, r.all()[0].bytes+p.bytes, metric(m.bytes).GetCounter().GetValue())
 			b.deliver(t, time.Second, events("small", 5)...)
 			b.deliver(t, time.Second, fat("alone", 1)...)
 			require.Len(t, r.all(), 4)
@@ -157,7 +158,7 @@ func TestIsolationOfCompressedRequests(t *testing.T) {
 			for _, p := range r.all() {
 				require.False(t, p.compressed && (len(p.ids) == 1 || p.reply.status == 400 && len(p.ids) < 100))
 			}
-			require.Equal(t, []bool{true}, b.seen.gzip)
+			require.EqualValues(t, 1, metric(b.config.Metrics.compressing).GetGauge().GetValue())
 		})
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
@@ -33,6 +35,8 @@ type rudder struct {
 	mu    sync.Mutex
 	rule  func(post posted) reply // nil: 200 ok
 	posts []posted
+
+	inFlight, most load // now, and at most ever
 
 	version reply           // to GET /version
 	asked   []*http.Request // these
@@ -121,6 +125,8 @@ func (r *rudder) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	r.posts = append(r.posts, p)
 	r.mu.Unlock()
+	r.load(1, len(p.ids))
+	defer r.load(-1, -len(p.ids))
 	return p.reply.send(req)
 }
 
@@ -229,7 +235,6 @@ type testBench struct {
 	*Sender
 	queue  *memQueue
 	rudder *rudder
-	seen   *seen
 	log    *bytes.Buffer // read it while no request is in flight
 	stop   context.CancelFunc
 	ended  chan error // of Run; closed after it
@@ -257,10 +262,10 @@ func (c constant) Uint64() uint64 { return uint64(c) }
 // start runs a sender until finish, or until the test ends. Call it inside a synctest bubble.
 func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
 	t.Helper()
-	b := &testBench{queue: q, rudder: r, seen: &seen{}, log: &bytes.Buffer{}}
+	b := &testBench{queue: q, rudder: r, log: &bytes.Buffer{}}
 	c := Config{
 		Connector: config.DefaultConnector(), Queue: q, Transport: r, Grace: 10 * time.Second,
-		Random: rand.New(rand.NewPCG(1, 2)), Observer: b.seen,
+		Random: rand.New(rand.NewPCG(1, 2)),
 		Logger: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), b.log), nil)),
 	}
 	c.RudderURL, c.WriteKey = "http://rudder.test", "wk-secret"
@@ -296,7 +301,7 @@ func (b *testBench) finish(t *testing.T) (took time.Duration) {
 	for _, r := range b.queue.records {
 		require.False(t, r.held, "record %d was released", r.Seq)
 	}
-	require.Zero(t, b.seen.inFlight, "every POST that began has ended")
+	require.Equal(t, load{}, b.inFlight(), "every POST that began has ended")
 	return took
 }
 
@@ -352,37 +357,25 @@ func (b *testBench) within(t *testing.T, d time.Duration, done func() bool) {
 	synctest.Wait()
 }
 
-// seen is an observer that remembers.
-type seen struct {
-	mu    sync.Mutex
-	posts []Post
-
-	inFlight, most load // now, and at most ever
-	gzip           []bool
-	latencies      []time.Duration
-}
-
 type load struct{ requests, events int }
 
-func (s *seen) Posted(p Post)             { s.change(func() { s.posts = append(s.posts, p) }) }
-func (s *seen) Began(events int)          { s.add(1, events) }
-func (s *seen) Ended(events int)          { s.add(-1, -events) }
-func (s *seen) GzipChanged(on bool)       { s.change(func() { s.gzip = append(s.gzip, on) }) }
-func (s *seen) Delivered(d time.Duration) { s.change(func() { s.latencies = append(s.latencies, d) }) }
-
-func (s *seen) add(requests, events int) {
-	s.change(func() {
-		s.inFlight.requests += requests
-		s.inFlight.events += events
-		s.most.requests = max(s.most.requests, s.inFlight.requests)
-		s.most.events = max(s.most.events, s.inFlight.events)
-	})
+func (r *rudder) load(requests, events int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inFlight = load{r.inFlight.requests + requests, r.inFlight.events + events}
+	r.most = load{max(r.most.requests, r.inFlight.requests), max(r.most.events, r.inFlight.events)}
 }
 
-func (s *seen) change(do func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	do()
+// inFlight is what the metrics say of it.
+func (b *testBench) inFlight() load {
+	m := b.config.Metrics
+	return load{int(metric(m.inFlightRequests).GetGauge().GetValue()), int(metric(m.inFlightEvents).GetGauge().GetValue())}
+}
+
+func metric(m prometheus.Metric) *dto.Metric {
+	var is dto.Metric
+	_ = m.Write(&is) // fails for none of these
+	return &is
 }
 
 // with answers a request that holds one of the events with a.

@@ -82,6 +82,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	defer cut()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.config.Grace, cut) })()
 	defer context.AfterFunc(ctx, s.wakeAll)()
+	defer s.config.Metrics.compressing.Set(0) // the next Sender may not compress
 
 	run := func(task func() error) {
 		all.Go(func() error {

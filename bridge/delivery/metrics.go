@@ -1,15 +1,13 @@
-package bridge
+package delivery
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 )
 
-type deliveryMetrics struct {
+// Metrics counts what is sent for one connector, over all of its Senders. Make it with
+// NewMetrics. It is safe for concurrent use.
+type Metrics struct {
 	requests              *prometheus.CounterVec
 	events, bytes, halved prometheus.Counter
 	duration, latency     prometheus.Histogram
@@ -17,7 +15,8 @@ type deliveryMetrics struct {
 	inFlightEvents, inFlightRequests, compressing prometheus.Gauge
 }
 
-func newDeliveryMetrics(to prometheus.Registerer, connector string) *deliveryMetrics {
+// NewMetrics returns the metrics of a connector, which it registers; to may be nil.
+func NewMetrics(to prometheus.Registerer, connector string) *Metrics {
 	with := promauto.With(prometheus.WrapRegistererWith(prometheus.Labels{"connector": connector}, to))
 	counter := func(name, help string) prometheus.Counter {
 		return with.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
@@ -28,7 +27,7 @@ func newDeliveryMetrics(to prometheus.Registerer, connector string) *deliveryMet
 	histogram := func(name, help string, buckets ...float64) prometheus.Histogram {
 		return with.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
 	}
-	return &deliveryMetrics{
+	return &Metrics{
 		requests: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridge_delivery_requests_total", Help: "Requests to RudderStack, by class of the response; none: there was none.",
 		}, []string{"class"}),
@@ -45,66 +44,8 @@ func newDeliveryMetrics(to prometheus.Registerer, connector string) *deliveryMet
 	}
 }
 
-// Began implements delivery.Observer.
-func (m *deliveryMetrics) Began(events int) {
-	m.inFlightRequests.Inc()
+// inFlight counts requests that begin, or, with negative numbers, that have ended.
+func (m *Metrics) inFlight(requests, events int) {
+	m.inFlightRequests.Add(float64(requests))
 	m.inFlightEvents.Add(float64(events))
-}
-
-// Ended implements delivery.Observer.
-func (m *deliveryMetrics) Ended(events int) {
-	m.inFlightRequests.Dec()
-	m.inFlightEvents.Sub(float64(events))
-}
-
-// Delivered implements delivery.Observer.
-func (m *deliveryMetrics) Delivered(latency time.Duration) { m.latency.Observe(latency.Seconds()) }
-
-// GzipChanged implements delivery.Observer.
-func (m *deliveryMetrics) GzipChanged(on bool) {
-	value := 0.0
-	if on {
-		value = 1
-	}
-	m.compressing.Set(value)
-}
-
-// Posted implements delivery.Observer.
-func (m *deliveryMetrics) Posted(p delivery.Post) {
-	m.requests.WithLabelValues(p.Class).Inc()
-	m.events.Add(float64(p.Events))
-	m.bytes.Add(float64(p.Bytes))
-	m.duration.Observe(p.Latency.Seconds())
-	if p.Halved {
-		m.halved.Inc()
-	}
-}
-
-type reloadMetrics struct {
-	good, refused prometheus.Counter
-	last          prometheus.Gauge
-}
-
-// newReloadMetrics takes the start of the bridge for the first success.
-func newReloadMetrics(to prometheus.Registerer) *reloadMetrics {
-	results := promauto.With(to).NewCounterVec(prometheus.CounterOpts{
-		Name: "bridge_config_reloads_total", Help: "Configurations that were read while the bridge ran; refused: the old one stayed in force.",
-	}, []string{"result"})
-	m := &reloadMetrics{
-		good: results.WithLabelValues("ok"), refused: results.WithLabelValues("refused"),
-		last: promauto.With(to).NewGauge(prometheus.GaugeOpts{
-			Name: "bridge_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was read, in seconds since 1970.",
-		}),
-	}
-	m.last.SetToCurrentTime()
-	return m
-}
-
-func (m *reloadMetrics) count(err error) {
-	if err != nil {
-		m.refused.Inc()
-		return
-	}
-	m.good.Inc()
-	m.last.SetToCurrentTime()
 }
