@@ -21,13 +21,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 )
 
-func onTCP(t *testing.T, maxConnections int) *bench {
-	t.Helper()
-	b := prepare(t, Config{})
-	b.serve(t, maxConnections, nil)
-	return b
-}
-
 // idle returns once n connections with a good token wait for a request: the server
 // says so after the response is there.
 func (b *bench) idle(t *testing.T, n int) {
@@ -51,7 +44,8 @@ func (b *bench) speak(t *testing.T, conn net.Conn) net.Conn {
 }
 
 func TestIdleConnectionsMakeRoom(t *testing.T) {
-	b := onTCP(t, 2)
+	b := prepare(t, Config{})
+	b.serve(t, 2, nil)
 	first := b.speak(t, nil)
 	b.idle(t, 1)
 	second := b.speak(t, nil)
@@ -70,7 +64,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 // Connections that have shown no good token make room before any that has,
 // whatever they do.
 func TestUntrustedConnectionsMakeRoomFirst(t *testing.T) {
-	b := onTCP(t, 3)
+	b := prepare(t, Config{})
+	b.serve(t, 3, nil)
 	kept := b.speak(t, nil)
 	b.idle(t, 1)
 	var untrusted []net.Conn
@@ -93,7 +88,8 @@ func TestUntrustedConnectionsMakeRoomFirst(t *testing.T) {
 // A connection in the middle of a request with a good token is never ended for
 // another; the other waits, and is not refused.
 func TestBusyConnectionsAreKept(t *testing.T) {
-	b := onTCP(t, 2)
+	b := prepare(t, Config{})
+	b.serve(t, 2, nil)
 	q := b.queues["a"]
 	q.hang()
 	busy := []net.Conn{b.raw(t, post("", oneEvent)), b.raw(t, post("", oneEvent))}
