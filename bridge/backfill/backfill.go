@@ -134,7 +134,7 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if r.named > maxNamed {
 		fmt.Fprintf(cfg.Stderr, "backfill: and %d more\n", r.named-maxNamed)
 	}
-	err = errors.Join(err, notes.close())
+	err = errors.Join(err, notes.file.Sync(), notes.file.Close())
 	return notes.summary(reader.LeftOut(), r.unread), err
 }
 

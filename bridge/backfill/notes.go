@@ -185,10 +185,6 @@ func (n *notes) finish() error {
 	return n.line(entry{Finished: true})
 }
 
-func (n *notes) close() error {
-	return errors.Join(n.file.Sync(), n.file.Close())
-}
-
 // Summary is what a backfill has done.
 type Summary struct {
 	Types map[string]*Count `json:"types"`

@@ -122,8 +122,11 @@ func (b *Batch) value(body []byte, i int) int {
 			if open%64 == 0 && open/64 == len(b.open) {
 				b.open = append(b.open, 0)
 			}
-			object = c == '{'
-			b.setOpen(open, object)
+			word, bit := &b.open[open/64], uint64(1)<<(open%64)
+			*word &^= bit
+			if object = c == '{'; object {
+				*word |= bit
+			}
 			open++
 			if i = skipSpace(body, i+1); i < len(body) && body[i] != c+2 { // '{'+2 is '}', '['+2 is ']'
 				if object {
@@ -159,12 +162,4 @@ func (b *Batch) value(body []byte, i int) int {
 		}
 	}
 	return jsonlex.Bad
-}
-
-// setOpen notes whether the bracket that opens in so many others is an object's.
-func (b *Batch) setOpen(open int, object bool) {
-	word, bit := &b.open[open/64], uint64(1)<<(open%64)
-	if *word &^= bit; object {
-		*word |= bit
-	}
 }

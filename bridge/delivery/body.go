@@ -41,7 +41,12 @@ func (b *builder) check(events []event, wants func([]byte) bool) (kept []event, 
 				filtered = appendSpan(filtered, e)
 				continue
 			}
-			reason = b.problem(e)
+			// /v1/batch drops nothing silently. For Webhook the event counts as it would be
+			// sent, since the mapper may have taken an id out of it.
+			if reason = ""; b.config.Mode == Webhook {
+				b.alone = b.config.Mapper.Append(b.alone[:0], e.raw, e.id)
+				reason = sourceloss.Of(b.alone).Reason
+			}
 		}
 		if reason == "" {
 			kept = append(kept, e)
@@ -50,17 +55,6 @@ func (b *builder) check(events []event, wants func([]byte) bool) (kept []event, 
 		}
 	}
 	return kept, filtered, dead
-}
-
-// problem is the reason not to send an event. For the mode Events it looks no
-// closer: /v1/batch drops nothing silently. For Webhook it looks at the event
-// as it would be sent, since the mapper may have taken an id out of it.
-func (b *builder) problem(e event) currents.Reason {
-	if b.config.Mode == Events {
-		return ""
-	}
-	b.alone = b.config.Mapper.Append(b.alone[:0], e.raw, e.id)
-	return sourceloss.Of(b.alone).Reason
 }
 
 // build makes the body of as many of the events as fit, at least one where there is

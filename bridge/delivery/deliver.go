@@ -90,7 +90,7 @@ func (l *loader) event(ctx context.Context, seq uint64, index int) ([]byte, erro
 // load reads the bytes of a parked request's events again. Without ok that failed,
 // and the request waits.
 func (s *Sender) load(ctx context.Context, r *request) (ok bool, err error) {
-	if r.loaded() {
+	if len(r.events) == 0 || r.events[0].raw != nil { // a probe, or they have their bytes
 		return true, nil
 	}
 	kept := make([]event, 0, len(r.events))

@@ -302,6 +302,7 @@ func (b *testBench) finish(t *testing.T) (took time.Duration) {
 		require.False(t, r.held, "record %d was released", r.Seq)
 	}
 	require.Equal(t, load{}, b.inFlight(), "every POST that began has ended")
+	require.Zero(t, metric(b.config.Metrics.compressing).GetGauge().GetValue(), "the next Sender may not compress")
 	return took
 }
 

@@ -36,9 +36,6 @@ type request struct {
 	rank    [2]int64
 }
 
-// loaded reports whether the events have their bytes. Those of a probe have.
-func (r *request) loaded() bool { return len(r.events) == 0 || r.events[0].raw != nil }
-
 // part takes events[from:to] out as a request of its own with the same history.
 func (r *request) part(from, to int) *request {
 	p := *r

@@ -206,12 +206,6 @@ func connContext(ctx context.Context, of net.Conn) context.Context {
 	return ctx
 }
 
-// connOf returns a request's connection, nil where it is another listener's.
-func connOf(r *http.Request) *conn {
-	c, _ := r.Context().Value(connKey{}).(*conn)
-	return c
-}
-
 // Certificates is a certificate with its key, read again when their files
 // change: as certbot and Kubernetes renew them, by other files under the same
 // names, by links that point elsewhere, or in place. Make one with

@@ -25,8 +25,8 @@ import (
 var errBusy = errors.New("too many requests in flight, or bytes in them")
 
 func (in *Intake) take(c *gin.Context, to *connector) {
-	if conn := connOf(c.Request); conn != nil {
-		conn.trust()
+	if on, ok := c.Request.Context().Value(connKey{}).(*conn); ok {
+		on.trust()
 	}
 	defer in.rescue(c, to)
 	begin := time.Now()
