@@ -7,10 +7,8 @@ import (
 	"strings"
 )
 
-//go:generate go run ./generate
-
-// The directories are embedded whole so that the generator builds even where there
-// is no schema yet.
+// The directories are embedded whole so that this builds even where there is no
+// schema yet.
 //
 //go:embed glossary.json braze rudder
 var files embed.FS
