@@ -3,7 +3,7 @@ package mockrudder
 import (
 	"cmp"
 	"context"
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/mockrudder/console"
+	"github.com/currentsbridge/currentsbridge/internal/webpage"
 )
 
 // The query API under /_mock/. Errors are JSON, {"error":"…"}. openapi.json
@@ -24,6 +24,11 @@ import (
 
 //go:embed openapi.json
 var openAPI json.RawMessage
+
+// assets are the page: messages and verdicts, live, and faults to turn on and off.
+//
+//go:embed assets
+var assets embed.FS
 
 // route is one operation of the query API.
 type route struct {
@@ -62,7 +67,7 @@ func (s *Server) queryHandler() http.Handler {
 	mux := http.NewServeMux()
 	paths := map[string]bool{"/_mock/{$}": true, "/_mock/assets/": true}
 	for path := range paths {
-		mux.Handle("GET "+path, console.Handler())
+		mux.Handle("GET "+path, webpage.Handler(assets, "/_mock/"))
 	}
 	for _, r := range s.queries() {
 		mux.HandleFunc(r.method+" "+r.path, known(r.params, r.handle))

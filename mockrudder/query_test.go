@@ -203,6 +203,33 @@ func TestOpenAPIAnswers(t *testing.T) {
 	openAPI(t).RequireAnswers(t, ask, "/_mock/stream", "testdata/calls.txt")
 }
 
+// The page loads nothing from elsewhere, and a browser asks for each file again.
+func TestPage(t *testing.T) {
+	s := server(t)
+	get := func(method, path, etag string) *httptest.ResponseRecorder {
+		return probe{method: method, path: path, headers: []string{"If-None-Match", etag}}.send(s)
+	}
+	for path, kind := range map[string]string{
+		"/_mock/":                "text/html; charset=utf-8",
+		"/_mock/assets/main.js":  "text/javascript; charset=utf-8",
+		"/_mock/assets/base.css": "text/css; charset=utf-8",
+		"/_mock/assets/icon.svg": "image/svg+xml",
+	} {
+		answer := get(http.MethodGet, path, "")
+		require.Equal(t, http.StatusOK, answer.Code, path)
+		require.Equal(t, path == "/_mock/", strings.Contains(answer.Body.String(), "<title>mockrudder</title>"))
+		require.Equal(t, kind, answer.Header().Get("Content-Type"))
+		require.Equal(t, "no-cache", answer.Header().Get("Cache-Control"))
+		require.Contains(t, answer.Header().Get("Content-Security-Policy"), "default-src 'none'; script-src 'self';")
+		require.NotContains(t, answer.Header().Get("Content-Security-Policy"), "unsafe")
+		require.Equal(t, http.StatusNotModified, get(http.MethodGet, path, answer.Header().Get("ETag")).Code)
+		require.Zero(t, get(http.MethodHead, path, "").Body.Len())
+	}
+	for _, path := range []string{"/_mock/assets/", "/_mock/assets/index.html", "/_mock/assets/..%2fapi.go", "/_mock/other"} {
+		require.Equal(t, http.StatusNotFound, get(http.MethodGet, path, "").Code, path)
+	}
+}
+
 // Events of every kind of request are the same when they are read from a recording.
 func TestEventsFromJSON(t *testing.T) {
 	var recording bytes.Buffer

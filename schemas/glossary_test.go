@@ -2,6 +2,7 @@ package schemas_test
 
 import (
 	"bytes"
+	"flag"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
+	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
@@ -134,4 +136,45 @@ func TestAnotherGlossarySteersTheValidator(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("{}"), 0o600))
 	_, err = schemas.LoadFile(path)
 	require.ErrorContains(t, err, path)
+}
+
+//go:generate go test . -run ^TestFilesAreFresh$ -update
+
+var update = flag.Bool("update", false, "write the schemas that are not what the glossary says, instead of only comparing them")
+
+// The files in braze are what the glossary says, and no others are there.
+func TestFilesAreFresh(t *testing.T) {
+	want, err := load(t).Files()
+	require.NoError(t, err)
+	found := func() []string {
+		paths, err := filepath.Glob("braze/*.json")
+		require.NoError(t, err)
+		return paths
+	}
+	if *update {
+		for _, path := range found() {
+			require.NoError(t, os.Remove(path))
+		}
+		for path, text := range want {
+			require.NoError(t, os.WriteFile(filepath.FromSlash(path), text, 0o644))
+		}
+	}
+	require.Len(t, found(), len(want), "run make generate")
+	for path, text := range want {
+		have, err := os.ReadFile(filepath.FromSlash(path))
+		require.NoError(t, err, "run make generate")
+		require.Equal(t, string(text), string(have), "run make generate: %s", path)
+	}
+}
+
+// Every schema, also those written by hand, is one by the meta-schema of draft 7,
+// and its name is its place.
+func TestSchemasAreDraft7(t *testing.T) {
+	for _, name := range schemas.Names() {
+		raw, ok := schemas.Schema(name)
+		require.True(t, ok, name)
+		openapitest.Schema(t, raw) // by the meta-schema
+		require.Contains(t, string(raw), `"$schema": "http://json-schema.org/draft-07/schema#"`, name)
+		require.Contains(t, string(raw), `"$id": "https://github.com/currentsbridge/currentsbridge/schemas/`+name+`.schema.json"`)
+	}
 }
