@@ -101,3 +101,16 @@ func (p *process) stop() error {
 	defer cancel()
 	return running.Stop(ctx)
 }
+
+func await(ctx context.Context, ok func() bool) error {
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
