@@ -113,9 +113,8 @@ func (r *run) follow(sent <-chan error) Ledger {
 
 func (r *run) verdict(ledger Ledger, took time.Duration) Report {
 	e := evidence{
-		tally: r.books.Tally(), missing: r.books.Missing(), notes: r.books.Notes(),
-		ledger: ledger, answered: r.answered.Load(), unanswered: r.attempts.Load() - r.answered.Load(),
-		faults: r.schedule.happened(), crashes: r.killCount(), wantedCrashes: r.config.crashes(),
+		tally: r.books.Tally(), ledger: ledger, answered: r.answered.Load(), unanswered: r.attempts.Load() - r.answered.Load(),
+		faults: r.schedule.happened(), crashes: int(r.kills.Load()), wantedCrashes: r.config.crashes(),
 		inFlight: int64(concurrency * r.config.perPost()), perPost: int64(r.config.perPost()),
 		duration: took,
 	}
@@ -148,7 +147,7 @@ func (r *run) line(now time.Time) string {
 		}
 		text += fmt.Sprintf(" · faults %d (%d kinds)", sum, len(faults))
 	}
-	if kills := r.killCount(); kills > 0 {
+	if kills := r.kills.Load(); kills > 0 {
 		text += fmt.Sprintf(" · kills %d", kills)
 	}
 	return text

@@ -49,7 +49,12 @@ type run struct {
 	watch    *watch
 	process  *process
 	schedule *schedule
-	crasher
+
+	killed    atomic.Bool // from a kill until nothing of that process is in flight
+	down      atomic.Bool // from a kill until the bridge is ready again
+	kills     atomic.Int64
+	killsLock sync.Mutex
+	restarts  sync.WaitGroup
 
 	// stopRudder closes what serves RudderStack to the bridge that runs.
 	stopRudder func()
