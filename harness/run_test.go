@@ -144,33 +144,21 @@ func TestEachBreakFails(t *testing.T) {
 	}
 }
 
-// unreachable is a RudderStack that closes the connections of its first requests.
-type unreachable struct {
-	next   http.Handler
-	refuse int64
-
-	refused atomic.Int64
-	back    atomic.Int64 // when it let requests pass, in nanoseconds since 1970
-}
-
-func (u *unreachable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch n := u.refused.Add(1); {
-	case n < u.refuse:
-		panic(http.ErrAbortHandler)
-	case n == u.refuse:
-		u.back.Store(time.Now().UnixNano())
-	}
-	u.next.ServeHTTP(w, r)
-}
-
 func TestDestinationThatComesBackGetsEverythingWithin30Seconds(t *testing.T) {
 	t.Parallel()
-	gone := &unreachable{refuse: 12}
+	var asked, back atomic.Int64 // requests; when it let them pass, in nanoseconds since 1970
 	r := requirePass(t, Config{Events: 1000, Rudder: func(next http.Handler) http.Handler {
-		gone.next = next
-		return gone
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch n := asked.Add(1); {
+			case n < 12:
+				panic(http.ErrAbortHandler)
+			case n == 12:
+				back.Store(time.Now().UnixNano())
+			}
+			next.ServeHTTP(w, r)
+		})
 	}})
-	require.Less(t, time.Since(time.Unix(0, gone.back.Load())), 30*time.Second)
+	require.Less(t, time.Since(time.Unix(0, back.Load())), 30*time.Second)
 	require.Zero(t, r.Duplicates, "nothing was stored while it was unreachable")
 	require.EqualValues(t, 1000-r.Dead, r.Delivered)
 }
@@ -178,9 +166,10 @@ func TestDestinationThatComesBackGetsEverythingWithin30Seconds(t *testing.T) {
 func TestRunThatStandsStillFails(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "kept")
+	unreachable := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	r, err := Run(t.Context(), Config{
 		Events: 100, Bridge: bridgeProgram(t), Standstill: 5 * time.Second, Dir: dir,
-		Rudder: func(http.Handler) http.Handler { return &unreachable{refuse: 1 << 40} },
+		Rudder: func(http.Handler) http.Handler { return unreachable },
 	})
 	require.NoError(t, err)
 	require.Equal(t, Fail, r.Verdict)

@@ -10,14 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
-	"github.com/currentsbridge/currentsbridge/bridge/config"
-	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
-
-func newStatus() *cobra.Command {
-	return asking(client("status", "Show the ledger of a running bridge, per connector", cobra.NoArgs), "GET /status", printStatus)
-}
 
 func printStatus(to io.Writer, s admin.Status) {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -39,10 +33,6 @@ func printStatus(to io.Writer, s admin.Status) {
 			fmt.Fprintf(to, "%s: %d events are suspected and parked; bridge pending list says why\n", c.Name, c.Parked)
 		}
 	}
-}
-
-func newHealthcheck() *cobra.Command {
-	return cli.HealthCommand(cli.Health{Env: "BRIDGE", Flag: "admin", Address: config.Default().Admin, Path: "/readyz", Live: "/livez"})
 }
 
 func newResume() *cobra.Command {
@@ -68,7 +58,7 @@ func newForget() *cobra.Command {
 			err = printed(cmd, forgotten, printForgotten)
 		}
 		if err == nil && forgotten.Pending > 0 {
-			err = exitCode(exitLeft)
+			err = exitCode(3)
 		}
 		return err
 	}
@@ -83,11 +73,6 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 			fmt.Fprintf(to, "connector %s: %d events wait for delivery and are left; call this again once they are delivered\n", c.Connector, c.Pending)
 		}
 	}
-}
-
-func newDrift() *cobra.Command {
-	return asking(client("drift", "List what Braze sent that the glossary of event types does not have", cobra.NoArgs),
-		"GET /api/drift", printDrift)
 }
 
 func printDrift(to io.Writer, d admin.Drift) {

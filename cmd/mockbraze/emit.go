@@ -14,9 +14,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// manyEvents is from how many events on the last line of progress is always shown.
-const manyEvents = 100_000
-
 type emitFlags struct {
 	mockbraze.Emission
 	format, scenarioName, drift, glossary, out string
@@ -78,7 +75,7 @@ func (f *emitFlags) run(cmd *cobra.Command) (err error) {
 	}
 	meter := progress.Start(cmd.ErrOrStderr(), "emit", progress.Count("events"), int64(f.Events))
 	defer meter.Stop()
-	if f.Events >= manyEvents {
+	if f.Events >= 100_000 {
 		meter.KeepLast()
 	}
 	f.Progress = func(more int) { meter.Add(int64(more)) }

@@ -295,11 +295,10 @@ func (b *Books) Tally() Tally {
 	sum.Lost = int64(len(lost))
 	slices.SortFunc(lost, func(x, y *entry) int { return cmp.Compare(x.at, y.at) })
 	for _, e := range lost[:min(len(lost), samples)] {
-		name := ""
-		if want, err := b.expected(e); err != nil {
+		want, err := b.expected(e)
+		name := fmt.Sprintf("%s (%s)", want.ID, want.Type)
+		if err != nil {
 			name = err.Error()
-		} else {
-			name = fmt.Sprintf("%s (%s)", want.ID, want.Type)
 		}
 		sum.Missing = append(sum.Missing, name)
 	}
