@@ -45,7 +45,27 @@ func newServe() *cobra.Command {
 		Short: "Run a workspace whose Currents are made over HTTP",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd, listen, glossary, allow, seed)
+			known, err := schemas.LoadFile(glossary)
+			if err != nil {
+				return fmt.Errorf("--glossary: %w", err)
+			}
+			braze, err := mockbraze.New(mockbraze.WithSeed(seed), mockbraze.WithGlossary(known),
+				mockbraze.WithAllowedHosts(hostguard.WithListen(allow, listen)...))
+			if err != nil {
+				return err
+			}
+			defer braze.Close()
+			ln, err := net.Listen("tcp", listen)
+			if err != nil {
+				return fmt.Errorf("--listen: %w", err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s page=%[1]s/\n", cli.BaseURL(ln.Addr().String()))
+			srv := &http.Server{
+				Handler:           braze.Handler(),
+				ReadHeaderTimeout: 10 * time.Second,
+				BaseContext:       func(net.Listener) context.Context { return cmd.Context() },
+			}
+			return cli.Serve(cmd.Context(), srv, ln, 5*time.Second)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address of the control API")
@@ -53,29 +73,4 @@ func newServe() *cobra.Command {
 	cmd.Flags().StringVar(&glossary, "glossary", "", glossaryUsage)
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "what decides every value")
 	return cmd
-}
-
-func serve(cmd *cobra.Command, listen, glossary string, allow []string, seed uint64) error {
-	known, err := schemas.LoadFile(glossary)
-	if err != nil {
-		return fmt.Errorf("--glossary: %w", err)
-	}
-	braze, err := mockbraze.New(mockbraze.WithSeed(seed), mockbraze.WithGlossary(known),
-		mockbraze.WithAllowedHosts(hostguard.WithListen(allow, listen)...))
-	if err != nil {
-		return err
-	}
-	defer braze.Close()
-	var config net.ListenConfig
-	ln, err := config.Listen(cmd.Context(), "tcp", listen)
-	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
-	}
-	fmt.Fprintf(cmd.OutOrStdout(), "ready: listen=%s page=%[1]s/\n", cli.BaseURL(ln.Addr().String()))
-	srv := &http.Server{
-		Handler:           braze.Handler(),
-		ReadHeaderTimeout: 10 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return cmd.Context() },
-	}
-	return cli.Serve(cmd.Context(), srv, ln, 5*time.Second)
 }
