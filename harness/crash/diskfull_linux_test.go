@@ -65,14 +65,6 @@ func (f *fullDisk) start() {
 	f.p = startReady(f.T, f.dir, f.settings)
 }
 
-func (f *fullDisk) alive() {
-	select {
-	case <-f.p.Gone:
-		f.Fatalf("the bridge has ended: %s\n%s", f.p.Cmd.ProcessState, f.p.Log())
-	default:
-	}
-}
-
 // post sends events of 8 KB that cannot be compressed, and notes their ids if they
 // are acknowledged. Any response but 200 or 503 with Retry-After ends the test.
 func (f *fullDisk) post(events int) (taken bool) {
@@ -116,7 +108,11 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 	ctx, cancel := context.WithTimeout(f.ctx, d)
 	defer cancel()
 	for !done() {
-		f.alive()
+		select {
+		case <-f.p.Gone:
+			f.Fatalf("the bridge has ended: %s\n%s", f.p.Cmd.ProcessState, f.p.Log())
+		default:
+		}
 		require.NoError(f, ctx.Err(), "%s\n%s", what, f.p.Log())
 		wait(ctx, 20*time.Millisecond)
 	}
