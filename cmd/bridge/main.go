@@ -39,7 +39,8 @@ func newRoot() *cobra.Command {
 		asking(client("status", "Show the ledger of a running bridge, per connector", cobra.NoArgs), "GET /status", printStatus),
 		cli.HealthCommand(cli.Health{Env: "BRIDGE", Flag: "admin", Address: config.Default().Admin, Path: "/readyz", Live: "/livez"}),
 		newPending(), newDead(), newReplay(), newBackfill(), newResume(), newForget(),
-		asking(client("drift", "List what Braze sent that the glossary of event types does not have", cobra.NoArgs), "GET /api/drift", printDrift),
+		asking(client("drift", "List what Braze sent that the glossary of event types does not have", cobra.NoArgs),
+			"GET /api/drift", printDrift),
 		newBackup())
 	cli.Describe(root, pages)
 	return root
