@@ -58,19 +58,9 @@ type Config struct {
 	Rudder func(http.Handler) http.Handler
 }
 
-// Limits of the bridge in a run. They are small, so that faults pass quickly and a
-// small run has many requests; the timeout is long enough for a slow machine, since
-// a response after it counts as lost.
 const (
-	concurrency = 4
-	postTimeout = 5 * time.Second
-	minBackoff  = 20 * time.Millisecond
-	maxBackoff  = 500 * time.Millisecond
-	connections = 8               // of Braze to the bridge
-	ackWait     = 2 * time.Second // until a bridge on PostgreSQL has again what it held when it was killed
+	concurrency = 4 // of the bridge's requests
 	brazeToken  = "harness-braze-token"
-	brazeKey    = "wkBraze"
-	httpKey     = "wkHTTP"
 	connector   = "default"
 )
 
@@ -131,20 +121,23 @@ func (c Config) rules() oracle.Rules {
 // writeKey is that of the source which takes what the bridge sends.
 func (m Mode) writeKey() string {
 	if m == ModeWebhook {
-		return brazeKey
+		return "wkBraze"
 	}
-	return httpKey
+	return "wkHTTP"
 }
 
 // bridgeSettings are the bridge's settings for this run. Text is quoted as JSON does
-// it, which YAML reads too.
+// it, which YAML reads too. The limits are small, so that faults pass quickly and a small
+// run has many requests; the timeout is long enough for a slow machine, since a response
+// after it counts as lost. After ack_wait a bridge on PostgreSQL has again what it held
+// when it was killed.
 func (c Config) bridgeSettings(rudder string) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "grace: 5s\nqueue: {url: %q, ack_wait: %q}\n", c.Queue, ackWait)
+	fmt.Fprintf(&out, "grace: 5s\nqueue: {url: %q, ack_wait: 2s}\n", c.Queue)
 	fmt.Fprintf(&out, "connectors:\n  - name: %q\n    token: %q\n    mode: %q\n    rudder_url: %q\n    write_key: %q\n",
 		connector, brazeToken, c.Mode, rudder, c.Mode.writeKey())
-	fmt.Fprintf(&out, "    missing_external_user_id: %q\n    concurrency: %d\n    batch_events: %d\n    timeout: %q\n",
-		c.MissingExternalUserID, concurrency, c.perPost(), postTimeout)
-	fmt.Fprintf(&out, "    backoff: {min: %q, max: %q}\n", minBackoff, maxBackoff)
+	fmt.Fprintf(&out, "    missing_external_user_id: %q\n    concurrency: %d\n    batch_events: %d\n    timeout: 5s\n",
+		c.MissingExternalUserID, concurrency, c.perPost())
+	out.WriteString("    backoff: {min: 20ms, max: 500ms}\n")
 	return out.String()
 }

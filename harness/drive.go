@@ -9,14 +9,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 )
 
-const (
-	// ledgerEvery is how often the bridge is asked for its ledger, whose sums must
-	// hold in the middle of a run too.
-	ledgerEvery = 250 * time.Millisecond
-	brazeWait   = 50 * time.Millisecond // first backoff of Braze, which doubles
-	brazeMax    = time.Second
-)
-
 func (r *run) drive(ctx context.Context) Report {
 	r.began = time.Now()
 	r.shownAt = r.began
@@ -52,8 +44,8 @@ func (r *run) send(ctx context.Context) error {
 	current, err := r.braze.Create(mockbraze.Current{
 		Name:  "harness",
 		URL:   "http://" + r.process.listen + "/currents",
-		Token: brazeToken, Events: mockbraze.All, Connections: connections,
-		Backoff: mockbraze.Backoff{First: brazeWait, Max: brazeMax},
+		Token: brazeToken, Events: mockbraze.All, Connections: 8,
+		Backoff: mockbraze.Backoff{First: 50 * time.Millisecond, Max: time.Second},
 		OnSend:  r.sending,
 		OnAck:   func(events []mockbraze.Event, _ mockbraze.Answer) { r.acknowledged(events) },
 	})
@@ -67,10 +59,11 @@ func (r *run) send(ctx context.Context) error {
 }
 
 // follow watches the run until the bridge has nothing pending any more, or there is
-// no progress. It returns the bridge's last ledger.
+// no progress. It returns the bridge's last ledger, whose sums must hold in the middle of
+// the run too.
 func (r *run) follow(sent <-chan error) Ledger {
 	ctx := r.running
-	ask := time.NewTicker(ledgerEvery)
+	ask := time.NewTicker(250 * time.Millisecond)
 	defer ask.Stop()
 	var ledger Ledger
 	got, since := int64(0), time.Now() // how far it is, and since when
@@ -113,9 +106,8 @@ func (r *run) follow(sent <-chan error) Ledger {
 
 func (r *run) verdict(ledger Ledger, took time.Duration) Report {
 	e := evidence{
-		tally: r.books.Tally(), missing: r.books.Missing(), notes: r.books.Notes(),
-		ledger: ledger, answered: r.answered.Load(), unanswered: r.attempts.Load() - r.answered.Load(),
-		faults: r.schedule.happened(), crashes: r.killCount(), wantedCrashes: r.config.crashes(),
+		tally: r.books.Tally(), ledger: ledger, answered: r.answered.Load(), unanswered: r.attempts.Load() - r.answered.Load(),
+		faults: r.schedule.happened(), crashes: int(r.kills.Load()), wantedCrashes: r.config.crashes(),
 		inFlight: int64(concurrency * r.config.perPost()), perPost: int64(r.config.perPost()),
 		duration: took,
 	}
@@ -148,7 +140,7 @@ func (r *run) line(now time.Time) string {
 		}
 		text += fmt.Sprintf(" · faults %d (%d kinds)", sum, len(faults))
 	}
-	if kills := r.killCount(); kills > 0 {
+	if kills := r.kills.Load(); kills > 0 {
 		text += fmt.Sprintf(" · kills %d", kills)
 	}
 	return text

@@ -41,9 +41,6 @@ func lostAfterStoring(lost int64, faults map[string]int) int64 {
 	return max(int64(faults[closedStored]), other)
 }
 
-// slowness is short enough that a response is late and not lost; see postTimeout.
-const slowness = 300 * time.Millisecond
-
 // hangFor is how long a later request hangs before its connection is closed; the
 // first one hangs until the bridge's timeout.
 const hangFor = time.Second
@@ -58,7 +55,7 @@ func round(mode Mode, hang time.Duration) []mockrudder.Fault {
 		{ID: closedBefore, Close: mockrudder.Before, Requests: 1},
 		{ID: closedAfter, Close: mockrudder.After, Requests: 1},
 		{ID: closedStored, Close: mockrudder.Stored, Requests: 2},
-		{ID: "slow", Latency: mockrudder.Duration(slowness), Requests: 2},
+		{ID: "slow", Latency: mockrudder.Duration(300 * time.Millisecond), Requests: 2}, // and not lost
 	}
 	if mode == ModeWebhook {
 		faults = append(faults, mockrudder.Fault{ID: "transformer down", Transformer: mockrudder.TransformerDown, Requests: 1})
@@ -85,12 +82,9 @@ type schedule struct {
 	armed int64
 }
 
-// roundEvery is how many events go with one round; there are four at least and
-// fifty at most.
-const roundEvery = 5000
-
+// newSchedule has a round for every 5000 events, four at least and fifty at most.
 func newSchedule(to *mockrudder.Server, mode Mode, total int64) *schedule {
-	return &schedule{to: to, mode: mode, total: total, rounds: min(50, max(4, total/roundEvery))}
+	return &schedule{to: to, mode: mode, total: total, rounds: min(50, max(4, total/5000))}
 }
 
 // begin injects what must happen in any case.
@@ -136,4 +130,51 @@ func (s *schedule) happened() map[string]int {
 		}
 	}
 	return counts
+}
+
+// crash kills the bridge under load, by the share of events that got through: the first,
+// third, … kill when enough were acknowledged, the others when enough were delivered, so
+// that both ends are covered. It returns once the bridge is gone, and does not wait for
+// the restart.
+func (r *run) crash(acked, delivered int64) {
+	if r.down.Load() {
+		return
+	}
+	r.killsLock.Lock()
+	defer r.killsLock.Unlock()
+	kills := int(r.kills.Load())
+	if r.down.Load() || kills >= r.config.crashes() || r.running.Err() != nil {
+		return
+	}
+	got := acked
+	if kills%2 == 1 {
+		got = delivered
+	}
+	total := int64(r.config.Events) * 9 / 10 // some types cannot be delivered
+	if got*int64(r.config.crashes()+1) < int64(kills+1)*total {
+		return
+	}
+	r.down.Store(true)
+	r.killed.Store(true)
+	r.process.running.Load().Kill()
+	r.kills.Add(1)
+	r.restarts.Go(r.restart)
+}
+
+// restart starts the bridge again. Requests of its killed process may still be in
+// flight: once their server is closed and idle, nothing more can come of them, and a
+// duplicate that comes later is known to come of the kill.
+func (r *run) restart() {
+	r.stopRudder()
+	err := await(r.running, r.watch.idle)
+	if err == nil {
+		r.books.Interrupt()
+		r.killed.Store(false)
+		err = r.startBridge()
+	}
+	if err != nil {
+		r.stopWith(err)
+		return
+	}
+	r.down.Store(false)
 }

@@ -45,13 +45,11 @@ func (l Ledger) Check() error {
 	return nil
 }
 
-const askTime = 30 * time.Second
-
 // ReadLedger asks a bridge for the ledger of one of its connectors. admin is the
 // URL of its admin side, such as http://127.0.0.1:9090; several bridges on one
 // queue show sums. It waits 30 seconds at most.
 func ReadLedger(ctx context.Context, admin, connector string) (Ledger, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var status struct{ Connectors []Ledger }
 	if err := jsoncall.Do(ctx, http.MethodGet, admin+"/status", nil, &status); err != nil {

@@ -174,7 +174,7 @@ func (o Outside) readReceived(books *oracle.Books) error {
 // that were answered 2XX; what Braze sent again may have been stored before.
 func (o Outside) evidence(books *oracle.Books, ledger Ledger) evidence {
 	e := evidence{
-		tally: books.Tally(), missing: books.Missing(), notes: books.Notes(), ledger: ledger,
+		tally: books.Tally(), ledger: ledger,
 		answered: o.Counts.Sent, unanswered: o.Counts.Retried,
 		crashes: o.Crashes, wantedCrashes: o.Crashes, duration: o.Duration,
 	}

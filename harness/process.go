@@ -13,13 +13,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
 )
 
-// Times for the bridge's process.
-const (
-	readyTime = 60 * time.Second // from start to ready, a long recovery included
-	stopTime  = 30 * time.Second // from SIGTERM to the end
-	askEvery  = 20 * time.Millisecond
-)
-
 // ErrNoBridge means that the bridge's program was not found.
 var ErrNoBridge = errors.New("the bridge's program was not found")
 
@@ -71,7 +64,7 @@ func (p *process) start(ctx context.Context, settings string) error {
 		return err
 	}
 	p.running.Store(running)
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a long recovery included
 	defer cancel()
 	return running.AwaitReady(ctx)
 }
@@ -97,7 +90,20 @@ func (p *process) stop() error {
 	if running == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	return running.Stop(ctx)
+}
+
+func await(ctx context.Context, ok func() bool) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
 }

@@ -23,6 +23,7 @@
 package harness
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,12 @@ type run struct {
 	watch    *watch
 	process  *process
 	schedule *schedule
-	crasher
+
+	killed    atomic.Bool // from a kill until nothing of that process is in flight
+	down      atomic.Bool // from a kill until the bridge is ready again
+	kills     atomic.Int64
+	killsLock sync.Mutex
+	restarts  sync.WaitGroup
 
 	// stopRudder closes what serves RudderStack to the bridge that runs.
 	stopRudder func()
@@ -228,3 +234,54 @@ func (r *run) responseLost() {
 	r.lost.Add(1)
 	r.books.Interrupt()
 }
+
+// watch is middleware that observes what the books need to know: which responses
+// were lost, and whether a request is still in flight.
+type watch struct {
+	next http.Handler
+	lost func() // called before the client can notice that no response comes
+
+	inFlight atomic.Int64 // requests
+}
+
+// ServeHTTP passes the request on. A response is lost where the connection is
+// hijacked or closed, or where the client has left.
+func (w *watch) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	w.inFlight.Add(1)
+	defer w.inFlight.Add(-1)
+	response := &watchedResponse{ResponseWriter: rw, lost: w.lost}
+	left := context.AfterFunc(r.Context(), response.lose)
+	returned := false
+	defer func() {
+		left()
+		if !returned { // a panic, which closes the connection once it is past here
+			response.lose()
+		}
+	}()
+	w.next.ServeHTTP(response, r)
+	returned = true
+}
+
+func (w *watch) idle() bool { return w.inFlight.Load() == 0 }
+
+type watchedResponse struct {
+	http.ResponseWriter
+	lost func()
+	done atomic.Bool
+}
+
+func (a *watchedResponse) lose() {
+	if !a.done.Swap(true) {
+		a.lost()
+	}
+}
+
+// Hijack implements http.Hijacker: a handler that takes the connection over sends no
+// response.
+func (a *watchedResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	a.lose()
+	return http.NewResponseController(a.ResponseWriter).Hijack()
+}
+
+// Unwrap lets an http.ResponseController reach the response itself.
+func (a *watchedResponse) Unwrap() http.ResponseWriter { return a.ResponseWriter }

@@ -2,19 +2,54 @@ package harness
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/gobuild"
+	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
+	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
 	"github.com/currentsbridge/currentsbridge/internal/pgtest"
 )
+
+// buildDir is where the bridge is built. TestMain makes and removes it.
+var buildDir string
+
+// BuildBridge builds it once, also for the examples of the outer package.
+var BuildBridge = sync.OnceValues(func() (string, error) {
+	return gobuild.Program(buildDir, "github.com/currentsbridge/currentsbridge/cmd/bridge")
+})
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	var err error
+	if buildDir, err = os.MkdirTemp("", "currentsbridge-harness-test-"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(buildDir)
+	if err := flag.Set("test.parallel", "4"); err != nil { // the tests wait more than they work
+		panic(err)
+	}
+	m.Run()
+}
+
+func bridgeProgram(t *testing.T) string {
+	t.Helper()
+	path, err := BuildBridge()
+	require.NoError(t, err)
+	return path
+}
 
 func requirePass(t *testing.T, c Config) Report {
 	t.Helper()
@@ -109,33 +144,21 @@ func TestEachBreakFails(t *testing.T) {
 	}
 }
 
-// unreachable is a RudderStack that closes the connections of its first requests.
-type unreachable struct {
-	next   http.Handler
-	refuse int64
-
-	refused atomic.Int64
-	back    atomic.Int64 // when it let requests pass, in nanoseconds since 1970
-}
-
-func (u *unreachable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch n := u.refused.Add(1); {
-	case n < u.refuse:
-		panic(http.ErrAbortHandler)
-	case n == u.refuse:
-		u.back.Store(time.Now().UnixNano())
-	}
-	u.next.ServeHTTP(w, r)
-}
-
 func TestDestinationThatComesBackGetsEverythingWithin30Seconds(t *testing.T) {
 	t.Parallel()
-	gone := &unreachable{refuse: 12}
+	var asked, back atomic.Int64 // requests; when it let them pass, in nanoseconds since 1970
 	r := requirePass(t, Config{Events: 1000, Rudder: func(next http.Handler) http.Handler {
-		gone.next = next
-		return gone
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch n := asked.Add(1); {
+			case n < 12:
+				panic(http.ErrAbortHandler)
+			case n == 12:
+				back.Store(time.Now().UnixNano())
+			}
+			next.ServeHTTP(w, r)
+		})
 	}})
-	require.Less(t, time.Since(time.Unix(0, gone.back.Load())), 30*time.Second)
+	require.Less(t, time.Since(time.Unix(0, back.Load())), 30*time.Second)
 	require.Zero(t, r.Duplicates, "nothing was stored while it was unreachable")
 	require.EqualValues(t, 1000-r.Dead, r.Delivered)
 }
@@ -143,9 +166,10 @@ func TestDestinationThatComesBackGetsEverythingWithin30Seconds(t *testing.T) {
 func TestRunThatStandsStillFails(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "kept")
+	unreachable := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	r, err := Run(t.Context(), Config{
 		Events: 100, Bridge: bridgeProgram(t), Standstill: 5 * time.Second, Dir: dir,
-		Rudder: func(http.Handler) http.Handler { return &unreachable{refuse: 1 << 40} },
+		Rudder: func(http.Handler) http.Handler { return unreachable },
 	})
 	require.NoError(t, err)
 	require.Equal(t, Fail, r.Verdict)
@@ -214,4 +238,51 @@ func TestRunOnPostgreSQL(t *testing.T) {
 	r := requirePass(t, Config{Events: 1000, Faults: FaultsCrash, Crashes: 2, Queue: database})
 	require.Equal(t, r.Acked, r.Delivered+r.Dead)
 	require.Equal(t, 2, r.Crashes)
+}
+
+func TestUp(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []Mode{ModeEvents, ModeWebhook} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			out := &logbuffer.Buffer{}
+			ports, err := bridgeproc.FreePorts(4)
+			require.NoError(t, err)
+			c := UpConfig{Mode: mode, Bridge: bridgeProgram(t), Out: out, Braze: ports[0], Rudder: ports[1], Listen: ports[2], Admin: ports[3]}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- Up(ctx, c) }()
+			waiting, stop := context.WithTimeout(t.Context(), 30*time.Second)
+			defer stop()
+			require.NoError(t, await(waiting, func() bool { return strings.Contains(out.String(), "Try:") }))
+
+			send := "http://" + c.Braze + "/api/currents/1/send?events="
+			require.Contains(t, out.String(), "curl -X POST '"+send+"1020'", "ten of each of 102 types")
+			require.NoError(t, jsoncall.Do(waiting, http.MethodPost, send+"204", nil, nil))
+			require.NoError(t, await(waiting, func() bool {
+				var stats struct{ Stored int }
+				require.NoError(t, jsoncall.Do(waiting, http.MethodGet, "http://"+c.Rudder+"/_mock/stats", nil, &stats))
+				return stats.Stored == 202
+			}))
+			cancel()
+			require.NoError(t, <-ended)
+		})
+	}
+}
+
+func TestUpNamesAnAddressInUse(t *testing.T) {
+	t.Parallel()
+	ports, err := bridgeproc.FreePorts(1)
+	require.NoError(t, err)
+	taken := ports[0]
+	_, stop, err := serve(taken, http.NotFoundHandler())
+	require.NoError(t, err)
+	defer stop()
+	err = Up(t.Context(), UpConfig{Rudder: taken, Bridge: bridgeProgram(t)})
+	require.ErrorContains(t, err, taken)
+	const free = "127.0.0.1:0"
+	err = Up(t.Context(), UpConfig{Rudder: free, Braze: free, Listen: taken, Admin: free, Bridge: bridgeProgram(t)})
+	require.ErrorContains(t, err, "ended before it was ready")
+	require.ErrorContains(t, err, "address already in use")
 }

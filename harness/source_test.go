@@ -51,8 +51,7 @@ func TestMappingAgainstSourceOverTheGlossary(t *testing.T) {
 	require.NoError(t, err)
 	rounds, err := journey.New(journey.Config{Glossary: glossary, Population: population.New(population.Config{Seed: 11}), Seed: 11})
 	require.NoError(t, err)
-	const eventsOfAType = 12 // ten show every field
-	for i := range uint64(eventsOfAType * len(rounds.Types())) {
+	for i := range uint64(12 * len(rounds.Types())) { // ten of a type show every field
 		text := rounds.Append(nil, i)
 		body, event, ok := scanEvent(t, text)
 		require.True(t, ok, "%s", text)

@@ -21,10 +21,6 @@ const (
 	BreakDuplicate Break = "duplicate" // some messages arrive twice
 )
 
-// repeats is how many messages BreakDuplicate duplicates. One could coincide
-// with a kill, which explains a duplicate; twenty do not.
-const repeats = 20
-
 // spoiler stands before RudderStack and does what Break says to the first
 // messages that it can, each time they are sent. All others pass.
 type spoiler struct {
@@ -84,7 +80,7 @@ func (s *spoiler) isVictim(message []byte) bool {
 	_ = json.Unmarshal(message, &m) // a message without an id is no victim
 	id, limit := cmp.Or(m.MessageID, m.ID), 1
 	if s.how == BreakDuplicate {
-		limit = repeats
+		limit = 20 // one could coincide with a kill, which explains a duplicate
 	}
 	if !s.victims[id] && id != "" && len(s.victims) < limit && (s.how != BreakCorrupt || corrupt(message) != nil) {
 		s.victims[id] = true

@@ -81,7 +81,7 @@ func Up(ctx context.Context, c UpConfig) error {
 	if err := c.launch(ctx, braze); err != nil {
 		return err
 	}
-	c.explain(bridge, eventsOfAType*len(glossary.Current()))
+	c.explain(bridge, 10*len(glossary.Current())) // ten of a type show every field
 	select {
 	case <-ctx.Done():
 		return bridge.stop()
@@ -100,10 +100,6 @@ func (c UpConfig) launch(ctx context.Context, braze *mockbraze.Server) error {
 	}
 	return current.Launch(ctx)
 }
-
-// eventsOfAType is how many events of each type are suggested: ten show every
-// field.
-const eventsOfAType = 10
 
 func (c UpConfig) explain(bridge *process, events int) {
 	fmt.Fprintf(c.Out, `All three are running; Ctrl-C ends them.

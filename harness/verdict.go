@@ -10,10 +10,7 @@ import (
 )
 
 type evidence struct {
-	tally   oracle.Tally
-	missing []string // some of the lost
-	notes   []string // of the books
-
+	tally  oracle.Tally
 	ledger Ledger
 	// answered counts events in requests of Braze that got 2XX, repeats
 	// included; unanswered those in requests that got no answer at all, whose
@@ -54,10 +51,9 @@ func judge(e evidence) Report {
 	r := Report{
 		Verdict: Fail,
 		Sent:    e.tally.Sent, Acked: e.tally.Acked, Delivered: e.tally.Delivered,
-		// Neither delivered nor dead; not among the dead letters where it should be;
-		// filtered less often than the bridge says. What is in the dead letters by
-		// mistake is wrong, but not lost.
-		Lost:      e.tally.Undelivered + e.tally.NotDeadLettered + max(0, e.tally.Filtered-e.ledger.Filtered),
+		// Neither delivered nor dead, or filtered less often than the bridge says. What is
+		// in the dead letters by mistake is wrong, but not lost.
+		Lost:      e.tally.Lost + max(0, e.tally.Filtered-e.ledger.Filtered),
 		Corrupted: e.tally.Corrupted, Invalid: e.tally.Invalid, Duplicates: e.tally.Duplicates,
 		Dead: e.ledger.Dead, Filtered: e.ledger.Filtered,
 		TypesSent: e.tally.TypesSent, TypesDelivered: e.tally.TypesDelivered,
@@ -79,7 +75,7 @@ func thousandths(f float64) float64 { return float64(int64(f*1000+0.5)) / 1000 }
 func (e evidence) failures(r Report) []string {
 	f := slices.Clone(findings(e.troubles))
 	f.count(e.tally.Sent == 0, 1, "nothing was sent")
-	f.count(true, r.Lost, "lost: %d acknowledged and neither delivered, filtered nor dead%s", r.Lost, example(e.missing))
+	f.count(true, r.Lost, "lost: %d acknowledged and neither delivered, filtered nor dead%s", r.Lost, example(e.tally.Missing))
 	f.count(true, r.Corrupted, "corrupted: %d delivered but not what was sent", r.Corrupted)
 	f.count(true, r.Invalid, "invalid: %d against RudderStack's schema", r.Invalid)
 	f.count(true, e.tally.Stray, "stray: %d came in that were never sent", e.tally.Stray)
@@ -95,7 +91,7 @@ func (e evidence) failures(r Report) []string {
 	}
 	f.count(e.crashes < e.wantedCrashes, 1, "the bridge was killed %d times, not %d as asked for", e.crashes, e.wantedCrashes)
 	if len(f) > 0 {
-		f = append(f, e.notes...)
+		f = append(f, e.tally.Notes...)
 	}
 	return f
 }

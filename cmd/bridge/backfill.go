@@ -17,9 +17,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// exitSkipped is for a command that skipped what is broken.
-const exitSkipped = 2
-
 func newBackfill() *cobra.Command {
 	cmd := client("backfill --connector NAME FILE|DIR|-...", "Bring Braze's storage exports of Currents in", cobra.MinimumNArgs(1))
 	var cfg backfill.Config
@@ -68,7 +65,7 @@ func runBackfill(cmd *cobra.Command, cfg backfill.Config, settings string) error
 	}
 	err = printed(cmd, summary, func(to io.Writer, summary backfill.Summary) { summary.Print(to) })
 	if err == nil && !summary.Whole() {
-		return exitCode(exitSkipped)
+		return exitCode(2) // it skipped what is broken
 	}
 	return err
 }

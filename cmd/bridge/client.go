@@ -64,11 +64,8 @@ func apiOf(cmd *cobra.Command) (jsoncall.API, error) {
 	return api, nil
 }
 
-// brief is how long an answer may take that needs no reading of the disk.
-const brief = time.Minute
-
 // ask makes a request to the admin side, such as GET /status, with parameters. What is
-// not a GET takes as long as it takes.
+// not a GET reads the disk and takes as long as it takes.
 func ask(cmd *cobra.Command, line string, form url.Values, into any) error {
 	api, err := apiOf(cmd)
 	if err != nil {
@@ -78,7 +75,7 @@ func ask(cmd *cobra.Command, line string, form url.Values, into any) error {
 	if method != http.MethodGet {
 		return explained(api, api.Do(cmd.Context(), method, path, form, into))
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), brief)
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
 	defer cancel()
 	return explained(api, api.Do(ctx, method, path+"?"+form.Encode(), nil, into))
 }

@@ -36,7 +36,15 @@ func newDeadList() *cobra.Command {
 // The answer says done, such as replayed.
 func newDeadMove(verb, done, short string) *cobra.Command {
 	cmd := asking(choosing(verb+" [NUMBER]…", short, cobra.ArbitraryArgs), "POST /api/dead/"+verb,
-		func(to io.Writer, moved admin.Moved) { printMoved(to, moved, done) }, "number")
+		func(to io.Writer, moved admin.Moved) {
+			for _, c := range moved.Connectors {
+				fmt.Fprintf(to, "connector %s: %s %s\n", c.Connector, progress.Count("dead letters")(int64(c.Moved)), done)
+				if c.Unfit > 0 {
+					fmt.Fprintf(to, "connector %s: not replayed: %s without a user or an event type, which no replay can help\n",
+						c.Connector, progress.Count("dead letters")(int64(c.Unfit)))
+				}
+			}
+		}, "number")
 	cmd.Flags().Bool("all", false, "all of them, where nothing else is said")
 	return cmd
 }
@@ -86,13 +94,4 @@ func printLetter(to io.Writer, l admin.Letter) {
 		fmt.Fprintf(to, "answer:      %d %s\nattempts:    %d\n", l.Status, printable(l.Answer), l.Attempts)
 	}
 	fmt.Fprintf(to, "%s\n", printable(string(l.Event)))
-}
-
-func printMoved(to io.Writer, moved admin.Moved, done string) {
-	for _, c := range moved.Connectors {
-		fmt.Fprintf(to, "connector %s: %s %s\n", c.Connector, progress.Count("dead letters")(int64(c.Moved)), done)
-		if c.Unfit > 0 {
-			fmt.Fprintf(to, "connector %s: not replayed: %s without a user or an event type, which no replay can help\n", c.Connector, progress.Count("dead letters")(int64(c.Unfit)))
-		}
-	}
 }

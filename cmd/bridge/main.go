@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/internal/cli"
 )
 
@@ -22,8 +23,6 @@ type exitCode int
 
 func (exitCode) Error() string { return "" }
 
-const exitLeft = 3
-
 func codeOf(err error) int {
 	if code, ok := errors.AsType[exitCode](err); ok {
 		return int(code)
@@ -36,8 +35,13 @@ var pages embed.FS
 
 func newRoot() *cobra.Command {
 	root := cli.Group("bridge", "Bring events from Braze Currents to RudderStack, and lose none",
-		newServe(), newCheck(), newStatus(), newHealthcheck(), newPending(), newDead(), newReplay(), newBackfill(), newResume(),
-		newForget(), newDrift(), newBackup())
+		newServe(), newCheck(),
+		asking(client("status", "Show the ledger of a running bridge, per connector", cobra.NoArgs), "GET /status", printStatus),
+		cli.HealthCommand(cli.Health{Env: "BRIDGE", Flag: "admin", Address: config.Default().Admin, Path: "/readyz", Live: "/livez"}),
+		newPending(), newDead(), newReplay(), newBackfill(), newResume(), newForget(),
+		asking(client("drift", "List what Braze sent that the glossary of event types does not have", cobra.NoArgs),
+			"GET /api/drift", printDrift),
+		newBackup())
 	cli.Describe(root, pages)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,28 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/admin"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
+
+func printStatus(to io.Writer, s admin.Status) {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "connector\treceived\tduplicates\taccepted\tfiltered\tdelivered\tdead\tpurged\tpending\treplayed\tbackfilled\toldest\tdestination\t")
+	for _, c := range s.Connectors {
+		oldest := "-"
+		if c.Pending > 0 {
+			oldest = (time.Duration(c.OldestPendingSeconds*1000) * time.Millisecond).Round(time.Second).String()
+		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", c.Name, c.Received, c.Duplicates, c.Accepted,
+			c.Filtered, c.Delivered, c.Dead, c.Purged, c.Pending, c.Replayed, c.Backfilled, oldest, c.Destination.State)
+	}
+	table.Flush()
+	for _, c := range s.Connectors {
+		if c.Destination.LastError != "" {
+			fmt.Fprintf(to, "%s: %s\n", c.Name, printable(c.Destination.LastError))
+		}
+		if c.Parked > 0 {
+			fmt.Fprintf(to, "%s: %d events are suspected and parked; bridge pending list says why\n", c.Name, c.Parked)
+		}
+	}
+}
 
 func newResume() *cobra.Command {
 	return asking(connectorClient("resume", "Try a destination again at once that is paused or backing off", cobra.NoArgs),
@@ -35,7 +58,7 @@ func newForget() *cobra.Command {
 			err = printed(cmd, forgotten, printForgotten)
 		}
 		if err == nil && forgotten.Pending > 0 {
-			err = exitCode(exitLeft)
+			err = exitCode(3)
 		}
 		return err
 	}
@@ -50,11 +73,6 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 			fmt.Fprintf(to, "connector %s: %d events wait for delivery and are left; call this again once they are delivered\n", c.Connector, c.Pending)
 		}
 	}
-}
-
-func newDrift() *cobra.Command {
-	return asking(client("drift", "List what Braze sent that the glossary of event types does not have", cobra.NoArgs),
-		"GET /api/drift", printDrift)
 }
 
 func printDrift(to io.Writer, d admin.Drift) {

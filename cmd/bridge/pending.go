@@ -68,36 +68,35 @@ func short(text string) string {
 
 func newBackup() *cobra.Command {
 	cmd := client("backup FILE", "Copy the store of a running bridge into a new file", cobra.ExactArgs(1))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return backUp(cmd, args[0]) }
-	return cmd
-}
-
-func backUp(cmd *cobra.Command, file string) (err error) {
-	out, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, out.Close()); err != nil {
-			os.Remove(file)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		file := args[0]
+		out, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
 		}
-	}()
-	api, err := apiOf(cmd)
-	if err != nil {
-		return err
+		defer func() {
+			if err = errors.Join(err, out.Close()); err != nil {
+				os.Remove(file)
+			}
+		}()
+		api, err := apiOf(cmd)
+		if err != nil {
+			return err
+		}
+		resp, err := api.Open(cmd.Context(), http.MethodGet, "/api/backup", nil)
+		if err != nil {
+			return explained(api, err)
+		}
+		defer resp.Body.Close()
+		n, err := io.Copy(out, resp.Body)
+		if err != nil {
+			return fmt.Errorf("read the bridge's answer: %w", err)
+		}
+		if err := out.Sync(); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", file, progress.Bytes(n))
+		return nil
 	}
-	resp, err := api.Open(cmd.Context(), http.MethodGet, "/api/backup", nil)
-	if err != nil {
-		return explained(api, err)
-	}
-	defer resp.Body.Close()
-	n, err := io.Copy(out, resp.Body)
-	if err != nil {
-		return fmt.Errorf("read the bridge's answer: %w", err)
-	}
-	if err := out.Sync(); err != nil {
-		return err
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", file, progress.Bytes(n))
-	return nil
+	return cmd
 }

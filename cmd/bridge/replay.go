@@ -15,7 +15,18 @@ import (
 
 func newReplay() *cobra.Command {
 	cmd := connectorClient("replay --since 2h | --from T --to T", "Deliver events of history again", cobra.NoArgs)
-	cmd.RunE = orderReplay
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		form := given(cmd)
+		form.Del("wait")
+		var ordered admin.Replays
+		if err := ask(cmd, "POST /api/replay", form, &ordered); err != nil {
+			return err
+		}
+		if wait, _ := cmd.Flags().GetBool("wait"); wait {
+			return followReplays(cmd, ordered, url.Values{"connector": form["connector"]})
+		}
+		return printed(cmd, ordered, printReplays)
+	}
 	fs := cmd.Flags()
 	fs.String("since", "", "received since this `TIME`: RFC 3339, or how long ago, such as 2h")
 	fs.String("from", "", "the same")
@@ -28,19 +39,6 @@ func newReplay() *cobra.Command {
 			"GET /api/replay", printReplays),
 		asking(connectorClient("end", "End replays before they are through", cobra.NoArgs), "POST /api/replay/end", printReplays))
 	return cmd
-}
-
-func orderReplay(cmd *cobra.Command, _ []string) error {
-	form := given(cmd)
-	form.Del("wait")
-	var ordered admin.Replays
-	if err := ask(cmd, "POST /api/replay", form, &ordered); err != nil {
-		return err
-	}
-	if wait, _ := cmd.Flags().GetBool("wait"); wait {
-		return followReplays(cmd, ordered, url.Values{"connector": form["connector"]})
-	}
-	return printed(cmd, ordered, printReplays)
 }
 
 func printReplays(to io.Writer, replays admin.Replays) {

@@ -6,15 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/currentsbridge/currentsbridge/internal/cli"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
-
-// manyEvents is from how many events on the last line of progress is always shown.
-const manyEvents = 100_000
 
 type emitFlags struct {
 	mockbraze.Emission
@@ -77,7 +75,7 @@ func (f *emitFlags) run(cmd *cobra.Command) (err error) {
 	}
 	meter := progress.Start(cmd.ErrOrStderr(), "emit", progress.Count("events"), int64(f.Events))
 	defer meter.Stop()
-	if f.Events >= manyEvents {
+	if f.Events >= 100_000 {
 		meter.KeepLast()
 	}
 	f.Progress = func(more int) { meter.Add(int64(more)) }
@@ -86,4 +84,40 @@ func (f *emitFlags) run(cmd *cobra.Command) (err error) {
 		return errors.Join(mockbraze.Emit(cmd.Context(), export, f.Emission), export.Close())
 	}
 	return mockbraze.Emit(cmd.Context(), cmd.OutOrStdout(), f.Emission)
+}
+
+func newScenario() *cobra.Command {
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List the scenarios that are built in",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range scenario.Names() {
+				s, err := scenario.Builtin(name)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%-12s%s\n", name, s.About)
+			}
+			return nil
+		},
+	}
+	show := &cobra.Command{
+		Use:   "show NAME|FILE",
+		Short: "Print a scenario with everything that can be set, as YAML",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := scenario.Load(args[0])
+			if err != nil {
+				return err
+			}
+			text, err := s.YAML()
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
+	}
+	return cli.Group("scenario", "List the scenarios, or print one to start from", list, show)
 }

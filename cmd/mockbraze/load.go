@@ -17,14 +17,12 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-const failedCode = 99
-
-// errThreshold ends the program with failedCode; the report has said why.
+// errThreshold ends the program with 99; the report has said why.
 var errThreshold = errors.New("")
 
 func exitCode(err error) int {
 	if errors.Is(err, errThreshold) {
-		return failedCode
+		return 99
 	}
 	return 1
 }
@@ -45,11 +43,6 @@ func newLoad() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runLoad(cmd, &f) },
 	}
-	f.add(cmd)
-	return cmd
-}
-
-func (f *loadFlags) add(cmd *cobra.Command) {
 	flags, c := cmd.Flags(), &f.cfg
 	flags.SortFlags = false
 	flags.StringVar(&c.URL, "url", "", "`URL` to post to: a bridge's /currents or a webhook with its writeKey")
@@ -71,6 +64,7 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&c.Verify, "verify", "", "`URL` of the /_mock of the mockrudder where the events must arrive")
 	flags.DurationVar(&c.VerifyTimeout, "verify-timeout", load.DefaultVerifyTimeout, "how long after the end is waited for them")
 	flags.BoolVar(&c.PublicTarget, "yes-i-own-this-target", false, "allow a target that is neither loopback nor a private address")
+	return cmd
 }
 
 func runLoad(cmd *cobra.Command, f *loadFlags) error {

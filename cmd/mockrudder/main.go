@@ -13,15 +13,12 @@ import (
 
 func main() { cli.Main(newRoot(), exitCode) }
 
-// The exit codes of validate. 1 is for every other failure, as everywhere.
-const codeInvalid = 2
-
-// errInvalid ends a command whose report is bad. It has no text, as the report says why.
+// errInvalid ends a command whose report is bad, with 2. It has no text, as the report says why.
 var errInvalid = errors.New("")
 
 func exitCode(err error) int {
 	if errors.Is(err, errInvalid) {
-		return codeInvalid
+		return 2
 	}
 	return 1
 }

@@ -24,8 +24,6 @@ import (
 )
 
 const (
-	// diskSize is that of the file system in the tests below.
-	diskSize = 64 << 20
 	// reserve is what the bridge leaves free of so small a disk.
 	reserve = 24 << 20
 	// diskTimeout is for a busy machine; what is waited for takes seconds.
@@ -51,7 +49,7 @@ type fullDisk struct {
 
 func newFullDisk(t *testing.T) *fullDisk {
 	build(t) // before the timeout begins
-	f := &fullDisk{T: t, disk: smalldisk.Mount(t, diskSize), dir: t.TempDir(), rng: rand.NewChaCha8([32]byte{7})}
+	f := &fullDisk{T: t, disk: smalldisk.Mount(t, 64<<20), dir: t.TempDir(), rng: rand.NewChaCha8([32]byte{7})}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	f.ctx = ctx
 	t.Cleanup(cancel)
@@ -65,14 +63,6 @@ func newFullDisk(t *testing.T) *fullDisk {
 
 func (f *fullDisk) start() {
 	f.p = startReady(f.T, f.dir, f.settings)
-}
-
-func (f *fullDisk) alive() {
-	select {
-	case <-f.p.Gone:
-		f.Fatalf("the bridge has ended: %s\n%s", f.p.Cmd.ProcessState, f.p.Log())
-	default:
-	}
 }
 
 // post sends events of 8 KB that cannot be compressed, and notes their ids if they
@@ -118,7 +108,11 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 	ctx, cancel := context.WithTimeout(f.ctx, d)
 	defer cancel()
 	for !done() {
-		f.alive()
+		select {
+		case <-f.p.Gone:
+			f.Fatalf("the bridge has ended: %s\n%s", f.p.Cmd.ProcessState, f.p.Log())
+		default:
+		}
 		require.NoError(f, ctx.Err(), "%s\n%s", what, f.p.Log())
 		wait(ctx, 20*time.Millisecond)
 	}

@@ -31,10 +31,7 @@ var (
 )
 
 const (
-	// pointTimeout is how long the bridge may take to reach its point, and maxTries
-	// how often this is tried.
-	pointTimeout = 15 * time.Second
-	maxTries     = 5
+	pointTimeout = 15 * time.Second // for the bridge to reach its point
 
 	// Settings of the bridge; the bound of duplicates follows from the first two.
 	concurrency = 2
@@ -73,7 +70,7 @@ func TestKills(t *testing.T) {
 		if again := todo[0]; !r.life(todo[0]) {
 			again.tries++
 			again.pass, again.after = 1, again.after/2
-			require.Less(t, again.tries, maxTries, "%s is never reached", again.name())
+			require.Less(t, again.tries, 5, "%s is never reached", again.name())
 			todo = append(todo, again)
 		}
 		t.Logf("%d kills, %d left", r.killed(), len(todo)-1)

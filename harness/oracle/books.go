@@ -18,9 +18,7 @@
 package oracle
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -43,10 +41,7 @@ type Books struct {
 	types   map[string]bool // sent; true: delivered
 	epoch   uint32
 	tally   Tally
-
-	corrupted []mismatch
-	notes     []string
-	noted     map[string]int
+	noted   map[string]int // notes by kind
 }
 
 type entry struct {
@@ -54,20 +49,14 @@ type entry struct {
 	at           int64  // in the archive
 	size         int    // there
 	epoch        uint32 // when it was last delivered
-	delivered    uint16
+	delivered    bool
 	fate         Fate
 	acked        bool
 	corrupt      bool
 	deadLettered bool
 }
 
-type mismatch struct {
-	id   string
-	sent *entry
-	got  []byte
-}
-
-// Tally is the sum of the books, in events.
+// Tally is the sum of the books, in events, and what a person should know of them.
 type Tally struct {
 	Sent, Acked         int64 // different events issued; of them acknowledged
 	Delivered           int64 // different events that came in at least once
@@ -79,14 +68,19 @@ type Tally struct {
 	Misdirected         int64 // different events delivered though they are dead or filtered
 	DeadLettered        int64 // different events that are in the dead letters
 	WronglyDeadLettered int64 // dead letters that should be none, or have another reason
-	Undelivered         int64 // acknowledged, to be delivered, neither delivered nor dead
-	NotDeadLettered     int64 // acknowledged, to be dead, neither dead nor delivered
+	Lost                int64 // acknowledged, to be delivered or dead, and neither delivered nor dead
 
 	Dead, Filtered int64 // acknowledged events that must be dead, or filtered
 	Awaited        int64 // acknowledged events that must be delivered
 	TypesSent      int
 	TypesDelivered int
 	Reissued       int64 // ids that were issued again with another content
+
+	// Missing are ids and types of lost events, the first five that were sent.
+	Missing []string
+	// Notes are a few remarks on each kind of thing that is wrong, such as the fields of
+	// a corrupted event that differ.
+	Notes []string
 }
 
 // NewBooks opens empty books. The archive is an empty file, for what is sent, so that a
@@ -95,19 +89,16 @@ func NewBooks(rules Rules, archive *os.File) *Books {
 	return &Books{rules: rules, archive: archive, entries: map[Sum]*entry{}, types: map[string]bool{}, noted: map[string]int{}}
 }
 
-// ErrNoID means that an event without a usable id was issued: the books could
-// not tell which delivery belongs to it.
-var ErrNoID = errors.New("event has no id that can be used")
-
 // Issue notes an event before it is sent for the first time. Issuing the same
-// event again, as a retry does, changes nothing.
+// event again, as a retry does, changes nothing. An event without a usable id is an
+// error: the books could not tell which delivery belongs to it.
 func (b *Books) Issue(event []byte) error {
 	want, err := Expect(event, b.rules)
 	if err != nil {
 		return err
 	}
 	if want.ID == "" {
-		return fmt.Errorf("%w: %s", ErrNoID, cut(text(string(event))))
+		return fmt.Errorf("event has no id that can be used: %s", cut(text(string(event))))
 	}
 	key, arrives := sumText(want.ID), SumOf(want.Arrives)
 	b.mu.Lock()
@@ -188,7 +179,8 @@ type Delivery struct {
 
 // Deliver notes that a message came in and compares it with what was expected.
 func (b *Books) Deliver(d Delivery) {
-	id, kind, arrived, problem := b.read(d)
+	id, kind, came, problem := b.read(d)
+	arrived := SumOf(came)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !d.Valid {
@@ -201,7 +193,7 @@ func (b *Books) Deliver(d Delivery) {
 		b.note("stray", "a message came in that was never sent: messageId %q %s", id, problem)
 		return
 	}
-	if e.delivered == 0 {
+	if !e.delivered {
 		b.tally.Delivered++
 		if e.fate != Deliver {
 			b.tally.Misdirected++
@@ -214,36 +206,42 @@ func (b *Books) Deliver(d Delivery) {
 			b.note("unexplained", "event %s was delivered twice with nothing lost in between", id)
 		}
 	}
-	e.delivered = min(e.delivered+1, 60_000)
-	e.epoch = b.epoch
+	e.delivered, e.epoch = true, b.epoch
 	if _, sent := b.types[kind]; sent {
 		b.types[kind] = true
 	}
 	if arrived != e.arrives && !e.corrupt && e.fate == Deliver {
 		e.corrupt = true
 		b.tally.Corrupted++
-		if len(b.corrupted) < samples {
-			b.corrupted = append(b.corrupted, mismatch{id, e, bytes.Clone(d.Raw)})
+		if b.noted["corrupted"] < samples { // else the archive is read in vain
+			b.note("corrupted", "event %s is not what was sent: %s", id, b.explain(e, came))
 		}
 	}
 }
 
-// read finds the id and the event type of a delivery and hashes it. problem says
-// in words why that cannot be.
-func (b *Books) read(d Delivery) (id, kind string, sum Sum, problem string) {
-	v, err := Decode(d.Raw)
+// read decodes a delivery and finds its id and its event type. problem says in words
+// why that cannot be.
+func (b *Books) read(d Delivery) (id, kind string, came any, problem string) {
+	came, err := Decode(d.Raw)
 	if err != nil {
-		return "", "", Sum{}, err.Error()
+		return "", "", nil, err.Error()
 	}
-	sum = SumOf(v)
 	if b.rules.Webhook {
-		want := expectValue(v, b.rules)
-		return want.ID, want.Type, sum, ""
+		want := expectValue(came, b.rules)
+		return want.ID, want.Type, came, ""
 	}
-	fields, _ := v.(map[string]any)
+	fields, _ := came.(map[string]any)
 	id, _ = fields["messageId"].(string)
 	kind, _ = fields["event"].(string)
-	return id, kind, sum, ""
+	return id, kind, came, ""
+}
+
+func (b *Books) explain(e *entry, came any) string {
+	want, err := b.expected(e)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(Diff(want.Arrives, came, Exact, 3), "; ")
 }
 
 // DeadLetter notes that an event is in the bridge's dead letters, and why.
@@ -270,7 +268,7 @@ func (b *Books) DeadLetter(event []byte, reason string) {
 // note keeps the first few remarks of each kind.
 func (b *Books) note(kind, format string, args ...any) {
 	if b.noted[kind]++; b.noted[kind] <= samples {
-		b.notes = append(b.notes, fmt.Sprintf(format, args...))
+		b.tally.Notes = append(b.tally.Notes, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -287,13 +285,22 @@ func (b *Books) Tally() Tally {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	sum := b.tally
+	var lost []*entry
 	for _, e := range b.entries {
-		switch {
-		case e.lost() && e.fate == Deliver:
-			sum.Undelivered++
-		case e.lost() && e.fate == Dead:
-			sum.NotDeadLettered++
+		// Filtered events are not known here: the bridge only counts them.
+		if e.acked && !e.delivered && !e.deadLettered && e.fate != Filtered {
+			lost = append(lost, e)
 		}
+	}
+	sum.Lost = int64(len(lost))
+	slices.SortFunc(lost, func(x, y *entry) int { return cmp.Compare(x.at, y.at) })
+	for _, e := range lost[:min(len(lost), samples)] {
+		want, err := b.expected(e)
+		name := fmt.Sprintf("%s (%s)", want.ID, want.Type)
+		if err != nil {
+			name = err.Error()
+		}
+		sum.Missing = append(sum.Missing, name)
 	}
 	sum.TypesSent = len(b.types)
 	for _, delivered := range b.types {
@@ -304,64 +311,10 @@ func (b *Books) Tally() Tally {
 	return sum
 }
 
-// lost says that an acknowledged event is neither delivered nor dead. Filtered
-// events are not known here: the bridge only counts them.
-func (e *entry) lost() bool {
-	return e.acked && e.delivered == 0 && !e.deadLettered && e.fate != Filtered
-}
-
-// Missing lists ids of acknowledged events that are neither delivered nor dead,
-// as far as the archive can name them: at most five.
-func (b *Books) Missing() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var lost []*entry
-	for _, e := range b.entries {
-		if e.lost() {
-			lost = append(lost, e)
-		}
-	}
-	slices.SortFunc(lost, func(x, y *entry) int { return cmp.Compare(x.at, y.at) })
-	var missing []string
-	for _, e := range lost[:min(len(lost), samples)] {
-		want, err := b.expected(e)
-		if err != nil {
-			missing = append(missing, err.Error())
-			continue
-		}
-		missing = append(missing, fmt.Sprintf("%s (%s)", want.ID, want.Type))
-	}
-	return missing
-}
-
 func (b *Books) expected(e *entry) (Expectation, error) {
 	event := make([]byte, e.size)
 	if _, err := b.archive.ReadAt(event, e.at); err != nil {
 		return Expectation{}, fmt.Errorf("read what was sent: %w", err)
 	}
 	return Expect(event, b.rules)
-}
-
-// Notes explains what was found, for a person to read: a few remarks of each
-// kind, and for corrupted events the fields that differ.
-func (b *Books) Notes() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	notes := append([]string(nil), b.notes...)
-	for _, o := range b.corrupted {
-		notes = append(notes, fmt.Sprintf("event %s is not what was sent: %s", o.id, b.explain(o)))
-	}
-	return notes
-}
-
-func (b *Books) explain(o mismatch) string {
-	want, err := b.expected(o.sent)
-	if err != nil {
-		return err.Error()
-	}
-	got, err := Decode(o.got)
-	if err != nil {
-		return err.Error()
-	}
-	return strings.Join(Diff(want.Arrives, got, Exact, 3), "; ")
 }

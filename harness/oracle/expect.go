@@ -2,7 +2,7 @@ package oracle
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -42,14 +42,12 @@ type Expectation struct {
 	Arrives map[string]any
 }
 
-// ErrNotJSON means that an event is not JSON at all, which Braze never sends.
-var ErrNotJSON = errors.New("event is not JSON")
-
-// Expect works out what must become of one event, given as Braze sends it.
+// Expect works out what must become of one event, given as Braze sends it. What is
+// not JSON at all, which Braze never sends, is an error.
 func Expect(event []byte, rules Rules) (Expectation, error) {
 	v, err := Decode(event)
 	if err != nil {
-		return Expectation{}, errors.Join(ErrNotJSON, err)
+		return Expectation{}, fmt.Errorf("event is not JSON: %w", err)
 	}
 	return expectValue(v, rules), nil
 }

@@ -130,7 +130,7 @@ func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Du
 	defer cancel()
 	// Clients open connections ahead; Shutdown waits five seconds for such a one. Without
 	// an answer, clients know that nothing was done.
-	hurry := time.AfterFunc(unusedFor, func() {
+	hurry := time.AfterFunc(time.Second, func() {
 		for c := range unused.Range {
 			c.(net.Conn).Close()
 		}
@@ -142,6 +142,3 @@ func Serve(ctx context.Context, srv *http.Server, ln net.Listener, grace time.Du
 	<-failed //nolint:errcheck // it is http.ErrServerClosed
 	return nil
 }
-
-// unusedFor is how long, at shutdown, a connection without a request stays open.
-const unusedFor = time.Second

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/memnet"
 )
 
@@ -134,4 +137,23 @@ func TestServeReportsAFailure(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, ln.Close())
 	require.Error(t, Serve(t.Context(), &http.Server{}, ln, time.Second))
+}
+
+func TestUnknownCommands(t *testing.T) {
+	none := func(*cobra.Command, []string) {}
+	for _, row := range casefile.Read(t, "testdata/unknown.txt", 3) {
+		root := &cobra.Command{Use: "x"}
+		for _, parent := range []*cobra.Command{{Use: "group"}, {Use: "both", Run: none, Args: cobra.NoArgs}, {Use: "word", Run: none, Args: cobra.MaximumNArgs(1)}} {
+			parent.AddCommand(&cobra.Command{Use: "list", Run: none, Args: cobra.NoArgs})
+			root.AddCommand(parent)
+		}
+		var stdout, stderr bytes.Buffer
+		root.SetOut(&stdout)
+		root.SetArgs(strings.Fields(row[0]))
+		code := run(t.Context(), root, nil, &stderr)
+		require.Equal(t, row[1:], []string{strconv.Itoa(code), strings.ReplaceAll(stderr.String(), "\t", "→")}, row[0])
+		if code != 0 {
+			require.Empty(t, stdout.String(), row[0])
+		}
+	}
 }

@@ -86,9 +86,6 @@ func BaseURL(address string) string {
 	return "http://" + address
 }
 
-// largestReason bounds what is read of an answer that is not 200.
-const largestReason = 64 << 10
-
 // checkHealth is nil if a GET of address answers 200 within the time.
 func checkHealth(ctx context.Context, address string, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -113,7 +110,7 @@ func checkHealth(ctx context.Context, address string, within time.Duration) erro
 		return nil
 	}
 	var said struct{ Reason string }
-	body, err := io.ReadAll(io.LimitReader(resp.Body, largestReason))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err == nil && json.Unmarshal(body, &said) == nil && said.Reason != "" {
 		return fmt.Errorf("%s answered %d: %q", address, resp.StatusCode, said.Reason)
 	}

@@ -31,9 +31,6 @@ const (
 // longest is the longest run; see tick.
 const longest = 96 * time.Hour
 
-// maxConnections catches typing mistakes.
-const maxConnections = 10_000
-
 // Config is a run. URL and Pace are needed; the rest may stay zero.
 type Config struct {
 	// URL is where the batches are posted: a bridge's /currents, or RudderStack's
@@ -98,7 +95,7 @@ func (c *Config) check() error {
 	wrong(c.Duration < 0, "the duration cannot be negative")
 	wrong(c.Duration > longest, "a run is at most %s long, not %s", longest, c.Duration)
 	wrong(c.Batch < 1 || c.Batch > mockbraze.MaxBatch, "a batch holds 1 to %d events, not %d", mockbraze.MaxBatch, c.Batch)
-	wrong(c.Connections < 1 || c.Connections > maxConnections, "connections are 1 to %d, not %d", maxConnections, c.Connections)
+	wrong(c.Connections < 1 || c.Connections > 10_000, "connections are 1 to 10000, not %d", c.Connections) // a typing mistake
 	wrong(c.Timeout < 0, "the timeout cannot be negative")
 	wrong(c.WarmUp < 0, "the warm-up cannot be negative")
 	wrong(c.Duration > 0 && c.WarmUp >= c.Duration, "the warm-up of %s leaves nothing of a run of %s", c.WarmUp, c.Duration)

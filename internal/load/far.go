@@ -14,11 +14,10 @@ import (
 	"time"
 )
 
-// How the far end is read.
+// How the far end is read: events of a page, and how long one may take.
 const (
 	pageLimit   = 2000
 	pageTimeout = 30 * time.Second
-	maxPage     = 512 << 20 // bytes
 )
 
 // Verification is what became of the acknowledged events at the far end. Counts
@@ -46,9 +45,6 @@ type Verification struct {
 	// it has all that are missing: which of them are dead is not known.
 	LostIDs []string `json:"lost_ids,omitempty"`
 }
-
-// maxLostIDs is how many lost events are named.
-const maxLostIDs = 100
 
 // follower reads by cursor what arrives at a mockrudder.
 type follower struct {
@@ -188,7 +184,7 @@ func (f *follower) page(ctx context.Context) (p page, err error) {
 	if res.StatusCode != http.StatusOK {
 		return p, fmt.Errorf("%s answers %d: is it the /_mock of a mockrudder?", shown(f.base), res.StatusCode)
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxPage)).Decode(&p); err != nil {
+	if err := json.NewDecoder(io.LimitReader(res.Body, 512<<20)).Decode(&p); err != nil {
 		return page{}, fmt.Errorf("%s: the answer is no page of events of a mockrudder: %w", shown(f.base), err)
 	}
 	if p.Next != "" {
@@ -217,7 +213,7 @@ func (f *follower) verdict(pace Pace) *Verification {
 		for i := range uint64(b.events) {
 			seen := *at(&f.seen, first+i)
 			switch {
-			case seen == 0 && b.missing() > 0 && len(v.LostIDs) < maxLostIDs:
+			case seen == 0 && b.missing() > 0 && len(v.LostIDs) < 100:
 				v.LostIDs = append(v.LostIDs, string(f.ids.append(nil, first+i)))
 			case seen != 0:
 				v.Unacknowledged--

@@ -12,9 +12,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// users is the number of users that the events are about.
-const users = 1_000_000
-
 // Generator writes request bodies. The events are those of package journey but for
 // their times and their ids, which can be turned back into numbers. Goroutines may
 // share it. One seed writes the same bytes but for the times.
@@ -33,7 +30,7 @@ func NewGenerator(glossary *schemas.Glossary, seed uint64, types []string) (*Gen
 			return nil, fmt.Errorf("load: %w", err)
 		}
 	}
-	pop := population.New(population.Config{Seed: seed, Users: users})
+	pop := population.New(population.Config{Seed: seed, Users: 1_000_000})
 	rounds, err := journey.New(journey.Config{
 		Glossary: glossary, Population: pop, Seed: seed, Types: types, Stream: population.Key("load"),
 	})

@@ -10,21 +10,18 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// The histograms count microseconds, from one to a day.
-const (
-	lowest  = 1
-	highest = int64(24 * time.Hour / time.Microsecond)
-)
+// highest is the most microseconds that the histograms count, from 1: a day.
+const highest = int64(24 * time.Hour / time.Microsecond)
 
 // newHistogram keeps so many digits of a value: 3 for what is reported (200 KB),
 // 2 for a second of it (30 KB).
 func newHistogram(digits int) *hdrhistogram.Histogram {
-	return hdrhistogram.New(lowest, highest, digits)
+	return hdrhistogram.New(1, highest, digits)
 }
 
 // record cannot fail: the value is brought into the range.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
-	_ = h.RecordValue(min(max(d.Microseconds(), lowest), highest))
+	_ = h.RecordValue(min(max(d.Microseconds(), 1), highest))
 }
 
 // percentile is a latency in milliseconds, 0 where nothing was recorded.
@@ -58,9 +55,6 @@ func (t *tally) add(o tally) {
 
 // lateAfter is how much later than its instant a batch may start.
 const lateAfter = 100 * time.Millisecond
-
-// windowSeconds is how far back the live line looks.
-const windowSeconds = 10
 
 // Second is one second of a run.
 type Second struct {
@@ -240,7 +234,7 @@ func (r *recorder) close() {
 	s.ServiceP50, s.ServiceP99 = percentile(r.span.service, 50), percentile(r.span.service, 99)
 	r.series = append(r.series, s)
 	r.window = append(r.window, r.span.intended)
-	r.window = r.window[max(0, len(r.window)-windowSeconds):]
+	r.window = r.window[max(0, len(r.window)-10):] // so far back the live line looks
 	r.open(s.At + 1)
 }
 

@@ -11,9 +11,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
-// grace is how long an interrupted run waits for answers.
-const grace = 5 * time.Second
-
 // Run is one run of load. Make it with New and call Do once.
 type Run struct {
 	cfg    Config
@@ -110,13 +107,13 @@ func (r *Run) Do(ctx context.Context) (*Report, error) {
 }
 
 func (r *Run) send(ctx context.Context, start time.Time) {
-	// Requests in flight outlive ctx by the grace period.
+	// Requests in flight outlive ctx by a grace period of five seconds.
 	flight, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	interrupted := func() { r.stopped.CompareAndSwap(0, int64(time.Since(start))) }
 	defer context.AfterFunc(ctx, func() {
 		interrupted()
-		time.AfterFunc(grace, cut)
+		time.AfterFunc(5*time.Second, cut)
 	})()
 	var workers sync.WaitGroup
 	for range r.cfg.Connections {

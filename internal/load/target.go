@@ -129,12 +129,6 @@ func refusePublic(host string, a netip.Addr) error {
 	return fmt.Errorf("%s is %s, %w", host, a.Unmap(), errPublic)
 }
 
-const (
-	maxAnswer = 4 << 10   // how much of an answer is kept
-	maxDrain  = 256 << 10 // how much more is read so that the connection can be used again
-	maxSays   = 120       // how many characters of an answer a report has
-)
-
 // post sends a batch and fills in its answer. Where none came, err says why and contains
 // no URL.
 func (t *target) post(ctx context.Context, body []byte, b *batch) error {
@@ -151,9 +145,9 @@ func (t *target) post(ctx context.Context, body []byte, b *batch) error {
 		return err
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
 	if err == nil {
-		_, err = io.CopyN(io.Discard, res.Body, maxDrain)
+		_, err = io.CopyN(io.Discard, res.Body, 256<<10) // so that the connection can be used again
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the answer: %w", err)
@@ -179,8 +173,8 @@ func (t *target) firstWords(text []byte) string {
 			says = strings.ReplaceAll(says, secret, "****")
 		}
 	}
-	if runes := []rune(says); len(runes) > maxSays {
-		says = string(runes[:maxSays]) + "…"
+	if runes := []rune(says); len(runes) > 120 {
+		says = string(runes[:120]) + "…"
 	}
 	return says
 }
