@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,7 +30,8 @@ func withGlossary(cmd *cobra.Command, run func(to io.Writer, g *schemas.Glossary
 		if err != nil {
 			return err
 		}
-		return run(cmd.OutOrStdout(), g, args)
+		out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10) // a table is written in many small pieces
+		return cmp.Or(run(out, g, args), out.Flush())
 	}
 	return cmd
 }
