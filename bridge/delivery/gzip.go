@@ -97,8 +97,8 @@ func (s *Sender) gzipChanged(on bool, why string) {
 const maxVersion = 64 << 10
 
 // ask asks the destination whether it takes compressed bodies. It returns why not, or
-// nothing, and whether there was an answer at all. What goes wrong here says nothing about the destination: it may
-// be a proxy that lets only POST through.
+// nothing, and whether there was an answer at all. What goes wrong here says nothing
+// about the destination: it may be a proxy that lets only POST through.
 func (p *poster) ask(ctx context.Context) (why string, answered bool) {
 	call, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

@@ -20,8 +20,8 @@ import (
 const defaultMaxConnections = 1000
 
 // Listen bounds the connections that ln gives at one time, default 1,000, and
-// serves them over TLS 1.2 or newer where certs is not nil; the handshake is part of the first
-// read, so that a slow one delays no other. It is made for the server that
+// serves them over TLS 1.2 or newer where certs is not nil; the handshake is part of
+// the first read, so that a slow one delays no other. It is made for the server that
 // Intake.Server returns, which says what each connection does.
 //
 // When there are too many, one makes room for the next: the oldest that has not
@@ -115,7 +115,7 @@ type conn struct {
 	left  bool // it has no place any more
 }
 
-// Read reads what the client sent. One that takes HTTPS for HTTP is told so.
+// Read reads what the client sent. One that speaks HTTP where TLS is expected is told so.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if plain, ok := errors.AsType[tls.RecordHeaderError](err); ok && plain.Conn != nil && 'A' <= plain.RecordHeader[0] && plain.RecordHeader[0] <= 'Z' {

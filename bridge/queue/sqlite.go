@@ -426,7 +426,8 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	// Pages get checksums where the first one, on disk, says so.
+	// Pages get checksums only in a file whose first page, on disk, says so. The copy gets
+	// its own first page last.
 	if err := errors.Join(to.format(), to.close()); err != nil {
 		return err
 	}

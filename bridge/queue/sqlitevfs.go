@@ -76,7 +76,7 @@ func (f *logFile) write() error {
 		return nil
 	}
 	_, err := f.File.WriteAt(p, f.at)
-	return vfs.SystemError(err, sqlite3.IOERR_WRITE) // of a sync too: a full disk is no failed sync
+	return vfs.SystemError(err, sqlite3.IOERR_WRITE) // within a sync too: a full disk is no failed sync
 }
 
 func (f *logFile) ReadAt(p []byte, at int64) (int, error) {
