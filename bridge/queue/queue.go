@@ -52,7 +52,8 @@ var (
 	ErrNewerFormat = errors.New("store was written by a newer version")
 )
 
-// DefaultWindow is the usual number of event ids that a queue remembers. A full window of that size takes about 33 MB of memory.
+// DefaultWindow is the usual number of event ids that a queue remembers. A full window
+// of that size takes about 33 MB of memory.
 const DefaultWindow = 1_000_000
 
 // Usage is a store's use of its disk, in bytes. Zero means unknown.

@@ -426,8 +426,8 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	// Pages get checksums only in a file whose first page, on disk, says so. The copy gets
-	// its own first page last.
+	// Pages get checksums only in a file whose first page, on disk, says so: it has to be
+	// there before the others are written.
 	if err := errors.Join(to.format(), to.close()); err != nil {
 		return err
 	}
