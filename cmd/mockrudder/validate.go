@@ -13,7 +13,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// What describes --plan, of validate and serve, and --as-type, of validate and audit.
+// Help of flags that two commands have: --plan of validate and serve, --as-type of
+// validate and audit.
 const (
 	planUsage   = "a tracking plan: a JSON file {\"event name\":{JSON Schema of its properties},…}, or a directory of NAME.schema.json"
 	asTypeUsage = "event `TYPE` of records of storage exports whose path and schema do not say it"

@@ -1,8 +1,8 @@
 // Package storageexport reads Braze's storage exports of Currents, Avro object container
-// files and the same flat records as JSON, and writes them for the fake Braze. It makes
-// of each record the event as the Custom HTTP connector sends it. The glossary says which fields are in
-// user and which in properties. Fields that it does not have for the event type are
-// left out: most of them exist in storage only.
+// files and the same flat records as JSON, and makes of each record the event as the
+// Custom HTTP connector sends it. The glossary says which fields are in user and which
+// in properties. Fields that it does not have for the event type are left out: most of
+// them exist in storage only. A Writer writes Avro files for the fake Braze.
 //
 // Storage does not distinguish a field that is null from one that is missing, so
 // the event has neither.

@@ -11,7 +11,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/currentsbridge/currentsbridge/internal/jsonlex"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
@@ -82,14 +81,11 @@ func New(as As, format string, out io.Writer) (*Checker, error) {
 	return &Checker{as: as, report: newReport(format, out)}, nil
 }
 
-// builtIn is the validator of the built-in glossary, compiled once for all Checkers.
-var builtIn = sync.OnceValues(schemas.NewValidator)
-
 // Stream validates every event of r, which the report calls name. The error says why
 // the stream could not be read to its end; the events before are in the report.
 func (c *Checker) Stream(name string, r io.Reader) (err error) {
 	if c.validator == nil {
-		compile := builtIn
+		compile := schemas.NewValidator
 		if c.Glossary != nil {
 			compile = c.Glossary.Validator
 		}

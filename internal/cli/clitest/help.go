@@ -1,5 +1,5 @@
-// Package clitest holds the commands of a program against what is written down
-// of them.
+// Package clitest runs the commands of a program in tests, and compares their help with
+// its pages.
 package clitest
 
 import (
@@ -23,8 +23,8 @@ import (
 var update = flag.Bool("update", false, "write help as the commands are now")
 
 // Help compares what --help prints for each command of a program with
-// help/COMMAND.txt, which cli.Describe reads; the flag -update of the test writes the files. It
-// also asks each group for a command that it does not have.
+// help/COMMAND.txt, which cli.Describe reads; the flag -update of the test writes the
+// files. It also asks each group for a command that it does not have.
 func Help(t *testing.T, newRoot func() *cobra.Command) {
 	t.Helper()
 	var pages []string
