@@ -358,10 +358,10 @@ func TestGlossaryIsReloaded(t *testing.T) {
 	r.cfg.Glossary = fileOf(t, "glossary.json", `{"events":7}`)
 	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg, nil), r.cfg.Glossary)
 	require.NoError(t, os.WriteFile(r.cfg.Glossary, newer, 0o600))
-	bad := r.cfg
-	bad.Connectors = slices.Clone(bad.Connectors)
-	bad.Connectors[0].CAFile = "/none.pem"
-	require.ErrorContains(t, r.bridge.Reload(t.Context(), bad, nil), "/none.pem")
+	late, bad := connectorTo("http://127.0.0.1:1", "b"), r.cfg
+	late.Queue = &config.Queue{URL: "postgres://bridge@db/b", AckWait: time.Minute}
+	bad.Connectors = append(slices.Clone(bad.Connectors), late)
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), bad, nil), "its queue is opened with a restart only")
 	require.Contains(t, r.get(t, "/metrics", 200), `glossary="`+glossary+`"`, "refused as a whole")
 	r.reload(t, r.cfg)
 	require.Contains(t, r.get(t, "/metrics", 200), fmt.Sprintf(`glossary="schema version %d (`, g.SchemaVersion))
