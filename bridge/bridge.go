@@ -125,7 +125,7 @@ func listen(key, address string) (net.Listener, error) {
 // serve runs the components until ctx ends or one of them fails. The admin
 // address ends last, so that a slow shutdown can be watched.
 func (b *Bridge) serve(ctx context.Context, c *components, public, private net.Listener) error {
-	cfg := b.cfg // it may change from begin on
+	cfg := b.cfg // it may change from permit on
 	// The work does not end with ctx, but once /readyz is 503.
 	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

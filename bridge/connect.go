@@ -27,7 +27,7 @@ const connectTime = 10 * time.Second
 func Connect(ctx context.Context, cfg config.Config) (warnings []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	// Each has its place, so that the order is that of the configuration.
+	// Each connector has its places, so that the order is that of the configuration.
 	mistakes, found := make([]config.Mistake, 2*len(cfg.Connectors)), make([][]string, len(cfg.Connectors))
 	queues := map[config.Queue]bool{}
 	var all sync.WaitGroup

@@ -45,7 +45,8 @@ type components struct {
 	working context.Context // until when
 }
 
-// assemble makes all that a configuration is put into.
+// assemble makes the components, with the settings that only a restart changes. The
+// others come with put.
 func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.Logger) (*components, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

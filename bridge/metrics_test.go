@@ -91,14 +91,17 @@ func TestAlertsAndDashboard(t *testing.T) {
 	}
 	require.NoError(t, decoder.Decode(&file))
 	seen := map[any]bool{}
-	once := func(id any, query string) {
+	once := func(id any) {
 		require.False(t, seen[id], id)
 		seen[id] = true
-		wellFormed(t, query)
 	}
 	for _, group := range file.Groups {
+		require.NotEmpty(t, group.Name)
 		for _, rule := range group.Rules {
-			once(rule.Alert, rule.Expr+"["+cmp.Or(rule.For, "1m")+"]")
+			once(rule.Alert)
+			wellFormed(t, rule.Expr)
+			_, err := model.ParseDuration(cmp.Or(rule.For, "0s"))
+			require.NoError(t, err, rule.Alert)
 			require.Contains(t, []string{"critical", "warning", "info"}, rule.Labels["severity"], rule.Alert)
 			require.NotEmpty(t, rule.Annotations["summary"], rule.Alert)
 			require.Contains(t, string(operations), "`"+rule.Alert+"`")
@@ -114,9 +117,10 @@ func TestAlertsAndDashboard(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(board, &dashboard))
 	for _, panel := range dashboard.Panels {
-		once(panel.ID, "[1m]")
+		once(panel.ID)
 		for _, target := range panel.Targets {
-			once(fmt.Sprint(panel.ID, target.RefID), target.Expr)
+			once(fmt.Sprint(panel.ID, target.RefID))
+			wellFormed(t, target.Expr)
 		}
 	}
 	families := scrape(t)

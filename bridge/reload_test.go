@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -345,7 +346,8 @@ func TestGlossaryIsReloaded(t *testing.T) {
 	r := runTo(t, newStack(t).URL)
 	g, err := schemas.Load()
 	require.NoError(t, err)
-	require.Contains(t, r.get(t, "/metrics", 200), `glossary="`+g.Version()+`"`)
+	glossary := g.Version()
+	require.Contains(t, r.get(t, "/metrics", 200), `glossary="`+glossary+`"`)
 	before := r.bridge.components.connectors[0].sender.Load()
 	r.reload(t, r.cfg)
 	require.Same(t, before, r.bridge.components.connectors[0].sender.Load(), "the same glossary changes nothing")
@@ -356,6 +358,11 @@ func TestGlossaryIsReloaded(t *testing.T) {
 	r.cfg.Glossary = fileOf(t, "glossary.json", `{"events":7}`)
 	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg, nil), r.cfg.Glossary)
 	require.NoError(t, os.WriteFile(r.cfg.Glossary, newer, 0o600))
+	late, bad := connectorTo("http://127.0.0.1:1", "b"), r.cfg
+	late.Queue = &config.Queue{URL: "postgres://bridge@db/b", AckWait: time.Minute}
+	bad.Connectors = append(slices.Clone(bad.Connectors), late)
+	require.ErrorContains(t, r.bridge.Reload(t.Context(), bad, nil), "its queue is opened with a restart only")
+	require.Contains(t, r.get(t, "/metrics", 200), `glossary="`+glossary+`"`, "refused as a whole")
 	r.reload(t, r.cfg)
 	require.Contains(t, r.get(t, "/metrics", 200), fmt.Sprintf(`glossary="schema version %d (`, g.SchemaVersion))
 	require.NotSame(t, before, r.bridge.components.connectors[0].sender.Load())

@@ -116,17 +116,18 @@ func manyAtOnce(k *kit) {
 		}
 		return "-dddddd"[n%7]
 	}
-	kept := k.opts.RetainAge > 0
-	c.run(senders, func() error {
-		time.Sleep(100 * time.Microsecond)
+	beside := []func() error{func() error {
+		time.Sleep(100 * time.Microsecond) // a pause
 		return imbalance(c.q.Ledger())
-	}, func() error {
-		time.Sleep(time.Millisecond)
-		if !kept {
-			return nil
-		}
-		return errOf(c.q.Erase(k.ctx, mine))
-	})
+	}}
+	kept := k.opts.RetainAge > 0
+	if kept {
+		beside = append(beside, func() error {
+			time.Sleep(time.Millisecond) // a pause
+			return errOf(c.q.Erase(k.ctx, mine))
+		})
+	}
+	c.run(senders, beside...)
 	l := k.balanced(c.q)
 	require.Equal(k, []uint64{2 * distinct, distinct}, []uint64{l.Received, l.Duplicates})
 	require.Len(k, c.books, distinct)

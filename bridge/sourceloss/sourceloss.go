@@ -51,18 +51,18 @@ func Of(event []byte) Loss {
 	}
 	var m members
 	m.read(event)
-	loss := Loss{Changed: m.changed || m.properties.changed}
-	id, name := m.id, m.eventType
+	text, id, name := event, m.id, m.eventType
 	if bytes.IndexByte(event, '\\') >= 0 {
 		var buf [2048]byte
-		text := currents.AppendUnescaped(buf[:0], event)
+		text = currents.AppendUnescaped(buf[:0], event)
 		m.nul = bytes.IndexByte(text, 0) >= 0
-		loss.Changed = loss.Changed || !utf8.Valid(text) // half of a UTF-16 surrogate pair is replaced, and so is what is no UTF-8
 		id, name = unescaped(id), unescaped(name)
 	}
-	loss.Reason = m.reason()
-	loss.Changed = loss.Changed || changesID(id) || inherited(name)
-	return loss
+	return Loss{
+		Reason: m.reason(),
+		// JavaScript replaces half of a surrogate pair, and what is no UTF-8.
+		Changed: m.changed || m.properties.changed || !utf8.Valid(text) || changesID(id) || inherited(name),
+	}
 }
 
 // unescaped returns a raw string with its escapes undone, still in quotes.

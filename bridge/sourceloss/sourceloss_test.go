@@ -53,6 +53,9 @@ func TestValuesThatChange(t *testing.T) {
 	for _, tt := range casefile.Read(t, "testdata/changes.tsv", 2) {
 		require.Equal(t, tt[0] == "true", of(tt[1]).Changed, tt[1])
 	}
+	for _, escape := range []string{"", `\n`} {
+		require.True(t, of(`"properties":{"a":"`+escape+"\xff\"}").Changed, "what is no UTF-8")
+	}
 }
 
 // TestEventsThatMakeJavaScriptThrow: the source drops them silently, so they must not
