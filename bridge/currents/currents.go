@@ -15,8 +15,8 @@ import (
 // Errors of Batch.Scan; compare with errors.Is.
 var (
 	// ErrNotJSON means that the body is not exactly one JSON document. The error
-	// says how many bytes were read until that was clear, and never the content, which
-	// may be personal data.
+	// says in how many bytes from the start it stops being valid, and never the content,
+	// which may be personal data.
 	ErrNotJSON = errors.New("body is not JSON")
 	// ErrNoEvents means that the body is valid JSON without an array called
 	// events at its top.
@@ -110,7 +110,7 @@ func (b *Batch) finish(body []byte, end int) error {
 	}
 	b.Events = b.Events[:0]
 	if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, new(json.RawMessage))); ok {
-		return fmt.Errorf("%w: that is clear after %d bytes", ErrNotJSON, syntax.Offset)
+		return fmt.Errorf("%w: stops being valid within its first %d bytes", ErrNotJSON, syntax.Offset)
 	}
 	return ErrNotJSON
 }

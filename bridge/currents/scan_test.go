@@ -133,7 +133,7 @@ func TestScanEvent(t *testing.T) {
 	require.NoError(t, batch.ScanEvent([]byte(`[1]`)))
 	require.Equal(t, []currents.Event{{Start: 0, End: 3, Count: 1}}, batch.Events)
 	for body, read := range map[string]int{``: 0, `{}{}`: 3, `{"a":}`: 6, `{`: 1, `1,`: 2, `{} x`: 4} {
-		require.EqualError(t, batch.ScanEvent([]byte(body)), fmt.Sprintf("body is not JSON: that is clear after %d bytes", read), body)
+		require.EqualError(t, batch.ScanEvent([]byte(body)), fmt.Sprintf("body is not JSON: stops being valid within its first %d bytes", read), body)
 		require.Empty(t, batch.Events)
 	}
 }
