@@ -30,10 +30,49 @@ import (
 const (
 	settleTime  = 3 * time.Minute
 	cleanupTime = 20 * time.Second // kept back of the time for all tests
+	startTime   = time.Minute
+	pollEvery   = 50 * time.Millisecond
+	token       = "e2e-token"
+	recording   = "/data/received.ndjson"
+	adminPort   = "9090/tcp"
+)
+
+// Limits of the bridges. Few events may be in flight, so that a bridge that sends too
+// many duplicates is found, and the timeouts are long enough for a slow machine.
+const (
+	concurrency = 4
+	perPost     = 200 // events
+	inFlight    = concurrency * perPost
+	postTimeout = 5 * time.Second
+	maxBackoff  = 2 * time.Second
 )
 
 func TestMain(m *testing.M) {
 	dockertest.Main(m, dockertest.MockRudder, dockertest.MockBraze, dockertest.Bridge, dockertest.Toxiproxy)
+}
+
+// TestKilledAndRecreated kills the container of a bridge with SIGKILL in the
+// middle of its work, five times, takes it away, and makes a new one on the same
+// volume. Braze goes on all the while.
+func TestKilledAndRecreated(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	s := open(t, "kill", 21, 800)
+	volume, to := s.volume(), []string{"--rudder-url", "http://rudder:8090"}
+	s.bridge = s.startBridge("bridge", volume, to...)
+	s.launch("http://bridge:8080/currents", 50*time.Millisecond)
+	for i := range 5 {
+		s.load()
+		s.during(2 * time.Second)
+		from := time.Now()
+		s.kill(s.bridge)
+		s.remove(s.bridge)
+		s.during(time.Second) // Braze has no bridge to send to
+		s.bridge = s.startBridge("bridge", volume, to...)
+		s.lose(from, inFlight)
+		s.crashes++
+		s.settle(fmt.Sprintf("kill %d", i+1), time.Now())
+	}
+	s.judge()
 }
 
 // scenario is one run of all programs, from start to verdict.
@@ -198,48 +237,6 @@ func (s *scenario) write(r harness.Report) {
 	line := map[string]any{"name": s.name, "faults": s.faults, "duplicate_bound": r.DuplicateBound, "run": r}
 	require.NoError(s.t, json.NewEncoder(file).Encode(line))
 }
-
-// TestKilledAndRecreated kills the container of a bridge with SIGKILL in the
-// middle of its work, five times, takes it away, and makes a new one on the same
-// volume. Braze goes on all the while.
-func TestKilledAndRecreated(t *testing.T) {
-	t.Parallel() // it waits more than it works
-	s := open(t, "kill", 21, 800)
-	volume, to := s.volume(), []string{"--rudder-url", "http://rudder:8090"}
-	s.bridge = s.startBridge("bridge", volume, to...)
-	s.launch("http://bridge:8080/currents", 50*time.Millisecond)
-	for i := range 5 {
-		s.load()
-		s.during(2 * time.Second)
-		from := time.Now()
-		s.kill(s.bridge)
-		s.remove(s.bridge)
-		s.during(time.Second) // Braze has no bridge to send to
-		s.bridge = s.startBridge("bridge", volume, to...)
-		s.lose(from, inFlight)
-		s.crashes++
-		s.settle(fmt.Sprintf("kill %d", i+1), time.Now())
-	}
-	s.judge()
-}
-
-const (
-	token     = "e2e-token"
-	recording = "/data/received.ndjson"
-	adminPort = "9090/tcp"
-	startTime = time.Minute
-	pollEvery = 50 * time.Millisecond
-)
-
-// Limits of the bridges. Few events may be in flight, so that a bridge that sends too
-// many duplicates is found, and the timeouts are long enough for a slow machine.
-const (
-	concurrency = 4
-	perPost     = 200 // events
-	inFlight    = concurrency * perPost
-	postTimeout = 5 * time.Second
-	maxBackoff  = 2 * time.Second
-)
 
 // image is that of a program, built from these sources.
 func (s *scenario) image(program string) string {

@@ -29,6 +29,15 @@ const (
 	maxFlushAfter = 24 * time.Hour
 )
 
+//go:embed openapi.json
+var openAPI []byte
+
+// page has the form that makes a Current, in Braze's own steps, and a view that watches
+// one. What it shows it asks for at the control API.
+//
+//go:embed assets
+var page embed.FS
+
 // Handler is the page at / and the control API, which /api/openapi.json describes.
 // There is no password: serve it on loopback only. Requests that a browser sends for
 // the page of another site are answered 403; see WithAllowedHosts.
@@ -147,15 +156,6 @@ func problemOf(err error, fix, id string) problem {
 		return problem{err, http.StatusBadRequest, strings.Replace(fix, "/ID/", "/"+id+"/", 1)}
 	}
 }
-
-//go:embed openapi.json
-var openAPI []byte
-
-// page has the form that makes a Current, in Braze's own steps, and a view that watches
-// one. What it shows it asks for at the control API.
-//
-//go:embed assets
-var page embed.FS
 
 type created struct{ Report }
 

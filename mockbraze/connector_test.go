@@ -230,9 +230,9 @@ func TestDisabledAfterFiveDaysOfTrouble(t *testing.T) {
 	}
 }
 
-// TestTroubleEndsWithAGoodAnswerOrALaunch: the five days begin anew after a 2XX, and
-// what a disabled Current kept is sent once it is launched within seven.
-func TestTroubleEndsWithAGoodAnswerOrALaunch(t *testing.T) {
+// TestTroubleEnds: the five days begin anew after a 2XX and end with a pause, and what a
+// disabled Current kept is sent once it is launched within seven.
+func TestTroubleEnds(t *testing.T) {
 	inBubble(t, always(503), Current{Backoff: Backoff{Max: time.Hour}}, func(t *testing.T, e *endpoint, c *Connector) {
 		c.Queue(opens(100)...)
 		time.Sleep(4 * day)
@@ -251,6 +251,13 @@ func TestTroubleEndsWithAGoodAnswerOrALaunch(t *testing.T) {
 		pass(time.Hour)
 		require.EqualValues(t, 230, c.Report().Counts.Sent)
 		require.Equal(t, Running, c.State())
+		e.say(always(503))
+		c.Queue(opens(100)...)
+		pass(time.Hour)
+		require.NotNil(t, c.Report().TroubleSince)
+		require.NoError(t, c.Pause())
+		pass(7 * day)
+		require.Equal(t, Paused, c.State(), "what is paused is not disabled")
 	})
 }
 

@@ -334,8 +334,7 @@ type Latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// longest is the longest latency that is recorded, in microseconds; longer ones count
-// as it.
+// longest is the longest latency that is recorded; longer ones count as it.
 const longest = time.Hour
 
 func latencyOf(h *hdrhistogram.Histogram) Latency {

@@ -161,10 +161,10 @@ var fields = [...]struct{ section, name, to string }{
 	{"properties", "to_phone_number", "traits.phone"},
 }
 
-// messageOf follows the table "How RudderStack's own Braze source maps an
-// event", without the damage that source does to keys and numbers. null sets no
-// field, but "", 0 and false do. Of properties stays what has no place of its
-// own; what has one leaves even where it is null.
+// messageOf follows the table of RudderStack's own Braze source (docs/mapping.md),
+// without the damage that source does to keys and numbers. null sets no field, but
+// "", 0 and false do. Of properties stays what has no place of its own; what has one
+// leaves even where it is null.
 func messageOf(event, user map[string]any, id string) map[string]any {
 	message := map[string]any{
 		"context": map[string]any{

@@ -234,7 +234,7 @@ func (r *recorder) close() {
 	s.ServiceP50, s.ServiceP99 = percentile(r.span.service, 50), percentile(r.span.service, 99)
 	r.series = append(r.series, s)
 	r.window = append(r.window, r.span.intended)
-	r.window = r.window[max(0, len(r.window)-10):] // so far back the live line looks
+	r.window = r.window[max(0, len(r.window)-10):] // the live line looks ten seconds back
 	r.open(s.At + 1)
 }
 

@@ -206,8 +206,7 @@ func TestOutrun(t *testing.T) {
 	require.Contains(t, f.outrun("230", pageOf(0, "", 124)), "reset")
 }
 
-// An interrupted wait ends at once and says nothing of loss: what
-// is missing then is what has not arrived.
+// An interrupted wait ends at once, and what has not arrived by then counts as lost.
 func TestTheWaitCanBeInterrupted(t *testing.T) {
 	rudder := mockrudder.Start(t)
 	target := forwarder(t, rudder, func(events []json.RawMessage) []json.RawMessage { return events[:1] }, accept)

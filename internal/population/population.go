@@ -12,7 +12,6 @@ import (
 	_ "embed" // for workspace.json
 	"encoding/json"
 	"fmt"
-	"math/rand"
 	"strings"
 
 	"github.com/brianvoe/gofakeit/v6"
@@ -209,8 +208,6 @@ func (p *Population) addProducts(fake *gofakeit.Faker) {
 		})
 	}
 }
-
-var _ rand.Source64 = (*source)(nil)
 
 // Draw is a source of choices without state: the same Draw always gives the same
 // result. With derives an independent Draw for a purpose or a running number, so

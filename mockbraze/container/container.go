@@ -22,7 +22,9 @@ package container
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,17 +78,13 @@ type Current struct {
 // a container and are an error. It fails where the endpoint answers 401, 403 or 404 to
 // the probe.
 func (c *Container) Launch(ctx context.Context, spec mockbraze.Current) (*Current, error) {
-	var cannot []string
-	for name, given := range map[string]bool{ // for which the control API has no word
+	cannot := map[string]bool{ // for which the control API has no word
 		"Timeout": spec.Timeout != 0, "Backoff": spec.Backoff != mockbraze.Backoff{}, "Connections": spec.Connections != 0,
 		"Window": spec.Window != 0, "OnSend": spec.OnSend != nil, "OnAck": spec.OnAck != nil,
-	} {
-		if given {
-			cannot = append(cannot, name)
-		}
 	}
+	maps.DeleteFunc(cannot, func(_ string, given bool) bool { return !given })
 	if len(cannot) > 0 {
-		return nil, fmt.Errorf("a Current in a container cannot have %s: leave it out", strings.Join(cannot, ", "))
+		return nil, fmt.Errorf("a Current in a container cannot have %s: leave it out", strings.Join(slices.Sorted(maps.Keys(cannot)), ", "))
 	}
 	form := struct {
 		mockbraze.Current

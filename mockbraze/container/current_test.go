@@ -91,6 +91,6 @@ func TestLaunchFails(t *testing.T) {
 	require.ErrorContains(t, err, "401")
 	_, err = c.Launch(ctx, mockbraze.Current{URL: "nowhere"})
 	require.ErrorContains(t, err, "url")
-	_, err = c.Launch(ctx, mockbraze.Current{URL: url, Connections: 3})
-	require.ErrorContains(t, err, "Connections")
+	_, err = c.Launch(ctx, mockbraze.Current{URL: url, Window: 5, Timeout: time.Second, Connections: 3})
+	require.ErrorContains(t, err, "cannot have Connections, Timeout, Window:")
 }
