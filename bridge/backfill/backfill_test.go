@@ -125,6 +125,33 @@ func TestBackfill(t *testing.T) {
 	require.Equal(t, backfill.Count{Duplicates: 500}, sum.Sum)
 }
 
+// TestNoBatchIsTooLarge has events of which two fill a batch as exactly as can be.
+func TestNoBatchIsTooLarge(t *testing.T) {
+	cfg, s := export(t)
+	const event = `{"event_type":"users.messages.email.Open","id":"0","properties":{"campaign_name":""},"time":1,"user":{}}`
+	for _, spare := range []int{-1, 0, 6, 12, 40, 60} {
+		name := strings.Repeat("x", 1<<19-len(event)-spare)
+		var lines strings.Builder
+		for id := range 3 {
+			fmt.Fprintf(&lines, `{"id":"%d","time":1,"campaign_name":"%s"}`+"\n", id, name)
+		}
+		file := filepath.Join(t.TempDir(), "part.json")
+		require.NoError(t, os.WriteFile(file, []byte(lines.String()), 0o600))
+		cfg.Files, cfg.AsType, cfg.Progress = []string{file}, "users.messages.email.Open", file+".progress"
+		cfg.Store = func(ctx context.Context, body []byte) (queue.Receipt, error) {
+			if len(body) > 1<<20 {
+				return queue.Receipt{}, backfill.ErrTooLarge
+			}
+			return s.put(ctx, body)
+		}
+		sum, err := backfill.Run(t.Context(), cfg)
+		require.NoError(t, err, spare)
+		require.Equal(t, 3, sum.Sum.Accepted+sum.Sum.Duplicates, spare)
+		require.True(t, sum.Whole())
+	}
+	require.Contains(t, s.batches, 2, "two events fit with some bytes to spare")
+}
+
 // TestGoesOn ends runs in every way in which they can end, and continues each.
 func TestGoesOn(t *testing.T) {
 	broken := errors.New("out of order")

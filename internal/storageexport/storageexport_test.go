@@ -253,6 +253,36 @@ func TestWrongLengthOfAList(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 }
 
+// TestNestedValues reads a free object that is a record instead of text, and one that is
+// nested too deeply. A time of a logical type of Avro stays a number.
+func TestNestedValues(t *testing.T) {
+	var file bytes.Buffer
+	enc, err := ocf.NewEncoder(`{"type":"record","name":"Purchase","namespace":"com.braze.users.behaviors","fields":[
+		{"name":"id","type":"string"},
+		{"name":"time","type":{"type":"long","logicalType":"timestamp-millis"}},
+		{"name":"properties","type":{"type":"record","name":"node","fields":[
+			{"name":"map","type":{"type":"map","values":"long"}},
+			{"name":"next","type":["null","node"]}]}}]}`, &file)
+	require.NoError(t, err)
+	require.NoError(t, enc.Close())
+	for nested, want := range map[int]string{
+		1:   `{"map":{"n":1},"next":{"map":{},"next":null}}`,
+		200: "nested too deeply",
+	} {
+		record := "\x02a" + "\x0e" + "\x02\x02n\x02\x00" + strings.Repeat("\x02\x00", nested) + "\x00"
+		text := slices.Concat(file.Bytes(), binary.AppendVarint([]byte{2}, int64(len(record))), []byte(record), file.Bytes()[file.Len()-16:])
+		_, err := reader(t, "").Read("f", bytes.NewReader(text), func(r storageexport.Record) error {
+			if r.Err != nil {
+				require.ErrorContains(t, r.Err, want)
+				return nil
+			}
+			require.Equal(t, `{"event_type":"users.behaviors.Purchase","id":"a","properties":{"purchase_properties":`+want+`},"time":7,"user":{}}`, string(r.Event))
+			return nil
+		})
+		require.NoError(t, err)
+	}
+}
+
 // TestVersions reads a file whose schema is another version's.
 func TestVersions(t *testing.T) {
 	_, err := reader(t, "").Read("f", bytes.NewReader(write(t, ocf.Snappy, 1)), func(r storageexport.Record) error {
