@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -31,7 +30,7 @@ func Timestamp(v any) (text string, differs bool) {
 		if s = strings.TrimSpace(s); isDate.MatchString(s) {
 			for _, layout := range []string{"2006-01-02", "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700"} {
 				if t, err := time.Parse(layout, timeMark.ReplaceAllString(s, "${1}T")); err == nil {
-					return iso(t.UTC()), true
+					return iso(t), true
 				}
 			}
 			return "", true
@@ -42,9 +41,9 @@ func Timestamp(v any) (text string, differs bool) {
 	case !ok || abs > lastSecond*1000:
 		return "", true
 	case abs < yearTenThousand:
-		return iso(time.Unix(int64(n), 0).UTC()), false
+		return iso(time.Unix(int64(n), 0)), false
 	}
-	return iso(time.UnixMilli(int64(n)).UTC()), true
+	return iso(time.UnixMilli(int64(n))), true
 }
 
 var (
@@ -52,13 +51,7 @@ var (
 	timeMark = regexp.MustCompile(`^(.{10})[t ]`)
 )
 
-func iso(t time.Time) string {
-	year, sign := t.Year(), ""
-	if year < 0 {
-		year, sign = -year, "-"
-	}
-	return fmt.Sprintf("%s%04d%s", sign, year, t.Format("-01-02T15:04:05.000Z"))
-}
+func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // falsy is JavaScript's notion; a missing value is nil here.
 func falsy(v any) bool {
