@@ -3,7 +3,6 @@ package oracle
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -52,6 +51,7 @@ func Expect(event []byte, rules Rules) (Expectation, error) {
 	return expectValue(v, rules), nil
 }
 
+// expectValue changes v in events mode: its parts become the message.
 func expectValue(v any, rules Rules) Expectation {
 	event, ok := v.(map[string]any)
 	if !ok {
@@ -59,7 +59,7 @@ func expectValue(v any, rules Rules) Expectation {
 	}
 	user, _ := event["user"].(map[string]any)
 	if !rules.Webhook {
-		event, user = withoutRedacted(event, user)
+		dropRedacted(event, user)
 	}
 	e := Expectation{ID: usableID(event["id"])}
 	e.Type, _ = event["event_type"].(string)
@@ -73,23 +73,20 @@ func expectValue(v any, rules Rules) Expectation {
 	return e
 }
 
-// withoutRedacted returns copies without the text that Braze puts in place of a
-// redacted id or trait: it is the same for all users.
-func withoutRedacted(event, user map[string]any) (eventNow, userNow map[string]any) {
-	without := func(from map[string]any, keys ...string) map[string]any {
-		out := maps.Clone(from)
+// dropRedacted removes the text that Braze puts in place of a redacted id or trait: it
+// is the same for all users.
+func dropRedacted(event, user map[string]any) {
+	drop := func(from map[string]any, keys ...string) {
 		for _, key := range keys {
-			if out[key] == "[REDACTED]" {
-				delete(out, key)
+			if from[key] == "[REDACTED]" {
+				delete(from, key)
 			}
 		}
-		return out
 	}
-	event = without(event, "id")
-	if properties, ok := event["properties"].(map[string]any); ok {
-		event["properties"] = without(properties, "ad_id", "email_address", "to_phone_number")
-	}
-	return event, without(user, "user_id", "external_user_id", "device_id")
+	drop(event, "id")
+	drop(user, "user_id", "external_user_id", "device_id")
+	properties, _ := event["properties"].(map[string]any)
+	drop(properties, "ad_id", "email_address", "to_phone_number")
 }
 
 // fateOf follows the order in which the bridge must decide: what cannot be
@@ -182,21 +179,18 @@ func messageOf(event, user map[string]any, id string) map[string]any {
 		message["timestamp"] = text
 	}
 	properties, isObject := event["properties"].(map[string]any)
-	rest := maps.Clone(properties)
 	for _, f := range fields {
 		from := user
 		if f.section == "properties" {
 			from = properties
-			delete(rest, f.name)
 		}
 		if v := from[f.name]; v != nil {
 			put(message, f.to, v)
 		}
+		delete(from, f.name)
 	}
-	if !isObject && event["properties"] != nil {
-		message["properties"] = event["properties"]
-	} else if len(rest) > 0 {
-		message["properties"] = rest
+	if v := event["properties"]; v != nil && (!isObject || len(properties) > 0) {
+		message["properties"] = v
 	}
 	return message
 }
