@@ -6,7 +6,7 @@
 // So a mistake in the bridge's mapping cannot hide here as well.
 //
 // Expect says what is to become of one event. Books holds every issued event
-// as a 128-bit hash of what is expected (about 100 bytes an event), takes
+// as its id and a hash of what is expected (about 150 bytes an event), takes
 // acknowledgements and deliveries in any order, and adds up in the end:
 //
 //   - every acknowledged event is an obligation: it must be delivered, unless
@@ -30,15 +30,15 @@ import (
 const samples = 5
 
 // Books is the ledger of a run. It is safe for concurrent use. Memory is about
-// 100 bytes an event, whatever the size of the events.
+// 150 bytes an event, whatever the size of the events.
 type Books struct {
 	rules   Rules
 	archive *os.File
 
 	mu      sync.Mutex
-	entries map[Sum]*entry
-	size    int64           // of the archive
-	types   map[string]bool // sent; true: delivered
+	entries map[string]*entry // by id
+	size    int64             // of the archive
+	types   map[string]bool   // sent; true: delivered
 	epoch   uint32
 	tally   Tally
 	noted   map[string]int // notes by kind
@@ -86,7 +86,7 @@ type Tally struct {
 // NewBooks opens empty books. The archive is an empty file, for what is sent, so that a
 // mismatch can be explained afterwards.
 func NewBooks(rules Rules, archive *os.File) *Books {
-	return &Books{rules: rules, archive: archive, entries: map[Sum]*entry{}, types: map[string]bool{}, noted: map[string]int{}}
+	return &Books{rules: rules, archive: archive, entries: map[string]*entry{}, types: map[string]bool{}, noted: map[string]int{}}
 }
 
 // Issue notes an event before it is sent for the first time. Issuing the same
@@ -100,10 +100,10 @@ func (b *Books) Issue(event []byte) error {
 	if want.ID == "" {
 		return fmt.Errorf("event has no id that can be used: %s", cut(text(string(event))))
 	}
-	key, arrives := sumText(want.ID), SumOf(want.Arrives)
+	arrives := SumOf(want.Arrives)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if old, there := b.entries[key]; there {
+	if old, there := b.entries[want.ID]; there {
 		if old.arrives != arrives {
 			b.tally.Reissued++
 			b.note("reissued", "event %s was sent again with another content", want.ID)
@@ -113,7 +113,7 @@ func (b *Books) Issue(event []byte) error {
 	if _, err := b.archive.WriteAt(event, b.size); err != nil {
 		return fmt.Errorf("keep event %s: %w", want.ID, err)
 	}
-	b.entries[key] = &entry{arrives: arrives, fate: want.Fate, at: b.size, size: len(event)}
+	b.entries[want.ID] = &entry{arrives: arrives, fate: want.Fate, at: b.size, size: len(event)}
 	b.size += int64(len(event))
 	b.tally.Sent++
 	if !b.types[want.Type] {
@@ -128,7 +128,7 @@ func (b *Books) Ack(ids ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, id := range ids {
-		e, ok := b.entries[sumText(id)]
+		e, ok := b.entries[id]
 		if !ok {
 			b.note("unknown ack", "event %s was acknowledged and never issued", id)
 			continue
@@ -187,7 +187,7 @@ func (b *Books) Deliver(d Delivery) {
 		b.tally.Invalid++
 		b.note("invalid", "message %s is invalid: %s", id, d.Fault)
 	}
-	e, ok := b.entries[sumText(id)]
+	e, ok := b.entries[id]
 	if id == "" || !ok {
 		b.tally.Stray++
 		b.note("stray", "a message came in that was never sent: messageId %q %s", id, problem)
@@ -249,7 +249,7 @@ func (b *Books) DeadLetter(event []byte, reason string) {
 	want, err := Expect(event, b.rules)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e, ok := b.entries[sumText(want.ID)]
+	e, ok := b.entries[want.ID]
 	switch {
 	case err != nil || want.ID == "" || !ok:
 		b.tally.WronglyDeadLettered++

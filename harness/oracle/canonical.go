@@ -3,10 +3,10 @@ package oracle
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"maps"
 	"slices"
@@ -14,9 +14,9 @@ import (
 	"strings"
 )
 
-// Sum is a 128-bit hash of a JSON value, the same for every order of keys and
-// every way to escape a string, different for every other difference.
-type Sum [16]byte
+// Sum is a 64-bit hash of a JSON value, the same for every order of keys and every way
+// to escape a string, different for every other difference. Each process has its own.
+type Sum uint64
 
 // Numbers says when two JSON numbers are the same.
 type Numbers uint8
@@ -45,17 +45,38 @@ func Decode(document []byte) (any, error) {
 	return v, nil
 }
 
-// SumOf hashes a value that Decode has made, or one built of the same types:
-// encoding/json sorts keys, escapes every string in one way, and leaves numbers
-// as they were written.
-func SumOf(v any) Sum {
-	return sumText(text(v))
+// SumOf hashes a value that Decode has made, or one built of the same types.
+func SumOf(v any) (sum Sum) {
+	switch v := v.(type) {
+	case map[string]any:
+		sum = '{'
+		for key, member := range v { // in any order
+			sum += part{'{', key, SumOf(member)}.sum()
+		}
+		return sum
+	case []any:
+		sum = '['
+		for i, element := range v {
+			sum += part{'[', strconv.Itoa(i), SumOf(element)}.sum()
+		}
+		return sum
+	case string:
+		return part{'"', v, 0}.sum()
+	default: // null, a boolean or a number, as it is written
+		return part{0, fmt.Sprint(v), 0}.sum()
+	}
 }
 
-func sumText(text string) Sum {
-	full := sha256.Sum256([]byte(text))
-	return Sum(full[:16])
+// part is a member of an object, an element of a list, or a scalar.
+type part struct {
+	kind  byte
+	text  string // the key, the index or the scalar
+	value Sum
 }
+
+var seed = maphash.MakeSeed()
+
+func (p part) sum() Sum { return Sum(maphash.Comparable(seed, p)) }
 
 // Diff says where two values differ, at most limit places, each as
 // "path: want X, got Y". The paths are JSON pointers.
