@@ -18,6 +18,7 @@
 package oracle
 
 import (
+	"bufio"
 	"cmp"
 	"fmt"
 	"os"
@@ -36,8 +37,9 @@ type Books struct {
 	archive *os.File
 
 	mu      sync.Mutex
+	sent    *bufio.Writer     // to the archive, flushed before that is read
 	entries map[string]*entry // by id
-	size    int64             // of the archive
+	size    int64             // of what was sent
 	types   map[string]bool   // sent; true: delivered
 	epoch   uint32
 	tally   Tally
@@ -86,7 +88,10 @@ type Tally struct {
 // NewBooks opens empty books. The archive is an empty file, for what is sent, so that a
 // mismatch can be explained afterwards.
 func NewBooks(rules Rules, archive *os.File) *Books {
-	return &Books{rules: rules, archive: archive, entries: map[string]*entry{}, types: map[string]bool{}, noted: map[string]int{}}
+	return &Books{
+		rules: rules, archive: archive, sent: bufio.NewWriterSize(archive, 64<<10),
+		entries: map[string]*entry{}, types: map[string]bool{}, noted: map[string]int{},
+	}
 }
 
 // Issue notes an event before it is sent for the first time. Issuing the same
@@ -110,7 +115,7 @@ func (b *Books) Issue(event []byte) error {
 		}
 		return nil
 	}
-	if _, err := b.archive.WriteAt(event, b.size); err != nil {
+	if _, err := b.sent.Write(event); err != nil {
 		return fmt.Errorf("keep event %s: %w", want.ID, err)
 	}
 	b.entries[want.ID] = &entry{arrives: arrives, fate: want.Fate, at: b.size, size: len(event)}
@@ -312,6 +317,9 @@ func (b *Books) Tally() Tally {
 }
 
 func (b *Books) expected(e *entry) (Expectation, error) {
+	if err := b.sent.Flush(); err != nil {
+		return Expectation{}, fmt.Errorf("keep what was sent: %w", err)
+	}
 	event := make([]byte, e.size)
 	if _, err := b.archive.ReadAt(event, e.at); err != nil {
 		return Expectation{}, fmt.Errorf("read what was sent: %w", err)
