@@ -1,8 +1,10 @@
-package queue
+// Package postgres is the store of the queue that several bridges share, in PostgreSQL.
+package postgres
 
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,9 +21,23 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/puddle/v2"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 )
 
-// PostgreSQL. Several bridges share the tables:
+//go:embed postgres.sql
+var schema string
+
+// Options say where a store is; see queue.Options.
+type Options struct {
+	URL, Password string
+	AckWait       time.Duration // how long claims outlive a bridge
+	RetainAge     time.Duration
+	CommitTimeout time.Duration // the longest that a transaction takes
+	Warn          func(msg string, args ...any)
+}
+
+// DB implements sqldb.Database:
 //
 //   - Each running bridge has a row in bridge that it renews. A record that it has
 //     claimed carries its number. A bridge whose row has run out is removed by
@@ -32,12 +48,11 @@ import (
 //     from being removed, are so walked over once and not by each claim.
 //   - The bodies of a span of time are in a table of their own. It is dropped as a
 //     whole once none of its records is left.
-type postgres struct {
-	store *Store
+type DB struct {
+	Options
+
 	pool  *pgxpool.Pool
-	name  string // of this bridge
-	log   func(msg string, args ...any)
-	await time.Duration // how long claims outlive a bridge
+	name  string        // of this bridge
 	every time.Duration // how often its row is renewed, and unknown claims are freed
 	span  int64         // seconds of bodies in one table
 
@@ -45,16 +60,29 @@ type postgres struct {
 	lost   atomic.Bool  // another bridge has removed it: all claims are void
 	leader atomic.Bool  // this bridge prunes
 	used   atomic.Int64
-	asked  time.Time // when used was measured; for maintain alone
+	asked  time.Time // when used was measured; for Maintain alone
 
-	// For the writer alone: which tables of bodies are there, and which rows of ids
-	// are in the windows.
+	mu     sync.Mutex
+	claims map[int64]*claims // by connector
+
+	// For the writer alone: transactions since the start, which tables of bodies are
+	// there, and which rows of ids are in the windows.
+	commits int
 	spans   map[int64]bool
 	known   map[int64]time.Time // since when
 	low     int64               // rows up to it need not be looked for
 	looked  time.Time
-	stopped sync.WaitGroup
-	stop    chan struct{}
+
+	ended   context.Context // the row is not renewed any more
+	end     context.CancelFunc
+	beating sync.WaitGroup
+}
+
+// claims is about the claims of one connector, of which one runs at a time.
+type claims struct {
+	floor   floor
+	freed   time.Time // when unknown ones were freed
+	streams [2]floorScan
 }
 
 // floor is the number of a record up to which everything of a connector is settled.
@@ -75,6 +103,19 @@ type floorScan struct {
 	took   time.Duration
 	events int64 // of a record, about
 }
+
+// claimsOf returns what is known of a connector's claims.
+func (p *DB) claimsOf(connector int64) *claims {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.claims[connector] == nil {
+		p.claims[connector] = &claims{}
+	}
+	return p.claims[connector]
+}
+
+// Floor implements sqldb.Database.
+func (p *DB) Floor(connector int64) int64 { return p.claimsOf(connector).floor.seq.Load() }
 
 // tables returns the tables of sql as PostgreSQL wants them.
 func tables(sql string) string {
@@ -103,8 +144,8 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 	return c, nil
 }
 
-// openPostgres makes the tables where they are missing and registers this bridge.
-func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error) {
+// Open makes the tables where they are missing and registers this bridge.
+func Open(ctx context.Context, opts Options) (*DB, error) {
 	config, err := poolConfig(opts)
 	if err != nil {
 		return nil, err
@@ -114,11 +155,11 @@ func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error
 		return nil, err
 	}
 	name, _ := os.Hostname()
-	p := &postgres{
-		store: s, pool: pool, name: name, log: opts.Logger.Warn, await: opts.AckWait, spans: map[int64]bool{},
-		known: map[int64]time.Time{}, stop: make(chan struct{}), every: min(opts.AckWait/4, 5*time.Second),
-		span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
+	p := &DB{
+		Options: opts, pool: pool, name: name, claims: map[int64]*claims{}, spans: map[int64]bool{}, known: map[int64]time.Time{},
+		every: min(opts.AckWait/4, 5*time.Second), span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
 	}
+	p.ended, p.end = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for try := 0; ; try++ {
@@ -131,9 +172,9 @@ func openPostgres(ctx context.Context, s *Store, opts Options) (*postgres, error
 	}
 	if err != nil {
 		pool.Close()
-		return nil, p.classify(err)
+		return nil, p.Classify(err)
 	}
-	p.stopped.Go(p.beat)
+	p.beating.Go(p.beat)
 	return p, nil
 }
 
@@ -144,13 +185,13 @@ func raced(err error) bool {
 }
 
 // create makes the tables, one bridge at a time: the row of the format is locked.
-func (p *postgres) create(ctx context.Context) error {
-	meta, _, _ := strings.Cut(schema, "\n\n") // the first table is meta
+func (p *DB) create(ctx context.Context) error {
+	meta, _, _ := strings.Cut(sqldb.Schema, "\n\n") // the first table is meta
 	if _, err := p.pool.Exec(ctx, meta); err != nil {
 		return err
 	}
 	_, err := p.pool.Exec(ctx, `INSERT INTO meta VALUES ('format', $1), ('store', $2), ('span', $3) ON CONFLICT (name) DO NOTHING`,
-		strconv.Itoa(formatVersion), strconv.FormatInt(time.Now().UnixNano(), 36), strconv.FormatInt(p.span, 10))
+		strconv.Itoa(sqldb.FormatVersion), strconv.FormatInt(time.Now().UnixNano(), 36), strconv.FormatInt(p.span, 10))
 	if err != nil {
 		return err
 	}
@@ -159,26 +200,23 @@ func (p *postgres) create(ctx context.Context) error {
 		if err := t.QueryRow(ctx, `SELECT value FROM meta WHERE name = 'format' FOR UPDATE`).Scan(&format); err != nil {
 			return err
 		}
-		if version, err := strconv.Atoi(format); err != nil || version > formatVersion {
-			return fmt.Errorf("%w: format %s, this one knows %d", ErrNewerFormat, format, formatVersion)
+		if version, err := strconv.Atoi(format); err != nil || version > sqldb.FormatVersion {
+			return fmt.Errorf("%w: format %s, this one knows %d", sqldb.ErrNewerFormat, format, sqldb.FormatVersion)
 		}
 		if err := t.QueryRow(ctx, `SELECT value FROM meta WHERE name = 'span'`).Scan(&span); err != nil {
 			return err
 		}
 		p.span, _ = strconv.ParseInt(span, 10, 64)
-		_, err := t.Exec(ctx, tables(schema)+postgresSchema)
+		_, err := t.Exec(ctx, tables(sqldb.Schema)+schema)
 		return err
 	})
 }
 
-// lateIDs is by how many numbers a row of ids may become visible late.
-const lateIDs = 1000
-
 // register makes this bridge's row.
-func (p *postgres) register(ctx context.Context) error {
+func (p *DB) register(ctx context.Context) error {
 	var id, newest int64
 	err := p.pool.QueryRow(ctx, `INSERT INTO bridge VALUES (nextval('bridge_id'), $1, now() + $2::bigint * INTERVAL '1 millisecond') RETURNING id`,
-		p.name, p.await.Milliseconds()).Scan(&id)
+		p.name, p.AckWait.Milliseconds()).Scan(&id)
 	if err == nil {
 		err = p.pool.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM ids`).Scan(&newest)
 	}
@@ -186,14 +224,15 @@ func (p *postgres) register(ctx context.Context) error {
 		return err
 	}
 	p.id.Store(id)
-	p.low = newest - lateIDs
+	p.low = newest - sqldb.LateIDs
 	return nil
 }
 
-// body implements database: the span is in the upper bits of the number.
-func (p *postgres) body(seq int64) string { return "body_" + strconv.FormatInt(seq>>32, 10) }
+// Body implements sqldb.Database: the span is in the upper bits of the number.
+func (p *DB) Body(seq int64) string { return "body_" + strconv.FormatInt(seq>>32, 10) }
 
-func (p *postgres) in(param string) string { return " = ANY(" + param + ")" }
+// In implements sqldb.Database.
+func (p *DB) In(param string) string { return " = ANY(" + param + ")" }
 
 // A bridge adds to one of its ledgerRows rows of a ledger for ledgerTurn commits, then
 // to the next: while a transaction elsewhere is held open, PostgreSQL keeps every old
@@ -206,25 +245,24 @@ const (
 	ledgerBridges = 64
 )
 
-// ledgerRow implements database.
-func (p *postgres) ledgerRow(commit int) string {
-	return strconv.FormatInt(p.id.Load()%ledgerBridges*ledgerRows+int64(commit/ledgerTurn%ledgerRows), 10)
+func (p *DB) ledgerRow() string {
+	return strconv.FormatInt(p.id.Load()%ledgerBridges*ledgerRows+int64(p.commits/ledgerTurn%ledgerRows), 10)
 }
 
-// pgTx queues what returns no rows and sends it with the next query or the commit,
+// tx queues what returns no rows and sends it with the next query or the commit,
 // in one trip.
-type pgTx struct {
+type tx struct {
 	ctx   context.Context
 	conn  *pgx.Conn
 	batch *pgx.Batch
 }
 
-func (t *pgTx) exec(sql string, args ...any) error {
+func (t *tx) Exec(sql string, args ...any) error {
 	t.batch.Queue(sql, args...)
 	return nil
 }
 
-func (t *pgTx) flush() error {
+func (t *tx) flush() error {
 	if t.batch.Len() == 0 {
 		return nil
 	}
@@ -233,7 +271,7 @@ func (t *pgTx) flush() error {
 	return t.conn.SendBatch(t.ctx, batch).Close()
 }
 
-func (t *pgTx) query(sql string, each func(row) error, args ...any) error {
+func (t *tx) Query(sql string, each func(sqldb.Row) error, args ...any) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
@@ -243,7 +281,7 @@ func (t *pgTx) query(sql string, each func(row) error, args ...any) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if err := each(pgRow{rows}); errors.Is(err, errStop) {
+		if err := each(row{rows}); errors.Is(err, sqldb.ErrStop) {
 			return nil
 		} else if err != nil {
 			return err
@@ -252,30 +290,38 @@ func (t *pgTx) query(sql string, each func(row) error, args ...any) error {
 	return rows.Err()
 }
 
-type pgRow struct{ pgx.Rows }
+type row struct{ pgx.Rows }
 
-func (r pgRow) scan(to ...any) error {
+func (r row) Scan(to ...any) error {
 	for len(to) < len(r.FieldDescriptions()) {
 		to = append(to, nil)
 	}
-	return r.Scan(to...)
+	return r.Rows.Scan(to...)
 }
 
-// update implements database.
-func (p *postgres) update(ctx context.Context, need prepare, do func(tx, *prepared) error) error {
-	if p.lost.CompareAndSwap(true, false) {
-		for _, q := range p.store.queues() {
-			q.dropClaims()
+// Update implements sqldb.Database.
+func (p *DB) Update(ctx context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.Ready) error) (err error) {
+	for range 6 {
+		if err = p.try(ctx, need, do); err == nil || !p.again(err) {
+			break
 		}
 	}
+	return err
+}
+
+func (p *DB) try(ctx context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.Ready) error) error {
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	t := &pgTx{ctx: ctx, conn: conn.Conn(), batch: &pgx.Batch{}}
+	t := &tx{ctx: ctx, conn: conn.Conn(), batch: &pgx.Batch{}}
 	ready, err := p.begin(ctx, t, need)
 	if err == nil {
+		if ready.Foreign != nil { // there was a look, found or not
+			p.note(ready.Foreign)
+		}
+		ready.Void = p.lost.CompareAndSwap(true, false)
 		err = do(t, ready)
 	}
 	if err == nil {
@@ -286,14 +332,15 @@ func (p *postgres) update(ctx context.Context, need prepare, do func(tx, *prepar
 		p.undo(conn.Conn(), err)
 		return err
 	}
-	for _, seq := range ready.seqs {
+	p.commits++
+	for _, seq := range ready.Seqs {
 		p.known[seq] = time.Now() // their ids are in the windows
 	}
 	return nil
 }
 
-// retryable implements database.
-func (p *postgres) retryable(err error) bool {
+// again tells an error of a transaction that may run again at once.
+func (p *DB) again(err error) bool {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
 		return false
@@ -306,7 +353,7 @@ func (p *postgres) retryable(err error) bool {
 
 // undo ends a transaction that failed. A connection to a server that has become
 // read-only after a failover, or that does not answer, is closed.
-func (p *postgres) undo(conn *pgx.Conn, cause error) {
+func (p *DB) undo(conn *pgx.Conn, cause error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	var e *pgconn.PgError
@@ -321,82 +368,77 @@ func (p *postgres) undo(conn *pgx.Conn, cause error) {
 
 // begin begins a transaction and finds out what it needs, in one trip, and one
 // more for hashes of batches.
-func (p *postgres) begin(ctx context.Context, t *pgTx, need prepare) (*prepared, error) {
-	ready := &prepared{lost: map[int64]bool{}, stored: map[int64]recordState{}, known: make([]bool, len(need.content))}
+func (p *DB) begin(ctx context.Context, t *tx, need sqldb.Need) (ready sqldb.Ready, err error) {
+	ready = sqldb.Ready{Ledger: p.ledgerRow(), Held: map[int64]*sqldb.Record{}, Known: make([]bool, len(need.Content))}
 	b := &pgx.Batch{}
 	b.Queue(`BEGIN`)
 	b.Queue(`SELECT (extract(epoch FROM now())::bigint / $1 << 32) + nextval('record_seq') % 4294967296 FROM generate_series(1, $2)`,
-		p.span, need.records).Query(func(rows pgx.Rows) (err error) {
-		ready.seqs, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		p.span, need.Records).Query(func(rows pgx.Rows) (err error) {
+		ready.Seqs, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err
 	})
-	if len(need.held) > 0 {
-		for _, seq := range need.held {
-			ready.lost[seq] = true
+	if len(need.Held) > 0 {
+		for _, seq := range need.Held {
+			ready.Held[seq] = nil
 		}
-		b.Queue(`SELECT seq, pending, outcome FROM record WHERE seq = ANY($1) AND owner = $2 ORDER BY seq FOR UPDATE`, need.held, p.id.Load()).Query(func(rows pgx.Rows) error {
-			var s recordState
-			_, err := pgx.ForEachRow(rows, []any{&s.seq, &s.pending, &s.outcome}, func() error {
-				delete(ready.lost, s.seq)
-				ready.stored[s.seq] = recordState{pending: s.pending, outcome: slices.Clone(s.outcome)}
+		b.Queue(`SELECT seq, pending, outcome FROM record WHERE seq = ANY($1) AND owner = $2 ORDER BY seq FOR UPDATE`, need.Held, p.id.Load()).Query(func(rows pgx.Rows) error {
+			var s sqldb.Record
+			_, err := pgx.ForEachRow(rows, []any{&s.Seq, &s.Pending, &s.Outcome}, func() error {
+				ready.Held[s.Seq] = &sqldb.Record{Pending: s.Pending, Outcome: slices.Clone(s.Outcome)}
 				return nil
 			})
 			return err
 		})
 	}
-	if need.records > 0 && time.Since(p.looked) > 50*time.Millisecond {
-		p.queueForeignIDs(b)
+	if need.Records > 0 && time.Since(p.looked) > 50*time.Millisecond {
+		p.looked = time.Now()
+		b.Queue(`SELECT seq, connector, hashes FROM ids WHERE seq > $1 AND NOT seq = ANY($2)`, p.low, slices.Collect(maps.Keys(p.known))).Query(func(rows pgx.Rows) (err error) {
+			ready.Foreign, err = pgx.CollectRows(rows, pgx.RowToStructByPos[sqldb.IDs])
+			return err
+		})
 	}
 	if err := t.conn.SendBatch(ctx, b).Close(); err != nil {
-		return nil, err
+		return ready, err
 	}
-	if err := p.makeTables(ctx, ready.seqs); err != nil {
-		return nil, err
+	if err := p.makeTables(ctx, ready.Seqs); err != nil {
+		return ready, err
 	}
 	return ready, p.insertContent(ctx, t, need, ready)
 }
 
-// queueForeignIDs asks for the ids that other bridges have stored. Rows become
-// visible in another order than their numbers', so for some time each look goes
-// back behind the newest one.
-func (p *postgres) queueForeignIDs(b *pgx.Batch) {
+// note has the ids of other bridges not be read again. Rows become visible in another
+// order than their numbers', so for some time each look goes back behind the newest
+// one.
+func (p *DB) note(foreign []sqldb.IDs) {
 	const late = 10 * time.Second
-	p.looked = time.Now()
-	b.Queue(`SELECT seq, connector, hashes FROM ids WHERE seq > $1 AND NOT seq = ANY($2)`, p.low, slices.Collect(maps.Keys(p.known))).Query(func(rows pgx.Rows) error {
-		var seq, connector int64
-		var hashes []byte
-		_, err := pgx.ForEachRow(rows, []any{&seq, &connector, &hashes}, func() error {
-			p.store.remember(connector, hashes) // whatever becomes of the transaction
-			p.known[seq] = p.looked
-			return nil
-		})
-		for seq, since := range p.known {
-			if err == nil && p.looked.Sub(since) > late {
-				p.low = max(p.low, seq)
-			}
+	for _, ids := range foreign {
+		p.known[ids.Seq] = p.looked
+	}
+	for seq, since := range p.known {
+		if p.looked.Sub(since) > late {
+			p.low = max(p.low, seq)
 		}
-		maps.DeleteFunc(p.known, func(seq int64, _ time.Time) bool { return seq <= p.low })
-		return err
-	})
+	}
+	maps.DeleteFunc(p.known, func(seq int64, _ time.Time) bool { return seq <= p.low })
 }
 
 // insertContent stores the hashes of batches, in their order so that two bridges
 // do not wait for each other, and finds out which were there.
-func (p *postgres) insertContent(ctx context.Context, t *pgTx, need prepare, ready *prepared) error {
-	if len(need.content) == 0 {
+func (p *DB) insertContent(ctx context.Context, t *tx, need sqldb.Need, ready sqldb.Ready) error {
+	if len(need.Content) == 0 {
 		return nil
 	}
-	order := make([]int, len(need.content))
+	order := make([]int, len(need.Content))
 	for i := range order {
-		order[i], ready.known[i] = i, true
+		order[i], ready.Known[i] = i, true
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return bytes.Compare(need.content[a].hash, need.content[b].hash) })
+	slices.SortStableFunc(order, func(a, b int) int { return bytes.Compare(need.Content[a].Hash, need.Content[b].Hash) })
 	b := &pgx.Batch{}
 	for _, i := range order {
-		c := need.content[i]
-		b.Queue(`INSERT INTO batch VALUES ($1, $2, $3) ON CONFLICT (connector, hash) DO NOTHING RETURNING seq`, c.connector, c.hash, ready.seqs[0]).Query(func(rows pgx.Rows) error {
+		c := need.Content[i]
+		b.Queue(`INSERT INTO batch VALUES ($1, $2, $3) ON CONFLICT (connector, hash) DO NOTHING RETURNING seq`, c.Connector, c.Hash, ready.Seqs[0]).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
-				ready.known[i] = false
+				ready.Known[i] = false
 			}
 			return rows.Err()
 		})
@@ -406,14 +448,14 @@ func (p *postgres) insertContent(ctx context.Context, t *pgTx, need prepare, rea
 
 // makeTables makes the tables for the bodies of new records, outside of the
 // transaction that needs them.
-func (p *postgres) makeTables(ctx context.Context, seqs []int64) error {
+func (p *DB) makeTables(ctx context.Context, seqs []int64) error {
 	for _, seq := range seqs {
 		if p.spans[seq>>32] {
 			continue
 		}
 		_, err := p.pool.Exec(ctx, `INSERT INTO body_table VALUES (`+strconv.FormatInt(seq>>32, 10)+`) ON CONFLICT DO NOTHING;
-CREATE TABLE IF NOT EXISTS `+p.body(seq)+` (seq BIGINT PRIMARY KEY, data BYTEA NOT NULL);
-ALTER TABLE `+p.body(seq)+` ALTER COLUMN data SET STORAGE EXTERNAL`)
+CREATE TABLE IF NOT EXISTS `+p.Body(seq)+` (seq BIGINT PRIMARY KEY, data BYTEA NOT NULL);
+ALTER TABLE `+p.Body(seq)+` ALTER COLUMN data SET STORAGE EXTERNAL`)
 		if err != nil && !raced(err) {
 			return err
 		}
@@ -422,12 +464,12 @@ ALTER TABLE `+p.body(seq)+` ALTER COLUMN data SET STORAGE EXTERNAL`)
 	return nil
 }
 
-// view implements database.
-func (p *postgres) view(ctx context.Context, do func(tx) error) error {
+// View implements sqldb.Database.
+func (p *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	return p.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
-		return do(&pgTx{ctx: ctx, conn: c.Conn(), batch: &pgx.Batch{}})
+		return do(&tx{ctx: ctx, conn: c.Conn(), batch: &pgx.Batch{}})
 	})
 }
 
@@ -438,42 +480,38 @@ const claimRecords = `WITH c AS (
 // claimTimeout is for a server that does not answer any more.
 const claimTimeout = 15 * time.Second
 
-// claim implements database.
-func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, limit int) (list []recordState, err error) {
+// Claim implements sqldb.Database.
+func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit int, held func() []int64) ([]sqldb.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
-	if time.Since(q.freed) > p.every {
-		if err := p.freeUnknown(ctx, q); err != nil {
+	c := p.claimsOf(connector)
+	if time.Since(c.freed) > p.every {
+		if err := p.freeUnknown(ctx, connector, held()); err != nil {
 			return nil, err
 		}
-		q.freed = time.Now()
+		c.freed = time.Now()
 	}
-	l := &q.streams[of].scan
+	l := &c.streams[stream]
 	if l.events > 0 {
 		limit = int(int64(limit)/l.events) + 1
 	}
-	from := after
 	fromFloor := time.Since(l.last) > max(time.Second, 20*l.took)
 	if fromFloor {
-		from = min(after, q.floor.seq.Load())
+		after = min(after, c.floor.seq.Load())
 	}
 	begin := time.Now()
-	rows, _ := p.pool.Query(ctx, claimRecords, q.id, from, limit, p.id.Load(), int64(of))
-	list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (c recordState, err error) {
-		err = r.Scan(&c.seq, &c.received, &c.events, &c.pending, &c.size, &c.stored, &c.outcome, &c.stream)
-		return c, err
-	})
+	list, err := sqldb.QueryRows(ctx, p, claimRecords, sqldb.ScanRecord, connector, after, int64(limit), p.id.Load(), stream)
 	if err != nil {
 		return nil, err
 	}
 	if fromFloor {
-		err = p.raiseFloor(ctx, q)
+		err = p.raiseFloor(ctx, connector, &c.floor)
 		l.last, l.took = time.Now(), time.Since(begin)
 	}
 	if n := int64(len(list)); n > 0 {
 		events := int64(0)
-		for _, c := range list {
-			events += c.events
+		for _, r := range list {
+			events += r.Events
 		}
 		l.events = max(1, events/n)
 	}
@@ -482,14 +520,13 @@ func (p *postgres) claim(ctx context.Context, q *Queue, of stream, after int64, 
 
 // raiseFloor raises the floor of a queue to what it found the time before, which is
 // longer ago than a transaction lasts.
-func (p *postgres) raiseFloor(ctx context.Context, q *Queue) error {
-	f := &q.floor
-	if time.Since(f.since) <= 3*p.store.opts.commitTimeout() {
+func (p *DB) raiseFloor(ctx context.Context, connector int64, f *floor) error {
+	if time.Since(f.since) <= 3*p.CommitTimeout {
 		return nil
 	}
 	var settled int64
 	err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT min(seq) - 1 FROM record WHERE connector = $1 AND pending > 0 AND seq > $2),
- (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, q.id, f.seq.Load()).Scan(&settled)
+ (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, connector, f.seq.Load()).Scan(&settled)
 	if err == nil {
 		f.seq.Store(max(f.seq.Load(), min(settled, f.next)))
 		f.next, f.since = settled, time.Now()
@@ -501,30 +538,32 @@ func (p *postgres) raiseFloor(ctx context.Context, q *Queue) error {
 // answer to the claim was lost, and the server may have made the claim long after,
 // or it was forgotten with the others of a row that another bridge had removed. No
 // other claim of the queue runs beside it.
-func (p *postgres) freeUnknown(ctx context.Context, q *Queue) error {
+func (p *DB) freeUnknown(ctx context.Context, connector int64, held []int64) error {
 	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND seq > $3 AND pending > 0 AND NOT seq = ANY($4)`,
-		q.id, p.id.Load(), q.floor.seq.Load(), q.held())
+		connector, p.id.Load(), p.Floor(connector), held)
 	return err
 }
 
 // beat keeps this bridge's claims and frees those of bridges that are gone.
-func (p *postgres) beat() {
+func (p *DB) beat() {
 	for n := 0; ; n++ {
 		ctx, cancel := context.WithTimeout(context.Background(), p.every)
-		if err := p.renew(ctx, n%4 == 0); err != nil && n%10 == 0 {
-			p.log("the queue's database does not answer", "error", err)
+		if err := p.Renew(ctx, n%4 == 0); err != nil && n%10 == 0 {
+			p.Warn("the queue's database does not answer", "error", err)
 		}
 		cancel()
 		select {
-		case <-p.stop:
+		case <-p.ended.Done():
 			return
 		case <-time.After(p.every):
 		}
 	}
 }
 
-func (p *postgres) renew(ctx context.Context, look bool) error {
-	tag, err := p.pool.Exec(ctx, `UPDATE bridge SET alive_until = now() + $2::bigint * INTERVAL '1 millisecond' WHERE id = $1`, p.id.Load(), p.await.Milliseconds())
+// Renew renews this bridge's row and frees the claims of bridges whose rows have run
+// out; with look also of those whose rows are gone.
+func (p *DB) Renew(ctx context.Context, look bool) error {
+	tag, err := p.pool.Exec(ctx, `UPDATE bridge SET alive_until = now() + $2::bigint * INTERVAL '1 millisecond' WHERE id = $1`, p.id.Load(), p.AckWait.Milliseconds())
 	if err != nil {
 		return err
 	}
@@ -550,20 +589,21 @@ func (p *postgres) renew(ctx context.Context, look bool) error {
 }
 
 // free gives back what bridges have claimed that are gone.
-func (p *postgres) free(ctx context.Context, with, gone string) error {
+func (p *DB) free(ctx context.Context, with, gone string) error {
 	tag, err := p.pool.Exec(ctx, with+`UPDATE record SET owner = 0 WHERE seq IN (SELECT seq FROM record
  WHERE pending > 0 AND owner <> 0 AND owner `+gone+` FOR UPDATE SKIP LOCKED)`)
 	if err == nil && tag.RowsAffected() > 0 {
-		p.log("claims of a bridge that is gone are free again", "records", tag.RowsAffected())
+		p.Warn("claims of a bridge that is gone are free again", "records", tag.RowsAffected())
 	}
 	return err
 }
 
-func (p *postgres) prunes() bool { return p.leader.Load() }
+// Prunes implements sqldb.Database.
+func (p *DB) Prunes() bool { return p.leader.Load() }
 
-// maintain measures the store and drops the tables of bodies that have no records
+// Maintain measures the store and drops the tables of bodies that have no records
 // left.
-func (p *postgres) maintain(ctx context.Context, _ *writer) error {
+func (p *DB) Maintain(ctx context.Context, _ func() bool, _ func(func(sqldb.Tx) error) error) error {
 	if time.Since(p.asked) < 10*time.Second {
 		return nil
 	}
@@ -582,21 +622,22 @@ func (p *postgres) maintain(ctx context.Context, _ *writer) error {
  AND NOT EXISTS (SELECT 1 FROM record WHERE seq >= t.span << 32 AND seq < (t.span + 1) << 32)`, p.span)
 	for _, span := range spans {
 		if err == nil {
-			_, err = p.pool.Exec(ctx, `DROP TABLE IF EXISTS `+p.body(span<<32)+`; DELETE FROM body_table WHERE span = `+strconv.FormatInt(span, 10))
+			_, err = p.pool.Exec(ctx, `DROP TABLE IF EXISTS `+p.Body(span<<32)+`; DELETE FROM body_table WHERE span = `+strconv.FormatInt(span, 10))
 		}
 	}
 	return err
 }
 
-func (p *postgres) spansOf(ctx context.Context, sql string, args ...any) ([]int64, error) {
+func (p *DB) spansOf(ctx context.Context, sql string, args ...any) ([]int64, error) {
 	rows, _ := p.pool.Query(ctx, sql, args...)
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
-func (p *postgres) size() (used, spare, free, total int64) { return p.used.Load(), 0, -1, 0 }
+// Size implements sqldb.Database.
+func (p *DB) Size() (used, spare, free, total int64) { return p.used.Load(), 0, -1, 0 }
 
-// ownReplay makes a replay this bridge's own, unless another one that lives has it.
-func (p *postgres) ownReplay(ctx context.Context, number int64) (bool, error) {
+// OwnReplay makes a replay this bridge's own, unless another one that lives has it.
+func (p *DB) OwnReplay(ctx context.Context, number int64) (bool, error) {
 	var owner int64
 	if err := p.pool.QueryRow(ctx, `SELECT owner FROM replay WHERE number = $1`, number).Scan(&owner); err != nil || owner == p.id.Load() {
 		return err == nil, err
@@ -605,56 +646,69 @@ func (p *postgres) ownReplay(ctx context.Context, number int64) (bool, error) {
 	return tag.RowsAffected() > 0, err
 }
 
-// wipe implements database: it vacuums the tables that hold events.
-func (p *postgres) wipe(ctx context.Context) error {
+// Wipe implements sqldb.Database: it vacuums the tables that hold events.
+func (p *DB) Wipe(ctx context.Context) error {
 	spans, err := p.spansOf(ctx, `SELECT span FROM body_table`)
 	if err == nil {
 		_, err = p.pool.Exec(ctx, `VACUUM letter`)
 	}
 	for _, span := range spans {
 		if err == nil {
-			_, err = p.pool.Exec(ctx, `VACUUM `+p.body(span<<32))
+			_, err = p.pool.Exec(ctx, `VACUUM `+p.Body(span<<32))
 		}
 	}
 	return err
 }
 
-func (p *postgres) corrupt(err error) bool {
+// Backup implements sqldb.Database.
+func (p *DB) Backup(context.Context, string) error {
+	return errors.New("a store on PostgreSQL is backed up with PostgreSQL's own tools, such as pg_dump")
+}
+
+// Corrupt implements sqldb.Database.
+func (p *DB) Corrupt(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "XX001" || e.Code == "XX002" || strings.Contains(e.Message, "compressed") && e.Code == "XX000")
 }
 
-// classify implements database. Nothing that a server says is for good: it may be
+// Classify implements sqldb.Database. Nothing that a server says is for good: it may be
 // repaired or replaced while the bridge runs.
-func (p *postgres) classify(err error) error {
+func (p *DB) Classify(err error) error {
 	var e *pgconn.PgError
 	switch {
-	case err == nil || ownError(err) || anyOf(err, context.Canceled, errBody):
+	case err == nil || sqldb.Own(err):
 		return err
 	case errors.Is(err, puddle.ErrClosedPool):
-		return ErrClosed
+		return sqldb.ErrClosed
 	case errors.As(err, &e) && e.Code == "53100":
-		return fmt.Errorf("%w: %w", ErrFull, err)
+		return fmt.Errorf("%w: %w", sqldb.ErrFull, err)
 	}
-	return fmt.Errorf("%w: %w", ErrAway, err)
+	return fmt.Errorf("%w: %w", sqldb.ErrAway, err)
 }
 
-// close gives back what this bridge has claimed.
-func (p *postgres) close(ctx context.Context) error {
-	close(p.stop)
-	p.stopped.Wait()
+// Expire has this bridge keep its claims for AckWait and no longer.
+func (p *DB) Expire() {
+	p.end()
+	p.beating.Wait()
+}
+
+// Close gives back what this bridge has claimed.
+func (p *DB) Close(ctx context.Context) error {
+	p.Expire()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	_, err := p.pool.Exec(ctx, `DELETE FROM bridge WHERE id = $1`, p.id.Load())
 	if err == nil {
 		floor := int64(math.MaxInt64)
-		for _, q := range p.store.queues() {
-			floor = min(floor, q.floor.seq.Load())
+		p.mu.Lock()
+		for _, c := range p.claims {
+			floor = min(floor, c.floor.seq.Load())
 		}
+		p.mu.Unlock()
 		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1 AND seq > $2`, p.id.Load(), floor)
 	}
 	if err != nil {
-		p.log("claims could not be given back; other bridges take them over after ack_wait", "error", err)
+		p.Warn("claims could not be given back; other bridges take them over after ack_wait", "error", err)
 	}
 	p.pool.Close()
 	return nil
