@@ -6,51 +6,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 )
 
-// scanRecords passes records of the connector beyond the record after, in their
-// order, to each, which may end it with sqldb.ErrStop. condition names its parameters
-// from $3 on.
-func (q *Queue) scanRecords(ctx context.Context, after int64, condition string, each func(sqldb.Record) error, args ...any) error {
-	for n := 1000; n == 1000; {
-		stopped := false
-		err := q.store.db.View(ctx, func(t sqldb.Tx) error {
-			n = 0
-			return t.Query(`SELECT `+sqldb.RecordColumns+` FROM record WHERE connector = $1 AND seq > $2`+condition+` ORDER BY seq LIMIT 1000`, func(r sqldb.Row) error {
-				s, err := sqldb.ScanRecord(r)
-				if err == nil {
-					n, after = n+1, s.Seq
-					err = each(s)
-					stopped = errors.Is(err, sqldb.ErrStop)
-				}
-				return err
-			}, append([]any{q.id, after}, args...)...)
-		})
-		if err != nil || stopped {
-			return q.store.db.Classify(err)
-		}
-	}
-	return nil
-}
-
-// bodiesAtOnce is how many records eachBody reads before it rests.
-const bodiesAtOnce = 50
-
 // eachBody passes the records up to last to each, with their bodies, or what could
 // be read of one and why not all. It rests for a while after some of them.
 func (q *Queue) eachBody(ctx context.Context, last int64, rest time.Duration, each func(seq int64, b body.Decoded, damage error) error) error {
 	for after := int64(0); ; {
-		var seqs []int64
-		err := q.scanRecords(ctx, after, " AND seq <= $3", func(s sqldb.Record) error {
-			if seqs = append(seqs, s.Seq); len(seqs) == bodiesAtOnce {
-				return sqldb.ErrStop
-			}
-			return nil
-		}, last)
+		seqs, err := sqldb.QueryRows(ctx, q.store.db, `SELECT seq FROM record WHERE connector = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4`,
+			sqldb.One[int64], q.id, after, last, bodiesAtOnce)
 		if err != nil || len(seqs) == 0 {
 			return err
 		}
@@ -69,6 +37,9 @@ func (q *Queue) eachBody(ctx context.Context, last int64, rest time.Duration, ea
 	}
 }
 
+// bodiesAtOnce is how many records eachBody reads before it rests.
+const bodiesAtOnce int64 = 50
+
 // Pending lists the records of which something is pending, claimed or not,
 // oldest first, beyond the record after, with those events. It returns at most
 // limit events, but one record at least; none only at the end.
@@ -76,42 +47,58 @@ func (q *Queue) Pending(ctx context.Context, after uint64, limit int) ([]*Record
 	return q.recordsWith(ctx, int64(after), " AND pending > 0", Limit{Events: limit, Bytes: letterBytes}, outPending)
 }
 
-// recordsWith reads records and of them the events that have the outcome. Damaged
-// ones are left out.
-func (q *Queue) recordsWith(ctx context.Context, after int64, condition string, limit Limit, outcome byte, args ...any) ([]*Record, error) {
-	var list []claim
-	err := q.scanRecords(ctx, after, condition, func(s sqldb.Record) error {
-		n := bytes.Count(outcomes(s), []byte{outcome})
-		if n == 0 {
-			return nil
-		}
-		limit.Events -= n
-		limit.Bytes -= int(s.Size)
-		if (limit.Events < 0 || limit.Bytes < 0) && len(list) > 0 {
-			return sqldb.ErrStop
-		}
-		list = append(list, claim{Record: s})
-		return nil
-	}, args...)
-	if err != nil || len(list) == 0 {
-		return nil, err
-	}
-	var records []*Record
-	for rest := list; len(rest) > 0; {
-		some, err := q.readRecords(ctx, rest, outcome)
-		records, rest = append(records, some...), rest[len(some):]
-		if err != nil && !errors.Is(err, body.ErrDamaged) {
+// recordsWith reads records beyond the record after, and of them the events that have
+// the outcome. Damaged ones are left out. condition names its parameters from $3 on.
+func (q *Queue) recordsWith(ctx context.Context, after int64, condition string, limit Limit, outcome byte, args ...any) (records []*Record, err error) {
+	const page = 1000
+	for n := page; n == page && len(records) == 0; {
+		var list []claim
+		n = 0
+		left := limit
+		err := q.store.db.View(ctx, func(t sqldb.Tx) error {
+			return t.Query(`SELECT `+sqldb.RecordColumns+` FROM record WHERE connector = $1 AND seq > $2`+condition+` ORDER BY seq LIMIT `+strconv.Itoa(page), func(r sqldb.Row) error {
+				s, err := sqldb.ScanRecord(r)
+				if err != nil {
+					return err
+				}
+				if events := bytes.Count(outcomes(s), []byte{outcome}); events > 0 {
+					left.Events -= events
+					left.Bytes -= int(s.Size)
+					if (left.Events < 0 || left.Bytes < 0) && len(list) > 0 {
+						n = page
+						return sqldb.ErrStop
+					}
+					list = append(list, claim{Record: s})
+				}
+				n, after = n+1, s.Seq
+				return nil
+			}, append([]any{q.id, after}, args...)...)
+		})
+		if err != nil {
 			return nil, q.store.db.Classify(err)
 		}
-		if err != nil {
-			if rest[0].Pending == 0 {
-				q.store.noteDamage(fmt.Sprintf("record %d of history", rest[0].Seq), err)
-			}
-			rest = rest[1:]
+		if records, err = q.readable(ctx, list, outcome); err != nil {
+			return nil, err
 		}
 	}
-	if len(records) == 0 { // all of them are damaged: continue with later ones
-		return q.recordsWith(ctx, list[len(list)-1].Seq, condition, limit, outcome, args...)
+	return records, nil
+}
+
+// readable reads those of the records that are not damaged.
+func (q *Queue) readable(ctx context.Context, list []claim, outcome byte) (records []*Record, err error) {
+	for len(list) > 0 {
+		some, err := q.readRecords(ctx, list, outcome)
+		records, list = append(records, some...), list[len(some):]
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, body.ErrDamaged) {
+			return nil, q.store.db.Classify(err)
+		}
+		if list[0].Pending == 0 {
+			q.store.noteDamage(fmt.Sprintf("record %d of history", list[0].Seq), err)
+		}
+		list = list[1:]
 	}
 	return records, nil
 }

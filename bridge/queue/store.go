@@ -193,10 +193,7 @@ func (s *Store) Connectors(ctx context.Context) (names []string, err error) {
 	if err := s.stopped(); err != nil {
 		return nil, err
 	}
-	names, err = sqldb.QueryRows(ctx, s.db, `SELECT name FROM connector`, func(r sqldb.Row) (name string, err error) {
-		err = r.Scan(&name)
-		return name, err
-	})
+	names, err = sqldb.QueryRows(ctx, s.db, `SELECT name FROM connector`, sqldb.One[string])
 	slices.Sort(names)
 	return names, err
 }
@@ -216,7 +213,11 @@ func (s *Store) Usage() Usage {
 // Backup copies the embedded store, as it is at one moment, into a new file,
 // while it is in use. A store on PostgreSQL is backed up with PostgreSQL's tools.
 func (s *Store) Backup(ctx context.Context, file string) error {
-	if err := s.db.Backup(ctx, file); err != nil {
+	db, ok := s.db.(*sqlite.DB)
+	if !ok {
+		return errors.New("a store on PostgreSQL is backed up with PostgreSQL's own tools, such as pg_dump")
+	}
+	if err := db.Backup(ctx, file); err != nil {
 		return fmt.Errorf("back up into %s: %w", file, err)
 	}
 	return nil

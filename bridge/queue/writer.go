@@ -123,11 +123,12 @@ func (w *writer) run(ctx context.Context, o *op) error {
 	}
 	timer := time.NewTimer(w.store.opts.AppendTimeout)
 	defer timer.Stop()
-	err := fmt.Errorf("%w: a commit takes longer than %s", ErrAway, w.store.opts.AppendTimeout)
+	var err error
 	select {
 	case err := <-o.finished:
 		return err
 	case <-timer.C:
+		err = fmt.Errorf("%w: a commit takes longer than %s", ErrAway, w.store.opts.AppendTimeout)
 	case <-ctx.Done():
 		err = fmt.Errorf("%w: %w", ErrAway, ctx.Err())
 	}

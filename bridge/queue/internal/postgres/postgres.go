@@ -80,20 +80,15 @@ type DB struct {
 
 // claims is about the claims of one connector, of which one runs at a time.
 type claims struct {
-	floor   floor
-	freed   time.Time // when unknown ones were freed
+	// Up to the record floor everything is settled. Queries begin there, so that they do
+	// not walk over the dead rows of settled records. A record can become visible after
+	// one with a higher number, when its transaction ends later; so the floor is raised to
+	// what was found some time ago, where that still holds.
+	floor   atomic.Int64
+	next    int64 // what the floor will be
+	since   time.Time
+	freed   time.Time // when unknown claims were freed
 	streams [2]floorScan
-}
-
-// floor is the number of a record up to which everything of a connector is settled.
-// Queries begin there, so that they do not walk over the dead rows of settled
-// records. A record can become visible after one with a higher number, when its
-// transaction ends later; so the floor is raised to what was found some time ago,
-// where that still holds.
-type floor struct {
-	seq   atomic.Int64
-	next  int64 // what it will be
-	since time.Time
 }
 
 // floorScan is about the claims of a stream that begin at the floor, not at the
@@ -114,8 +109,7 @@ func (p *DB) claimsOf(connector int64) *claims {
 	return p.claims[connector]
 }
 
-// Floor implements sqldb.Database.
-func (p *DB) Floor(connector int64) int64 { return p.claimsOf(connector).floor.seq.Load() }
+func (p *DB) Floor(connector int64) int64 { return p.claimsOf(connector).floor.Load() }
 
 // tables returns the tables of sql as PostgreSQL wants them.
 func tables(sql string) string {
@@ -231,7 +225,6 @@ func (p *DB) register(ctx context.Context) error {
 // Body implements sqldb.Database: the span is in the upper bits of the number.
 func (p *DB) Body(seq int64) string { return "body_" + strconv.FormatInt(seq>>32, 10) }
 
-// In implements sqldb.Database.
 func (p *DB) In(param string) string { return " = ANY(" + param + ")" }
 
 // A bridge adds to one of its ledgerRows rows of a ledger for ledgerTurn commits, then
@@ -299,7 +292,6 @@ func (r row) Scan(to ...any) error {
 	return r.Rows.Scan(to...)
 }
 
-// Update implements sqldb.Database.
 func (p *DB) Update(ctx context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.Ready) error) (err error) {
 	for range 6 {
 		if err = p.try(ctx, need, do); err == nil || !p.again(err) {
@@ -464,7 +456,6 @@ ALTER TABLE `+p.Body(seq)+` ALTER COLUMN data SET STORAGE EXTERNAL`)
 	return nil
 }
 
-// View implements sqldb.Database.
 func (p *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -480,7 +471,6 @@ const claimRecords = `WITH c AS (
 // claimTimeout is for a server that does not answer any more.
 const claimTimeout = 15 * time.Second
 
-// Claim implements sqldb.Database.
 func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit int, held func() []int64) ([]sqldb.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
@@ -497,7 +487,7 @@ func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit in
 	}
 	fromFloor := time.Since(l.last) > max(time.Second, 20*l.took)
 	if fromFloor {
-		after = min(after, c.floor.seq.Load())
+		after = min(after, c.floor.Load())
 	}
 	begin := time.Now()
 	list, err := sqldb.QueryRows(ctx, p, claimRecords, sqldb.ScanRecord, connector, after, int64(limit), p.id.Load(), stream)
@@ -505,7 +495,7 @@ func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit in
 		return nil, err
 	}
 	if fromFloor {
-		err = p.raiseFloor(ctx, connector, &c.floor)
+		err = p.raiseFloor(ctx, connector, c)
 		l.last, l.took = time.Now(), time.Since(begin)
 	}
 	if n := int64(len(list)); n > 0 {
@@ -520,16 +510,16 @@ func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit in
 
 // raiseFloor raises the floor of a queue to what it found the time before, which is
 // longer ago than a transaction lasts.
-func (p *DB) raiseFloor(ctx context.Context, connector int64, f *floor) error {
-	if time.Since(f.since) <= 3*p.CommitTimeout {
+func (p *DB) raiseFloor(ctx context.Context, connector int64, c *claims) error {
+	if time.Since(c.since) <= 3*p.CommitTimeout {
 		return nil
 	}
 	var settled int64
 	err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT min(seq) - 1 FROM record WHERE connector = $1 AND pending > 0 AND seq > $2),
- (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, connector, f.seq.Load()).Scan(&settled)
+ (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, connector, c.floor.Load()).Scan(&settled)
 	if err == nil {
-		f.seq.Store(max(f.seq.Load(), min(settled, f.next)))
-		f.next, f.since = settled, time.Now()
+		c.floor.Store(max(c.floor.Load(), min(settled, c.next)))
+		c.next, c.since = settled, time.Now()
 	}
 	return err
 }
@@ -598,7 +588,6 @@ func (p *DB) free(ctx context.Context, with, gone string) error {
 	return err
 }
 
-// Prunes implements sqldb.Database.
 func (p *DB) Prunes() bool { return p.leader.Load() }
 
 // Maintain measures the store and drops the tables of bodies that have no records
@@ -618,8 +607,8 @@ func (p *DB) Maintain(ctx context.Context, _ func() bool, _ func(func(sqldb.Tx) 
 	if !p.leader.Load() {
 		return nil
 	}
-	spans, err := p.spansOf(ctx, `SELECT span FROM body_table t WHERE span < extract(epoch FROM now())::bigint / $1 - 1
- AND NOT EXISTS (SELECT 1 FROM record WHERE seq >= t.span << 32 AND seq < (t.span + 1) << 32)`, p.span)
+	spans, err := sqldb.QueryRows(ctx, p, `SELECT span FROM body_table t WHERE span < extract(epoch FROM now())::bigint / $1 - 1
+ AND NOT EXISTS (SELECT 1 FROM record WHERE seq >= t.span << 32 AND seq < (t.span + 1) << 32)`, sqldb.One[int64], p.span)
 	for _, span := range spans {
 		if err == nil {
 			_, err = p.pool.Exec(ctx, `DROP TABLE IF EXISTS `+p.Body(span<<32)+`; DELETE FROM body_table WHERE span = `+strconv.FormatInt(span, 10))
@@ -628,44 +617,31 @@ func (p *DB) Maintain(ctx context.Context, _ func() bool, _ func(func(sqldb.Tx) 
 	return err
 }
 
-func (p *DB) spansOf(ctx context.Context, sql string, args ...any) ([]int64, error) {
-	rows, _ := p.pool.Query(ctx, sql, args...)
-	return pgx.CollectRows(rows, pgx.RowTo[int64])
-}
-
-// Size implements sqldb.Database.
 func (p *DB) Size() (used, spare, free, total int64) { return p.used.Load(), 0, -1, 0 }
 
 // OwnReplay makes a replay this bridge's own, unless another one that lives has it.
-func (p *DB) OwnReplay(ctx context.Context, number int64) (bool, error) {
-	var owner int64
-	if err := p.pool.QueryRow(ctx, `SELECT owner FROM replay WHERE number = $1`, number).Scan(&owner); err != nil || owner == p.id.Load() {
-		return err == nil, err
+func (p *DB) OwnReplay(ctx context.Context, number int64) (mine bool, err error) {
+	_, err = p.pool.Exec(ctx, `UPDATE replay SET owner = $2 WHERE number = $1 AND owner NOT IN (SELECT id FROM bridge)`, number, p.id.Load())
+	if err == nil {
+		err = p.pool.QueryRow(ctx, `SELECT owner = $2 FROM replay WHERE number = $1`, number, p.id.Load()).Scan(&mine)
 	}
-	tag, err := p.pool.Exec(ctx, `UPDATE replay SET owner = $2 WHERE number = $1 AND owner = $3 AND owner NOT IN (SELECT id FROM bridge)`, number, p.id.Load(), owner)
-	return tag.RowsAffected() > 0, err
+	return mine, err
 }
 
-// Wipe implements sqldb.Database: it vacuums the tables that hold events.
+// Wipe vacuums the tables that hold events.
 func (p *DB) Wipe(ctx context.Context) error {
-	spans, err := p.spansOf(ctx, `SELECT span FROM body_table`)
-	if err == nil {
-		_, err = p.pool.Exec(ctx, `VACUUM letter`)
+	spans, err := sqldb.QueryRows(ctx, p, `SELECT span FROM body_table`, sqldb.One[int64])
+	if err != nil {
+		return err
 	}
+	tables := "letter"
 	for _, span := range spans {
-		if err == nil {
-			_, err = p.pool.Exec(ctx, `VACUUM `+p.Body(span<<32))
-		}
+		tables += ", " + p.Body(span<<32)
 	}
+	_, err = p.pool.Exec(ctx, `VACUUM `+tables)
 	return err
 }
 
-// Backup implements sqldb.Database.
-func (p *DB) Backup(context.Context, string) error {
-	return errors.New("a store on PostgreSQL is backed up with PostgreSQL's own tools, such as pg_dump")
-}
-
-// Corrupt implements sqldb.Database.
 func (p *DB) Corrupt(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "XX001" || e.Code == "XX002" || strings.Contains(e.Message, "compressed") && e.Code == "XX000")
@@ -702,7 +678,7 @@ func (p *DB) Close(ctx context.Context) error {
 		floor := int64(math.MaxInt64)
 		p.mu.Lock()
 		for _, c := range p.claims {
-			floor = min(floor, c.floor.seq.Load())
+			floor = min(floor, c.floor.Load())
 		}
 		p.mu.Unlock()
 		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1 AND seq > $2`, p.id.Load(), floor)

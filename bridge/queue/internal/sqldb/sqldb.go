@@ -56,8 +56,6 @@ type Database interface {
 	Maintain(ctx context.Context, idle func() bool, change func(do func(Tx) error) error) error
 	// Wipe makes sure that what was deleted is in no file any more.
 	Wipe(ctx context.Context) error
-	// Backup copies the store, as it is at one moment, into a new file.
-	Backup(ctx context.Context, file string) error
 	// Size returns the bytes that the store takes, those that are free in its
 	// file and to be given back, and the free and all bytes of its disk; free is
 	// -1 where that is unknown. It never waits.
@@ -173,6 +171,12 @@ func QueryRows[T any](ctx context.Context, db Database, sql string, scan func(Ro
 		}, args...)
 	})
 	return all, db.Classify(err)
+}
+
+// One reads a row of one column.
+func One[T any](r Row) (v T, err error) {
+	err = r.Scan(&v)
+	return v, err
 }
 
 // Error is an error that a caller of the queue decides on; queue.go says what each

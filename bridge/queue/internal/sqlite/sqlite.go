@@ -223,7 +223,6 @@ func takeLock(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Update implements sqldb.Database.
 func (s *DB) Update(_ context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.Ready) error) (err error) {
 	if s.flush.CompareAndSwap(true, false) {
 		crashpoint.At("checkpoint.before-rest")
@@ -335,7 +334,6 @@ func (s *DB) copyLog(ctx context.Context, mode sqlite3.CheckpointMode) (pages, c
 	return c.conn.WALCheckpoint("main", mode)
 }
 
-// View implements sqldb.Database.
 func (s *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 	c, err := s.reader(ctx)
 	if err != nil {
@@ -380,16 +378,12 @@ func (s *DB) Claim(ctx context.Context, connector, stream, after int64, limit in
 // Floor implements sqldb.Database: rows that are gone leave nothing behind.
 func (s *DB) Floor(int64) int64 { return 0 }
 
-// OwnReplay implements sqldb.Database.
 func (s *DB) OwnReplay(context.Context, int64) (bool, error) { return true, nil }
 
-// Body implements sqldb.Database.
 func (s *DB) Body(int64) string { return "body" }
 
-// In implements sqldb.Database.
 func (s *DB) In(param string) string { return " IN (SELECT value FROM json_each(" + param + "))" }
 
-// Prunes implements sqldb.Database.
 func (s *DB) Prunes() bool { return true }
 
 // Maintain gives freed pages back in small steps. On a full disk only a log that
@@ -435,7 +429,7 @@ func (s *DB) Wipe(ctx context.Context) error {
 	}
 }
 
-// Backup implements sqldb.Database.
+// Backup copies the whole store, as it is at one moment, into a new file.
 func (s *DB) Backup(ctx context.Context, file string) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
@@ -469,12 +463,10 @@ func (s *DB) Backup(ctx context.Context, file string) error {
 	})
 }
 
-// Corrupt implements sqldb.Database.
 func (s *DB) Corrupt(err error) bool {
 	return sqldb.AnyOf(err, sqlite3.CORRUPT, sqlite3.IOERR_DATA, sqlite3.IOERR_CORRUPTFS, sqlite3.NOTADB, sqlite3.IOERR_SHORT_READ)
 }
 
-// Classify implements sqldb.Database.
 func (s *DB) Classify(err error) error {
 	switch {
 	case err == nil || sqldb.Own(err) || errors.Is(err, context.DeadlineExceeded):
