@@ -217,15 +217,11 @@ func (a *appending) withoutDuplicates() encoded {
 
 // free gives back the buffers after the commit, but for the events of a record.
 func (a *appending) free() {
-	if a.came.body == nil {
-		return
-	}
-	joined := len(*a.stored.body) <= smallBody // its record has a copy
 	if a.stored.body != a.came.body {
 		body.Give(a.came.events.All)
 		body.Give(a.came.body)
 	}
-	if joined {
+	if a.stored.body != nil && len(*a.stored.body) <= smallBody { // its record has a copy
 		body.Give(a.stored.events.All)
 	}
 	body.Give(a.stored.body)
@@ -314,8 +310,10 @@ const freshBytes = 4 << 20
 // committed applies what a transaction has added. Where all that is older has been
 // claimed, new records are claimed too, with their events, and need not be read.
 func (q *Queue) committed(p *part) {
-	if p.opened {
-		q.store.opened(q)
+	if p.opened { // it takes part in what the store does
+		q.store.mu.Lock()
+		q.store.byName[q.name] = q
+		q.store.mu.Unlock()
 	}
 	q.window.Trim()
 	q.idsStored.Add(int64(len(p.hashes)/16) - p.pruned)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
@@ -185,7 +186,8 @@ func (q *Queue) readRecords(ctx context.Context, list []claim, outcome byte) (re
 }
 
 func (q *Queue) record(s claim, b body.Decoded, outcome byte) *Record {
-	r := &Record{Seq: uint64(s.Seq), ReceivedAt: time.UnixMicro(s.Received), Origin: q.origin(s.Seq), Events: make([]Event, 0, len(b.Lengths)), bytes: b.All}
+	r := &Record{Seq: uint64(s.Seq), ReceivedAt: time.UnixMicro(s.Received), bytes: b.All,
+		Origin: q.store.name + "-" + strconv.FormatInt(s.Seq, 36), Events: make([]Event, 0, len(b.Lengths))}
 	var out []byte
 	if s.Outcome != nil || s.Pending < s.Events {
 		out = outcomes(s.Record)

@@ -2,8 +2,6 @@ package queue
 
 import (
 	"context"
-	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +56,7 @@ type claim struct {
 	out   bool        // handed out
 }
 
-// load fills the window from the newest stored ids. That may take seconds, so it is
+// load fills the window from the stored ids. That may take seconds, so it is
 // done beside the writer.
 func (q *Queue) load(ctx context.Context) error {
 	crashpoint.At("start.before-ids")
@@ -66,35 +64,23 @@ func (q *Queue) load(ctx context.Context) error {
 		if q.id, err = sqldb.QueryInt(t, `SELECT id FROM connector WHERE name = $1`, q.name); err != nil || q.id == 0 {
 			return err
 		}
-		if err := q.readIDs(t, 0); err != nil {
-			return err
-		}
-		stored, err := sqldb.QueryInt(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
+		stored, err := q.readIDs(t, 0)
 		q.idsStored.Store(stored)
 		return err
 	})
 }
 
-// readIDs puts the newest stored ids into the window, those beyond the record after.
-func (q *Queue) readIDs(t sqldb.Tx, after int64) error {
-	var rows [][]byte
-	have := 0
-	err := t.Query(`SELECT seq, hashes FROM ids WHERE connector = $1 AND seq > $2 ORDER BY seq DESC`, func(r sqldb.Row) error {
-		if have >= q.windowSize {
-			return sqldb.ErrStop
-		}
-		var seq int64
+// readIDs puts the stored ids into the window, those beyond the record after, and
+// returns how many there were.
+func (q *Queue) readIDs(t sqldb.Tx, after int64) (n int64, err error) {
+	err = t.Query(`SELECT seq, hashes FROM ids WHERE connector = $1 AND seq > $2 ORDER BY seq`, func(r sqldb.Row) error {
 		var hashes []byte
-		err := r.Scan(&seq, &hashes)
-		q.newest = max(q.newest, seq)
-		have += len(hashes) / 16
-		rows = append(rows, hashes)
+		err := r.Scan(&q.newest, &hashes)
+		q.remember(hashes)
+		n += int64(len(hashes) / 16)
 		return err
 	}, q.id, after)
-	for _, hashes := range slices.Backward(rows) {
-		q.remember(hashes)
-	}
-	return err
+	return n, err
 }
 
 // open makes the queue at first use, and reads its ledger and the ids that were
@@ -108,7 +94,7 @@ func (q *Queue) open(c *change, isNew bool) (err error) {
 		err = c.Exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, q.id, c.Ledger)
 	}
 	if err == nil && q.store.shared {
-		err = q.readIDs(c, q.newest-sqldb.LateIDs)
+		_, err = q.readIDs(c, q.newest-sqldb.LateIDs)
 	}
 	if err == nil {
 		q.totals, err = readLedger(c, q.id)
@@ -152,9 +138,4 @@ func (s *Store) learn(ready sqldb.Ready) {
 func wake(waiting *chan struct{}) {
 	close(*waiting)
 	*waiting = make(chan struct{})
-}
-
-// origin names a record for ever.
-func (q *Queue) origin(seq int64) string {
-	return q.store.name + "-" + strconv.FormatInt(seq, 36)
 }

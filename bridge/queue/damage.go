@@ -20,16 +20,12 @@ func (s *Store) noteDamage(what string, cause error) {
 // row is deleted, so that no later call reads it; its body stays, because the pages of
 // a damaged value cannot be freed safely.
 func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
-	var rest body.Decoded
-	if b, err := q.readBody(ctx, seq); err == nil {
-		return nil // it can be read after all
-	} else if errors.Is(err, body.ErrDamaged) {
-		rest = b
-	} else {
-		return q.store.db.Classify(err)
+	rest, err := q.readBody(ctx, seq)
+	if err == nil || !errors.Is(err, body.ErrDamaged) {
+		return q.store.db.Classify(err) // nil: it can be read after all
 	}
 	var s sqldb.Record
-	err := q.transact(ctx, func(c *change) (err error) {
+	err = q.transact(ctx, func(c *change) (err error) {
 		if s, err = readState(c, seq); err != nil || s.Events == 0 {
 			return err // it was pruned, or set aside, meanwhile
 		}
@@ -120,7 +116,11 @@ func (s *Store) scrub(ctx context.Context, within time.Duration) error {
 
 func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
 	err := q.eachBody(ctx, 1<<62, gap, func(seq int64, _ body.Decoded, damage error) error {
-		if damage == nil || q.inFlight(seq) {
+		q.mu.Lock()
+		c := q.claims[seq]
+		inFlight := c != nil && c.out // a worker has its events in memory
+		q.mu.Unlock()
+		if damage == nil || inFlight {
 			return nil
 		}
 		return q.quarantine(ctx, seq, damage)
@@ -138,12 +138,4 @@ func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// inFlight tells whether a worker has the record's events in memory.
-func (q *Queue) inFlight(seq int64) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	c := q.claims[seq]
-	return c != nil && c.out
 }

@@ -151,12 +151,9 @@ func (s *Store) prune(ctx context.Context) error {
 
 // OldestHistory returns when the oldest record of history was received, which is
 // how far back a replay can go; zero: there is no history.
-func (s *Store) OldestHistory(ctx context.Context) (at time.Time, err error) {
+func (s *Store) OldestHistory(ctx context.Context) (time.Time, error) {
 	micros, err := s.queryInt(ctx, `SELECT coalesce((SELECT received FROM record WHERE pending = 0 ORDER BY seq LIMIT 1), 0)`)
-	if micros > 0 {
-		at = time.UnixMicro(micros)
-	}
-	return at, err
+	return timeOf(micros), err
 }
 
 // pruneSome removes the oldest settled records: those settled before olderThan,

@@ -176,15 +176,12 @@ func newestReplay(t sqldb.Tx, connector int64) (r Replay, err error) {
 	if err := json.Unmarshal(request, &r.Order); err != nil {
 		return Replay{}, fmt.Errorf("replay %d: %w", r.Number, err)
 	}
-	r.StartedAt = time.UnixMicro(started)
+	r.StartedAt, r.EndedAt = timeOf(started), timeOf(ended)
 	if ended > 0 {
-		r.EndedAt = time.UnixMicro(ended)
 		return r, nil
 	}
 	at, err := sqldb.QueryInt(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, int64(r.Next))
-	if at > 0 {
-		r.Position = time.UnixMicro(at)
-	}
+	r.Position = timeOf(at)
 	return r, err
 }
 

@@ -16,15 +16,17 @@ const statusTimeout = time.Second
 // share the store they are the sums of all. It waits a second at most for a
 // database that does not answer, and then returns what it knew last.
 func (q *Queue) Ledger() Ledger {
-	q.mu.Lock()
-	known := !q.store.shared && q.totals.pending() == 0
-	q.mu.Unlock()
-	if !known {
+	if q.store.shared || q.known().Pending() > 0 {
 		select {
 		case <-q.asking.DoChan("", q.readStatus):
 		case <-time.After(statusTimeout):
 		}
 	}
+	return q.known()
+}
+
+// known is the ledger as this bridge knows it.
+func (q *Queue) known() Ledger {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := func(column int) uint64 { return uint64(q.totals[column]) }
@@ -60,9 +62,7 @@ func (q *Queue) readStatus() (any, error) {
 	if q.store.shared {
 		q.totals = totals
 	}
-	if q.oldest = (time.Time{}); oldest != 0 {
-		q.oldest = time.UnixMicro(oldest)
-	}
+	q.oldest = timeOf(oldest)
 	return nil, nil
 }
 
@@ -88,10 +88,6 @@ func (d *delta) add(other delta) {
 	for i, n := range other {
 		d[i] += n
 	}
-}
-
-func (d *delta) pending() int64 {
-	return d[accepted] - d[filtered] - d[delivered] - d[dead] - d[purged]
 }
 
 var sumLedger, addToLedger = ledgerSQL()

@@ -79,19 +79,16 @@ const letterColumns = `SELECT number, received, died, reason, status, answer, at
 // Letters lists the dead letters that the filter chooses, oldest first. It ends
 // early where they are large, but returns none only at the end.
 func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLetter, err error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = defaultLetters
+	if f.Limit <= 0 {
+		f.Limit = defaultLetters
 	}
 	where, args := q.where(f)
 	event := `, event`
 	if f.NoEvents {
 		event = `, NULL`
 	}
-	bytes := 0
-	after := int64(f.After)
+	bytes, after := 0, int64(f.After)
 	err = q.store.db.View(ctx, func(t sqldb.Tx) error {
-		letters, bytes = letters[:0], 0
 		return t.Query(letterColumns+event+` FROM letter`+where+` ORDER BY number`, func(r sqldb.Row) error {
 			l, err := scanLetter(r)
 			if err != nil {
@@ -102,7 +99,7 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 				return nil
 			}
 			letters = append(letters, l)
-			if bytes += len(l.Event); len(letters) == limit || bytes > letterBytes {
+			if bytes += len(l.Event); len(letters) == f.Limit || bytes > letterBytes {
 				return sqldb.ErrStop
 			}
 			return nil

@@ -8,9 +8,8 @@
 // A batch of Braze is a record; small ones of one commit share one. Its small
 // state is a row of the table record, its bytes a row of the table body, which
 // nothing but an erasure changes. One writer commits whatever appends and
-// settlements are waiting in one transaction (writer.go). schema.sql and
-// postgres.sql are the tables; both dialects share all code but what sqlite.go
-// and postgres.go hold.
+// settlements are waiting in one transaction (writer.go). What a dialect of SQL
+// does is in internal/sqlite and internal/postgres, the tables in internal/sqldb.
 package queue
 
 import (

@@ -104,7 +104,7 @@ type Store struct {
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	s := &Store{opts: opts, log: opts.Logger, byName: map[string]*Queue{}}
-	s.writer = newWriter(s)
+	s.writer = &writer{store: s, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	s.ended, s.end = context.WithCancel(context.Background())
 	var err error
 	if opts.URL != "" {
@@ -165,13 +165,6 @@ func (s *Store) Queue(ctx context.Context, name string, windowSize int) (*Queue,
 	return q, nil
 }
 
-// opened has a queue take part in what the store does.
-func (s *Store) opened(q *Queue) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.byName[q.name] = q
-}
-
 func (s *Store) queues() []*Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,11 +194,8 @@ func (s *Store) Connectors(ctx context.Context) (names []string, err error) {
 // Usage reports how much disk the store takes, and whether it can store.
 func (s *Store) Usage() Usage {
 	s.space.mu.Lock()
-	u := Usage{Bytes: s.space.used, Free: max(s.space.free, 0), Limit: s.opts.MaxBytes, Full: s.space.full, Damaged: int(s.damagedPlaces.Load())}
+	u := Usage{Bytes: s.space.used, Free: max(s.space.free, 0), Limit: s.opts.MaxBytes, Full: s.space.full, Damaged: int(s.damagedPlaces.Load()), Scrubbed: timeOf(s.scrubbed.Load())}
 	s.space.mu.Unlock()
-	if at := s.scrubbed.Load(); at > 0 {
-		u.Scrubbed = time.UnixMicro(at)
-	}
 	u.Err, u.Away = s.writer.state()
 	return u
 }
@@ -235,6 +225,14 @@ func (s *Store) Close() error {
 		crashpoint.At("stop.closed")
 	})
 	return s.err
+}
+
+// timeOf is a time of the tables; zero: there is none.
+func timeOf(micros int64) (t time.Time) {
+	if micros != 0 {
+		t = time.UnixMicro(micros)
+	}
+	return t
 }
 
 // stopped returns why the store is not to be used any more.

@@ -108,10 +108,6 @@ type writer struct {
 	away    error // what the last transaction failed with, if it may pass
 }
 
-func newWriter(s *Store) *writer {
-	return &writer{store: s, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-}
-
 // run queues an operation and waits until it is durable, until ctx ends, or for
 // the timeout of the store. After the last two it may be stored all the same.
 func (w *writer) run(ctx context.Context, o *op) error {

@@ -62,12 +62,11 @@ type DB struct {
 	used   atomic.Int64
 	asked  time.Time // when used was measured; for Maintain alone
 
-	mu     sync.Mutex
-	claims map[int64]*claims // by connector
+	claims sync.Map // *claims of each connector
 
 	// For the writer alone: transactions since the start, which tables of bodies are
 	// there, and which rows of ids are in the windows.
-	commits int
+	commits int64
 	spans   map[int64]bool
 	known   map[int64]time.Time // since when
 	low     int64               // rows up to it need not be looked for
@@ -99,14 +98,9 @@ type floorScan struct {
 	events int64 // of a record, about
 }
 
-// claimsOf returns what is known of a connector's claims.
 func (p *DB) claimsOf(connector int64) *claims {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.claims[connector] == nil {
-		p.claims[connector] = &claims{}
-	}
-	return p.claims[connector]
+	c, _ := p.claims.LoadOrStore(connector, &claims{})
+	return c.(*claims)
 }
 
 func (p *DB) Floor(connector int64) int64 { return p.claimsOf(connector).floor.Load() }
@@ -150,7 +144,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	}
 	name, _ := os.Hostname()
 	p := &DB{
-		Options: opts, pool: pool, name: name, claims: map[int64]*claims{}, spans: map[int64]bool{}, known: map[int64]time.Time{},
+		Options: opts, pool: pool, name: name, spans: map[int64]bool{}, known: map[int64]time.Time{},
 		every: min(opts.AckWait/4, 5*time.Second), span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
 	}
 	p.ended, p.end = context.WithCancel(context.Background())
@@ -238,10 +232,6 @@ const (
 	ledgerBridges = 64
 )
 
-func (p *DB) ledgerRow() string {
-	return strconv.FormatInt(p.id.Load()%ledgerBridges*ledgerRows+int64(p.commits/ledgerTurn%ledgerRows), 10)
-}
-
 // tx queues what returns no rows and sends it with the next query or the commit,
 // in one trip.
 type tx struct {
@@ -321,7 +311,7 @@ func (p *DB) try(ctx context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.R
 		err = t.flush()
 	}
 	if err != nil {
-		p.undo(conn.Conn(), err)
+		conn.Conn().Close(ctx) // which ends the transaction, and after a failover leaves a server that only reads
 		return err
 	}
 	p.commits++
@@ -343,25 +333,11 @@ func (p *DB) again(err error) bool {
 	return slices.Contains([]string{"40001", "40P01", "42P01"}, e.Code)
 }
 
-// undo ends a transaction that failed. A connection to a server that has become
-// read-only after a failover, or that does not answer, is closed.
-func (p *DB) undo(conn *pgx.Conn, cause error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	var e *pgconn.PgError
-	if errors.As(cause, &e) && e.Code == "25006" {
-		conn.Close(ctx)
-		return
-	}
-	if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
-		conn.Close(ctx)
-	}
-}
-
 // begin begins a transaction and finds out what it needs, in one trip, and one
 // more for hashes of batches.
 func (p *DB) begin(ctx context.Context, t *tx, need sqldb.Need) (ready sqldb.Ready, err error) {
-	ready = sqldb.Ready{Ledger: p.ledgerRow(), Held: map[int64]*sqldb.Record{}, Known: make([]bool, len(need.Content))}
+	row := p.id.Load()%ledgerBridges*ledgerRows + p.commits/ledgerTurn%ledgerRows
+	ready = sqldb.Ready{Ledger: strconv.FormatInt(row, 10), Held: map[int64]*sqldb.Record{}, Known: make([]bool, len(need.Content))}
 	b := &pgx.Batch{}
 	b.Queue(`BEGIN`)
 	b.Queue(`SELECT (extract(epoch FROM now())::bigint / $1 << 32) + nextval('record_seq') % 4294967296 FROM generate_series(1, $2)`,
@@ -468,11 +444,8 @@ const claimRecords = `WITH c AS (
  SELECT seq FROM record WHERE connector = $1 AND backfilled = $5 AND seq > $2 AND pending > 0 AND owner = 0 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED
 ) UPDATE record r SET owner = $4 FROM c WHERE r.seq = c.seq RETURNING r.seq, r.received, r.events, r.pending, r.size, r.stored, r.outcome, r.backfilled`
 
-// claimTimeout is for a server that does not answer any more.
-const claimTimeout = 15 * time.Second
-
 func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit int, held func() []int64) ([]sqldb.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // the server may not answer any more
 	defer cancel()
 	c := p.claimsOf(connector)
 	if time.Since(c.freed) > p.every {
@@ -676,11 +649,9 @@ func (p *DB) Close(ctx context.Context) error {
 	_, err := p.pool.Exec(ctx, `DELETE FROM bridge WHERE id = $1`, p.id.Load())
 	if err == nil {
 		floor := int64(math.MaxInt64)
-		p.mu.Lock()
-		for _, c := range p.claims {
-			floor = min(floor, c.floor.Load())
+		for _, c := range p.claims.Range {
+			floor = min(floor, c.(*claims).floor.Load())
 		}
-		p.mu.Unlock()
 		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1 AND seq > $2`, p.id.Load(), floor)
 	}
 	if err != nil {

@@ -31,10 +31,8 @@ func (s *DB) rebuild(ctx context.Context, cause error) error {
 	}
 	defer from.close()
 	const fresh = databaseFile + "-new"
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(s.path(fresh + suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	if err := s.remove(fresh, fresh+"-wal", fresh+"-shm"); err != nil {
+		return err
 	}
 	to, err := s.connect(fresh, false)
 	if err != nil {
@@ -88,10 +86,8 @@ func (s *DB) replace(fresh string, now time.Time) error {
 	if err := os.Rename(s.path(fresh), s.path(databaseFile)); err != nil {
 		return err
 	}
-	for _, name := range []string{databaseFile + "-wal", databaseFile + "-shm", damagedMark} {
-		if err := os.Remove(s.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	if err := s.remove(databaseFile+"-wal", databaseFile+"-shm", damagedMark); err != nil {
+		return err
 	}
 	dir, err := os.Open(s.Dir)
 	if err != nil {
@@ -99,6 +95,16 @@ func (s *DB) replace(fresh string, now time.Time) error {
 	}
 	defer dir.Close()
 	return dir.Sync()
+}
+
+// remove removes those of the files that there are.
+func (s *DB) remove(names ...string) error {
+	for _, name := range names {
+		if err := os.Remove(s.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // rebuilding is the state of a rebuild.

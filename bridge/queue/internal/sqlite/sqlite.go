@@ -350,11 +350,6 @@ func (s *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 
 func (s *DB) reader(ctx context.Context) (c *connection, err error) {
 	select {
-	case <-s.stop:
-		return nil, sqldb.ErrClosed
-	default:
-	}
-	select {
 	case c = <-s.pool:
 	case <-ctx.Done():
 		return nil, ctx.Err()
