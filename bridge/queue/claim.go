@@ -317,7 +317,5 @@ func (q *Queue) dropClaims() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	clear(q.claims)
-	for i := range q.streams {
-		q.streams[i].ready, q.streams[i].cursor = nil, 0
-	}
+	clear(q.streams[:])
 }

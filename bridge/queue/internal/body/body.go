@@ -124,37 +124,20 @@ type Decoded struct {
 // could be read of it is returned beside.
 func Decode(data []byte) (b Decoded, err error) {
 	b.Events = NewEvents()
-	all := *b.All
 	for first := true; len(data) > 0 || first; first = false {
-		var p part
-		if p, data, err = parsePart(data, err); p.block == nil {
-			break
+		var bad error
+		if data, bad = b.decode(data); bad != nil {
+			err = bad
 		}
-		b.Connector, b.Received = p.connector, p.received
-		all = slices.Grow(all, p.total)
-		events, bad := s2.Decode(all[len(all):cap(all)], p.block)
-		if bad != nil {
-			err = fmt.Errorf("%w: %w", ErrDamaged, bad)
-			break
-		}
-		all, b.Lengths = all[:len(all)+len(events)], append(b.Lengths, p.lengths...) // in place: there is room
 	}
-	*b.All = all
 	return b, err
 }
 
-type part struct {
-	connector, received int64
-	lengths             []int
-	total               int    // of the lengths
-	block               []byte // nil: it cannot be found
-}
-
-// parsePart takes the next part off data. The error is what was found to be wrong
-// here or before.
-func parsePart(data []byte, before error) (p part, rest []byte, err error) {
+// decode takes the next part off data. Its events are added where they can be found,
+// whether they match their checksum or not; else there is no rest.
+func (b *Decoded) decode(data []byte) (rest []byte, err error) {
 	if len(data) < 5 || data[0] != version {
-		return p, nil, fmt.Errorf("%w: no header", ErrDamaged)
+		return nil, fmt.Errorf("%w: no header", ErrDamaged)
 	}
 	short := false
 	rest = data[5:]
@@ -166,22 +149,30 @@ func parsePart(data []byte, before error) (p part, rest []byte, err error) {
 		rest = rest[n:]
 		return v
 	}
-	p.connector, p.received = int64(next()), int64(next())
-	for count := min(next(), uint64(len(rest))); count > 0; count-- {
+	b.Connector, b.Received = int64(next()), int64(next())
+	count, total := min(next(), uint64(len(rest))), 0
+	lengths := slices.Grow(b.Lengths, int(count))
+	for ; count > 0; count-- {
 		n := int(min(next(), MaxSize+1))
-		p.lengths, p.total = append(p.lengths, n), p.total+n
-		short = short || p.total > MaxSize
+		lengths, total = append(lengths, n), total+n
+		short = short || total > MaxSize
 	}
 	size := next()
 	if short || size > uint64(len(rest)) {
-		return p, nil, fmt.Errorf("%w: header cut short", ErrDamaged)
+		return nil, fmt.Errorf("%w: header cut short", ErrDamaged)
 	}
-	if n, err := s2.DecodedLen(rest[:size]); err != nil || n != p.total {
-		return p, nil, fmt.Errorf("%w: its length does not add up", ErrDamaged)
+	block, rest := rest[:size], rest[size:]
+	if n, err := s2.DecodedLen(block); err != nil || n != total {
+		return nil, fmt.Errorf("%w: its length does not add up", ErrDamaged)
 	}
-	p.block, rest = rest[:size], rest[size:]
 	if crc32.Checksum(data[5:len(data)-len(rest)], castagnoli) != binary.LittleEndian.Uint32(data[1:]) {
-		return p, rest, ErrDamaged
+		err = ErrDamaged
 	}
-	return p, rest, before
+	all := slices.Grow(*b.All, total)
+	events, bad := s2.Decode(all[len(all):cap(all)], block) // in place: there is room
+	if bad != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, bad)
+	}
+	*b.All, b.Lengths = all[:len(all)+len(events)], lengths
+	return rest, err
 }

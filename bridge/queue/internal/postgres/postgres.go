@@ -523,8 +523,8 @@ func (p *DB) beat() {
 	}
 }
 
-// Renew renews this bridge's row and frees the claims of bridges whose rows have run
-// out; with look also of those whose rows are gone.
+// Renew renews this bridge's row, removes those that have run out, and frees the claims
+// of bridges that have none: where one was removed, and with look.
 func (p *DB) Renew(ctx context.Context, look bool) error {
 	tag, err := p.pool.Exec(ctx, `UPDATE bridge SET alive_until = now() + $2::bigint * INTERVAL '1 millisecond' WHERE id = $1`, p.id.Load(), p.AckWait.Milliseconds())
 	if err != nil {
@@ -536,25 +536,20 @@ func (p *DB) Renew(ctx context.Context, look bool) error {
 		}
 		p.lost.Store(true)
 	}
-	var first, gone int64
-	err = p.pool.QueryRow(ctx, `SELECT min(id) FILTER (WHERE alive_until > now()), count(*) FILTER (WHERE alive_until <= now()) FROM bridge`).Scan(&first, &gone)
+	gone, err := p.pool.Exec(ctx, `DELETE FROM bridge WHERE alive_until <= now()`)
+	var first int64
+	if err == nil {
+		err = p.pool.QueryRow(ctx, `SELECT min(id) FROM bridge`).Scan(&first)
+	}
 	if err != nil {
 		return err
 	}
 	p.leader.Store(first == p.id.Load())
-	if gone > 0 {
-		err = p.free(ctx, `WITH gone AS (DELETE FROM bridge WHERE alive_until <= now() RETURNING id) `, `IN (SELECT id FROM gone)`)
+	if !look && gone.RowsAffected() == 0 {
+		return nil
 	}
-	if err == nil && look { // what a bridge has claimed whose row was gone already
-		err = p.free(ctx, ``, `NOT IN (SELECT id FROM bridge)`)
-	}
-	return err
-}
-
-// free gives back what bridges have claimed that are gone.
-func (p *DB) free(ctx context.Context, with, gone string) error {
-	tag, err := p.pool.Exec(ctx, with+`UPDATE record SET owner = 0 WHERE seq IN (SELECT seq FROM record
- WHERE pending > 0 AND owner <> 0 AND owner `+gone+` FOR UPDATE SKIP LOCKED)`)
+	tag, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE seq IN (SELECT seq FROM record
+ WHERE pending > 0 AND owner <> 0 AND owner NOT IN (SELECT id FROM bridge) FOR UPDATE SKIP LOCKED)`)
 	if err == nil && tag.RowsAffected() > 0 {
 		p.Warn("claims of a bridge that is gone are free again", "records", tag.RowsAffected())
 	}

@@ -25,7 +25,7 @@ func (s *DB) rebuild(ctx context.Context, cause error) error {
 	if err := restoreLength(s.path(databaseFile)); err != nil {
 		return err
 	}
-	from, err := s.open(databaseFile)
+	from, err := s.open(s.path(databaseFile))
 	if err != nil {
 		return err
 	}
@@ -217,13 +217,10 @@ DELETE FROM record WHERE seq NOT IN (SELECT seq FROM body)`)
 	if err = r.keepOrphans(); err != nil {
 		return err
 	}
-	now := time.Now().UnixMicro()
-	err = r.to.Exec(`INSERT INTO letter (connector, received, died, reason, answer, events)
- SELECT connector, $1, $1, 'damaged', 'they cannot be found any more', n FROM (`+missing+`) WHERE n > 0`, now)
-	if err != nil {
-		return err
-	}
-	err = r.to.conn.Exec(`UPDATE ledger SET dead = (SELECT coalesce(sum(events), 0) FROM letter WHERE letter.connector = ledger.connector),
+	err = r.to.conn.Exec(`INSERT INTO letter (connector, received, died, reason, answer, events)
+ SELECT connector, now, now, 'damaged', 'they cannot be found any more', n
+ FROM (` + missing + `), (SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now) WHERE n > 0;
+UPDATE ledger SET dead = (SELECT coalesce(sum(events), 0) FROM letter WHERE letter.connector = ledger.connector),
  history = (SELECT coalesce(sum(stored), 0) FROM record WHERE pending = 0 AND record.connector = ledger.connector);
 UPDATE ledger SET accepted = filtered + delivered + purged + dead
  + (SELECT coalesce(sum(pending), 0) FROM record WHERE record.connector = ledger.connector);

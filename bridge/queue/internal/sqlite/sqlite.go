@@ -159,18 +159,15 @@ func (s *DB) uri(path string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?vfs=" + cmp.Or(s.VFS, diskVFSName)
 }
 
-// open opens a connection to a file of the directory.
-func (s *DB) open(name string) (*connection, error) { return openConn(s.uri(s.path(name))) }
-
-func openConn(uri string) (*connection, error) {
-	conn, err := sqlite3.Open(uri)
+func (s *DB) open(path string) (*connection, error) {
+	conn, err := sqlite3.Open(s.uri(path))
 	return &connection{conn: conn, cache: map[string]*sqlite3.Stmt{}}, err
 }
 
 // connect opens a connection with the store's settings, and makes the tables of an
 // empty file.
 func (s *DB) connect(name string, reading bool) (*connection, error) {
-	c, err := s.open(name)
+	c, err := s.open(s.path(name))
 	if err != nil {
 		return nil, err
 	}
@@ -431,7 +428,8 @@ func (s *DB) Backup(ctx context.Context, file string) error {
 		return err
 	}
 	f.Close()
-	to, err := openConn((&DB{}).uri(file))
+	disk := &DB{} // on the operating system's files
+	to, err := disk.open(file)
 	if err != nil {
 		return err
 	}
@@ -444,7 +442,7 @@ func (s *DB) Backup(ctx context.Context, file string) error {
 		if _, err := sqldb.QueryInt(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would restart the copy
 			return err
 		}
-		b, err := t.(*connection).conn.BackupInit("main", (&DB{}).uri(file))
+		b, err := t.(*connection).conn.BackupInit("main", disk.uri(file))
 		if err != nil {
 			return err
 		}
