@@ -602,11 +602,11 @@ func (p *DB) Wipe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tables := "letter"
+	list := "letter"
 	for _, span := range spans {
-		tables += ", " + p.Body(span<<32)
+		list += ", " + p.Body(span<<32)
 	}
-	_, err = p.pool.Exec(ctx, `VACUUM `+tables)
+	_, err = p.pool.Exec(ctx, `VACUUM `+list)
 	return err
 }
 
