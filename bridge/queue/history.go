@@ -65,7 +65,7 @@ func (q *Queue) recordsWith(ctx context.Context, after int64, condition string, 
 					left.Events -= events
 					left.Bytes -= int(s.Size)
 					if (left.Events < 0 || left.Bytes < 0) && len(list) > 0 {
-						n = page
+						n = page // there are more
 						return sqldb.ErrStop
 					}
 					list = append(list, claim{Record: s})
