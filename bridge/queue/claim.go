@@ -29,9 +29,6 @@ func (q *Queue) Claim(ctx context.Context, limit Limit) (records []*Record, err 
 	return records, err
 }
 
-// poll is how often a queue looks for what other bridges have stored.
-const poll = 200 * time.Millisecond
-
 // waitFor calls look until it returns true: each time that the channel is closed, and
 // now and then where bridges share the store.
 func (q *Queue) waitFor(ctx context.Context, changed *chan struct{}, look func() (bool, error)) error {
@@ -47,7 +44,7 @@ func (q *Queue) waitFor(ctx context.Context, changed *chan struct{}, look func()
 		}
 		var tick <-chan time.Time
 		if q.store.shared {
-			tick = time.After(poll)
+			tick = time.After(200 * time.Millisecond) // other bridges may have stored something
 		}
 		select {
 		case <-more:

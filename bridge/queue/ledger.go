@@ -8,10 +8,6 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 )
 
-// statusTimeout is how long a look at the ledger waits for the database before
-// it takes what it read last.
-const statusTimeout = time.Second
-
 // Ledger returns the totals; they are consistent with each other. Where bridges
 // share the store they are the sums of all. It waits a second at most for a
 // database that does not answer, and then returns what it knew last.
@@ -19,7 +15,7 @@ func (q *Queue) Ledger() Ledger {
 	if q.store.shared || q.known().Pending() > 0 {
 		select {
 		case <-q.asking.DoChan("", q.readStatus):
-		case <-time.After(statusTimeout):
+		case <-time.After(time.Second):
 		}
 	}
 	return q.known()

@@ -160,9 +160,6 @@ func (q *Queue) Summary(ctx context.Context, f LetterFilter) (groups []LetterGro
 	return slices.DeleteFunc(groups, func(g LetterGroup) bool { return !f.matchesType(g.EventType) }), err
 }
 
-// moved is how many letters one transaction moves.
-const moved = 500
-
 // ReplayDead moves the dead letters with these numbers back to pending, as new
 // records, and returns how many events there were. Numbers that do not exist
 // (any more), and letters that stand for several elements or whose event cannot
@@ -182,7 +179,7 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 	if err := q.store.space.admitOutcome(); err != nil {
 		return 0, err
 	}
-	for chunk := range slices.Chunk(numbers, moved) {
+	for chunk := range slices.Chunk(numbers, 500) { // each in one transaction
 		n := 0
 		o := &op{size: 2000 * len(chunk), need: sqldb.Need{Records: len(chunk)}, do: func(c *change) (err error) {
 			n, err = how(c, signed(chunk))

@@ -52,7 +52,6 @@ type DB struct {
 	Options
 
 	pool  *pgxpool.Pool
-	name  string        // of this bridge
 	every time.Duration // how often its row is renewed, and unknown claims are freed
 	span  int64         // seconds of bodies in one table
 
@@ -142,9 +141,8 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, _ := os.Hostname()
 	p := &DB{
-		Options: opts, pool: pool, name: name, spans: map[int64]bool{}, known: map[int64]time.Time{},
+		Options: opts, pool: pool, spans: map[int64]bool{}, known: map[int64]time.Time{},
 		every: min(opts.AckWait/4, 5*time.Second), span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
 	}
 	p.ended, p.end = context.WithCancel(context.Background())
@@ -185,29 +183,25 @@ func (p *DB) create(ctx context.Context) error {
 	}
 	return pgx.BeginFunc(ctx, p.pool, func(t pgx.Tx) error {
 		var format, span string
-		if err := t.QueryRow(ctx, `SELECT value FROM meta WHERE name = 'format' FOR UPDATE`).Scan(&format); err != nil {
+		err := t.QueryRow(ctx, `SELECT value, (SELECT value FROM meta WHERE name = 'span') FROM meta WHERE name = 'format' FOR UPDATE`).Scan(&format, &span)
+		if err != nil {
 			return err
 		}
 		if version, err := strconv.Atoi(format); err != nil || version > sqldb.FormatVersion {
 			return fmt.Errorf("%w: format %s, this one knows %d", sqldb.ErrNewerFormat, format, sqldb.FormatVersion)
 		}
-		if err := t.QueryRow(ctx, `SELECT value FROM meta WHERE name = 'span'`).Scan(&span); err != nil {
-			return err
-		}
 		p.span, _ = strconv.ParseInt(span, 10, 64)
-		_, err := t.Exec(ctx, tables(sqldb.Schema)+schema)
+		_, err = t.Exec(ctx, tables(sqldb.Schema)+schema)
 		return err
 	})
 }
 
 // register makes this bridge's row.
 func (p *DB) register(ctx context.Context) error {
+	name, _ := os.Hostname()
 	var id, newest int64
-	err := p.pool.QueryRow(ctx, `INSERT INTO bridge VALUES (nextval('bridge_id'), $1, now() + $2::bigint * INTERVAL '1 millisecond') RETURNING id`,
-		p.name, p.AckWait.Milliseconds()).Scan(&id)
-	if err == nil {
-		err = p.pool.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM ids`).Scan(&newest)
-	}
+	err := p.pool.QueryRow(ctx, `INSERT INTO bridge VALUES (nextval('bridge_id'), $1, now() + $2::bigint * INTERVAL '1 millisecond')
+ RETURNING id, (SELECT coalesce(max(seq), 0) FROM ids)`, name, p.AckWait.Milliseconds()).Scan(&id, &newest)
 	if err != nil {
 		return err
 	}
@@ -273,13 +267,13 @@ func (t *tx) Query(sql string, each func(sqldb.Row) error, args ...any) error {
 	return rows.Err()
 }
 
-type row struct{ pgx.Rows }
+type row struct{ rows pgx.Rows }
 
 func (r row) Scan(to ...any) error {
-	for len(to) < len(r.FieldDescriptions()) {
+	for len(to) < len(r.rows.FieldDescriptions()) {
 		to = append(to, nil)
 	}
-	return r.Rows.Scan(to...)
+	return r.rows.Scan(to...)
 }
 
 func (p *DB) Update(ctx context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.Ready) error) (err error) {

@@ -200,8 +200,8 @@ func (e Error) Error() string { return string(e) }
 // Own tells an error that is classified already, or that is about the caller's
 // context.
 func Own(err error) bool {
-	var e Error
-	return errors.As(err, &e) || errors.Is(err, context.Canceled)
+	_, own := errors.AsType[Error](err)
+	return own || errors.Is(err, context.Canceled)
 }
 
 // AnyOf tells whether an error is one of the list.
