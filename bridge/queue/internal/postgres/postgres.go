@@ -156,6 +156,9 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if err == nil {
 		err = p.register(ctx)
 	}
+	if err == nil {
+		err = pool.QueryRow(ctx, `SELECT coalesce(max(seq), 0) - $1 FROM ids`, sqldb.LateIDs).Scan(&p.low)
+	}
 	if err != nil {
 		pool.Close()
 		return nil, p.Classify(err)
@@ -199,15 +202,13 @@ func (p *DB) create(ctx context.Context) error {
 // register makes this bridge's row.
 func (p *DB) register(ctx context.Context) error {
 	name, _ := os.Hostname()
-	var id, newest int64
-	err := p.pool.QueryRow(ctx, `INSERT INTO bridge VALUES (nextval('bridge_id'), $1, now() + $2::bigint * INTERVAL '1 millisecond')
- RETURNING id, (SELECT coalesce(max(seq), 0) FROM ids)`, name, p.AckWait.Milliseconds()).Scan(&id, &newest)
-	if err != nil {
-		return err
+	var id int64
+	err := p.pool.QueryRow(ctx, `INSERT INTO bridge VALUES (nextval('bridge_id'), $1, now() + $2::bigint * INTERVAL '1 millisecond') RETURNING id`,
+		name, p.AckWait.Milliseconds()).Scan(&id)
+	if err == nil {
+		p.id.Store(id)
 	}
-	p.id.Store(id)
-	p.low = newest - sqldb.LateIDs
-	return nil
+	return err
 }
 
 // Body implements sqldb.Database: the span is in the upper bits of the number.
