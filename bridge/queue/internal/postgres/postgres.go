@@ -355,7 +355,7 @@ func (p *DB) begin(ctx context.Context, t *tx, need sqldb.Need) (ready sqldb.Rea
 	}
 	if need.Records > 0 && time.Since(p.looked) > 50*time.Millisecond {
 		p.looked = time.Now()
-		b.Queue(`SELECT seq, connector, hashes FROM ids WHERE seq > $1 AND NOT seq = ANY($2)`, p.low, slices.Collect(maps.Keys(p.known))).Query(func(rows pgx.Rows) (err error) {
+		b.Queue(`SELECT seq, connector, hashes FROM ids WHERE seq > $1 AND NOT seq = ANY($2)`, p.low, slices.AppendSeq([]int64{}, maps.Keys(p.known))).Query(func(rows pgx.Rows) (err error) {
 			ready.Foreign, err = pgx.CollectRows(rows, pgx.RowToStructByPos[sqldb.IDs])
 			return err
 		})
