@@ -7,17 +7,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
-// maxEvent is the most bytes that one event, and maxRecord that the events of
-// one record may have: SQLite takes values of up to a billion bytes, and both
-// ends hold a record in memory.
-const (
-	maxEvent  = 64 << 20
-	maxRecord = 256 << 20
-)
+// maxEvent is the most bytes that one event may have.
+const maxEvent = 64 << 20
 
 // Append stores a batch and returns once it is on disk. Items whose id is in the
 // window, or earlier in the same batch, are duplicates and are not stored again;
@@ -55,20 +52,20 @@ type appending struct {
 	came     encoded // the pending events
 	stored   encoded // those that are stored: without duplicates
 	items    []appended
-	backfill bool
+	stream   int64
 
 	receipt Receipt
 }
 
 // encoded is events and the body that is made of them.
 type encoded struct {
-	events eventList
+	events body.Events
 	body   *[]byte // nil: there are none
 }
 
-func encode(connector, received int64, events eventList) encoded {
-	e := encoded{events, buffers.Get().(*[]byte)}
-	*e.body = appendBody(*e.body, connector, received, events)
+func encode(connector, received int64, events body.Events) encoded {
+	e := encoded{events, body.Buffer()}
+	*e.body = body.Append(*e.body, connector, received, events)
 	return e
 }
 
@@ -82,8 +79,11 @@ type appended struct {
 // prepareAppend copies and compresses what is to be stored, outside of the
 // writer.
 func (q *Queue) prepareAppend(b Batch) (*appending, error) {
-	a := &appending{q: q, received: b.ReceivedAt.UnixMicro(), backfill: b.Backfilled, items: make([]appended, len(b.Items))}
-	events := newEventList()
+	a := &appending{q: q, received: b.ReceivedAt.UnixMicro(), items: make([]appended, len(b.Items))}
+	if b.Backfilled {
+		a.stream = backfillStream
+	}
+	events := body.NewEvents()
 	for i, it := range b.Items {
 		if it.Start < 0 || it.End < it.Start || it.End > len(b.Body) {
 			return nil, fmt.Errorf("item %d is outside of its body", i)
@@ -96,33 +96,26 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 		e.Item = it
 		switch it.Fate {
 		case Pending:
-			events.add(raw)
+			events.Add(raw)
 		case Dead:
 			e.letter = append([]byte(nil), raw...)
 			a.size += len(raw)
 		}
 	}
-	if total := len(*events.all); total > maxRecord {
+	if total := len(*events.All); total > body.MaxSize {
 		return nil, fmt.Errorf("%w: the batch has %s", ErrTooLarge, progress.Bytes(int64(total)))
 	}
-	if len(events.lengths) > 0 {
+	if len(events.Lengths) > 0 {
 		a.came = encode(q.id, a.received, events)
 		a.size += len(*a.came.body)
 	}
-	a.need.records = 1
+	a.need.Records = 1
 	a.size += 64 * len(a.items)
 	if q.store.shared && q.windowSize > 0 {
-		a.need.content = []content{{q.id, contentHash(b)}}
+		a.need.Content = []sqldb.Content{{Connector: q.id, Hash: contentHash(b)}}
 	}
 	a.do = a.write
 	return a, nil
-}
-
-func (a *appending) stream() stream {
-	if a.backfill {
-		return backfillStream
-	}
-	return liveStream
 }
 
 // contentHash is the hash by which other bridges know the batch. It covers the
@@ -148,7 +141,7 @@ func getHash(src []byte) Hash {
 // write runs in the writer, which alone uses the window.
 func (a *appending) write(c *change) error {
 	p := c.of(a.q)
-	repeated := a.dedupe(p, len(c.known) > 0 && c.known[0])
+	repeated := a.dedupe(p, len(c.Known) > 0 && c.Known[0])
 	a.stored = a.came
 	if repeated && a.came.body != nil {
 		a.stored = a.withoutDuplicates()
@@ -174,14 +167,14 @@ func (a *appending) write(c *change) error {
 	}
 	p.sums.add(delta{received: int64(r.Accepted + r.Duplicates), duplicates: int64(r.Duplicates),
 		accepted: int64(r.Accepted), filtered: int64(r.Filtered), dead: int64(r.Dead)})
-	if a.backfill {
+	if a.stream == backfillStream {
 		p.sums[backfilled] += int64(r.Accepted)
 	}
 	a.receipt = r
-	if len(a.stored.events.lengths) == 0 {
+	if len(a.stored.events.Lengths) == 0 {
 		return nil
 	}
-	return c.addRecord(a.q, a.received, a.stream(), a.stored)
+	return c.addRecord(a.q, a.received, a.stream, a.stored)
 }
 
 // dedupe puts the ids into the window, and marks the items that are duplicates.
@@ -189,14 +182,14 @@ func (a *appending) write(c *change) error {
 func (a *appending) dedupe(p *part, known bool) (repeated bool) {
 	w := a.q.window
 	for i := range a.items {
-		w.look(a.items[i].ID)
+		w.Look(a.items[i].ID)
 	}
 	for i := range a.items {
 		e := &a.items[i]
 		if e.ID == (Hash{}) {
 			continue
 		}
-		e.duplicate = w.add(e.ID) || known
+		e.duplicate = w.Add(e.ID) || known
 		repeated = repeated || e.duplicate
 		if !e.duplicate {
 			p.hashes = appendHash(p.hashes, e.ID)
@@ -208,14 +201,14 @@ func (a *appending) dedupe(p *part, known bool) (repeated bool) {
 // withoutDuplicates makes what is stored. What came stays as it is, because the
 // transaction may run again and find other duplicates.
 func (a *appending) withoutDuplicates() encoded {
-	kept := newEventList()
-	events := a.came.events.split()
+	kept := body.NewEvents()
+	events := a.came.events.Split()
 	for i := range a.items {
 		if a.items[i].Fate != Pending {
 			continue
 		}
 		if !a.items[i].duplicate {
-			kept.add(events[0])
+			kept.Add(events[0])
 		}
 		events = events[1:]
 	}
@@ -224,18 +217,14 @@ func (a *appending) withoutDuplicates() encoded {
 
 // free gives back the buffers after the commit, but for the events of a record.
 func (a *appending) free() {
-	if a.came.body == nil {
-		return
-	}
-	joined := len(*a.stored.body) <= smallBody // its record has a copy
 	if a.stored.body != a.came.body {
-		a.came.events.free()
-		giveBuffer(a.came.body, *a.came.body)
+		body.Give(a.came.events.All)
+		body.Give(a.came.body)
 	}
-	if joined {
-		a.stored.events.free()
+	if a.stored.body != nil && len(*a.stored.body) <= smallBody { // its record has a copy
+		body.Give(a.stored.events.All)
 	}
-	giveBuffer(a.stored.body, *a.stored.body)
+	body.Give(a.stored.body)
 }
 
 // part is what a transaction adds to one queue.
@@ -244,12 +233,12 @@ type part struct {
 	lastSeq int64  // newest record
 	hashes  []byte // of new ids, 16 bytes each
 	small   smallBatches
-	fresh   []recordState
-	states  map[int64]*recordState // claimed records that it changes, as they are then
-	from    uint64                 // position in the window of its first id
-	pruned  int64                  // ids that it removes
-	replay  bool                   // it starts a replay
-	opened  bool                   // it opens the queue
+	fresh   []*claim                // new records
+	states  map[int64]*sqldb.Record // claimed records that it changes, as they are then
+	from    uint64                  // position in the window of its first id
+	pruned  int64                   // ids that it removes
+	replay  bool                    // it starts a replay
+	opened  bool                    // it opens the queue
 }
 
 // Batches that are smaller than smallBody are stored together with others of the
@@ -265,12 +254,12 @@ const (
 type smallBatches struct {
 	encoded
 	received int64 // of the oldest
-	stream   stream
+	stream   int64
 }
 
 // addRecord stores pending events, now or before the commit. They belong to the
 // record from then on.
-func (c *change) addRecord(q *Queue, received int64, of stream, e encoded) error {
+func (c *change) addRecord(q *Queue, received int64, of int64, e encoded) error {
 	if len(*e.body) > smallBody {
 		return c.insertRecord(q, received, of, e)
 	}
@@ -281,10 +270,10 @@ func (c *change) addRecord(q *Queue, received int64, of stream, e encoded) error
 		}
 	}
 	if s.body == nil {
-		*s = smallBatches{encoded{newEventList(), buffers.Get().(*[]byte)}, received, of}
+		*s = smallBatches{encoded{body.NewEvents(), body.Buffer()}, received, of}
 	}
 	s.received = min(s.received, received)
-	s.events.join(e.events)
+	s.events.Join(e.events)
 	*s.body = append(*s.body, *e.body...)
 	return nil
 }
@@ -297,20 +286,20 @@ func (c *change) insertSmall(q *Queue) error {
 }
 
 var (
-	insertRecord = insert("record", "seq, connector, received, events, pending, size, stored, backfilled")
-	insertIDs    = insert("ids", "seq, connector, hashes")
+	insertRecord = sqldb.Insert("record", "seq, connector, received, events, pending, size, stored, backfilled")
+	insertIDs    = sqldb.Insert("ids", "seq, connector, hashes")
 )
 
-func (c *change) insertRecord(q *Queue, received int64, of stream, e encoded) error {
+func (c *change) insertRecord(q *Queue, received int64, of int64, e encoded) error {
 	p := c.of(q)
-	n := int64(len(e.events.lengths))
-	r := recordState{seq: c.seq(), received: received, events: n, pending: n, size: int64(len(*e.events.all)),
-		stored: int64(len(*e.body)), stream: of, fresh: e.events}
-	p.lastSeq = max(p.lastSeq, r.seq)
+	n := int64(len(e.events.Lengths))
+	r := &claim{Record: sqldb.Record{Seq: c.seq(), Received: received, Events: n, Pending: n, Size: int64(len(*e.events.All)),
+		Stored: int64(len(*e.body)), Stream: of}, fresh: e.events}
+	p.lastSeq = max(p.lastSeq, r.Seq)
 	p.fresh = append(p.fresh, r)
-	err := c.exec(insertRecord, r.seq, q.id, r.received, r.events, r.pending, r.size, r.stored, int64(r.stream))
+	err := c.Exec(insertRecord, r.Seq, q.id, r.Received, r.Events, r.Pending, r.Size, r.Stored, r.Stream)
 	if err == nil {
-		err = c.exec(insert(q.store.db.body(r.seq), "seq, data"), r.seq, *e.body)
+		err = c.Exec(sqldb.Insert(q.store.db.Body(r.Seq), "seq, data"), r.Seq, *e.body)
 	}
 	return err
 }
@@ -321,31 +310,33 @@ const freshBytes = 4 << 20
 // committed applies what a transaction has added. Where all that is older has been
 // claimed, new records are claimed too, with their events, and need not be read.
 func (q *Queue) committed(p *part) {
-	if p.opened {
-		q.store.opened(q)
+	if p.opened { // it takes part in what the store does
+		q.store.mu.Lock()
+		q.store.byName[q.name] = q
+		q.store.mu.Unlock()
 	}
-	q.window.trim()
+	q.window.Trim()
 	q.idsStored.Add(int64(len(p.hashes)/16) - p.pruned)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.totals.add(p.sums)
 	for seq, s := range p.states {
 		if c := q.claims[seq]; c != nil { // else it was released meanwhile
-			c.pending, c.outcome = s.pending, s.outcome
+			c.Pending, c.Outcome = s.Pending, s.Outcome
 		}
 	}
 	for _, r := range p.fresh {
-		if !q.store.shared && q.streams[r.stream].cursor == q.last && q.fresh+r.size <= freshBytes {
-			q.fresh += r.size
-			q.streams[r.stream].cursor = r.seq
-			q.makeReady(&claim{recordState: r})
+		if !q.store.shared && q.streams[r.Stream].cursor == q.last && q.fresh+r.Size <= freshBytes {
+			q.fresh += r.Size
+			q.streams[r.Stream].cursor = r.Seq
+			q.makeReady(r)
 		} else {
-			r.fresh.free()
+			body.Give(r.fresh.All)
 		}
-		if other := &q.streams[1-r.stream]; other.cursor == q.last {
-			other.cursor = r.seq
+		if other := &q.streams[1-r.Stream]; other.cursor == q.last {
+			other.cursor = r.Seq
 		}
-		q.last = r.seq
+		q.last = r.Seq
 	}
 	if len(p.fresh) > 0 {
 		wake(&q.more)
@@ -367,7 +358,7 @@ func (c *change) end(q *Queue) error {
 		if p.lastSeq == 0 { // nothing of the batches was pending
 			p.lastSeq = c.seq()
 		}
-		if err := c.exec(insertIDs, p.lastSeq, q.id, p.hashes); err != nil {
+		if err := c.Exec(insertIDs, p.lastSeq, q.id, p.hashes); err != nil {
 			return err
 		}
 	}
@@ -378,5 +369,5 @@ func (c *change) end(q *Queue) error {
 	for _, n := range p.sums {
 		args = append(args, n)
 	}
-	return c.exec(addToLedger, append(args, p.lastSeq, q.id, q.store.ledgerRow())...)
+	return c.Exec(addToLedger, append(args, p.lastSeq, q.id, c.Ledger)...)
 }

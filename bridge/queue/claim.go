@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -26,9 +29,6 @@ func (q *Queue) Claim(ctx context.Context, limit Limit) (records []*Record, err 
 	return records, err
 }
 
-// poll is how often a queue looks for what other bridges have stored.
-const poll = 200 * time.Millisecond
-
 // waitFor calls look until it returns true: each time that the channel is closed, and
 // now and then where bridges share the store.
 func (q *Queue) waitFor(ctx context.Context, changed *chan struct{}, look func() (bool, error)) error {
@@ -44,7 +44,7 @@ func (q *Queue) waitFor(ctx context.Context, changed *chan struct{}, look func()
 		}
 		var tick <-chan time.Time
 		if q.store.shared {
-			tick = time.After(poll)
+			tick = time.After(200 * time.Millisecond) // other bridges may have stored something
 		}
 		select {
 		case <-more:
@@ -57,7 +57,7 @@ func (q *Queue) waitFor(ctx context.Context, changed *chan struct{}, look func()
 
 // claimOf claims what there is now of a stream. A record that cannot be read is
 // quarantined.
-func (q *Queue) claimOf(ctx context.Context, from stream, limit Limit) ([]*Record, error) {
+func (q *Queue) claimOf(ctx context.Context, from int64, limit Limit) ([]*Record, error) {
 	chosen, limit := q.choose(from, nil, limit)
 	if limit.Events > 0 && limit.Bytes > 0 {
 		if err := q.refill(ctx, from, limit); err != nil && len(chosen) == 0 {
@@ -72,54 +72,54 @@ func (q *Queue) claimOf(ctx context.Context, from stream, limit Limit) ([]*Recor
 	if err == nil {
 		return records, nil
 	}
-	bad := chosen[len(records)].seq
+	bad := chosen[len(records)].Seq
 	q.mu.Lock()
 	for _, r := range chosen[len(records):] {
-		q.giveBack(r.seq)
+		q.giveBack(r.Seq)
 	}
 	q.mu.Unlock()
-	if errors.Is(err, errBody) {
+	if errors.Is(err, body.ErrDamaged) {
 		err = q.quarantine(ctx, bad, err)
 	}
 	if len(records) > 0 {
 		err = nil // the next call finds it again
 	}
-	return records, q.store.db.classify(err)
+	return records, q.store.db.Classify(err)
 }
 
 // choose adds records that wait to be handed out to chosen, within the limit, and
 // returns what is left of the limit; nothing is left where the next one is too
 // large.
-func (q *Queue) choose(from stream, chosen []recordState, limit Limit) ([]recordState, Limit) {
+func (q *Queue) choose(from int64, chosen []claim, limit Limit) ([]claim, Limit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, ready := 0, &q.streams[from].ready
 	for _, seq := range *ready {
 		c := q.claims[seq]
-		gone := c == nil || c.pending == 0 // another bridge has it, or a settlement came to its end after it was released
-		if !gone && len(chosen) > 0 && (int(c.pending) > limit.Events || int(c.size) > limit.Bytes) {
+		gone := c == nil || c.Pending == 0 // another bridge has it, or a settlement came to its end after it was released
+		if !gone && len(chosen) > 0 && (int(c.Pending) > limit.Events || int(c.Size) > limit.Bytes) {
 			limit = Limit{}
 			break
 		}
 		n++
-		if c != nil && c.fresh.all != nil {
-			q.fresh -= c.size
+		if c != nil && c.fresh.All != nil {
+			q.fresh -= c.Size
 		}
 		if gone {
 			delete(q.claims, seq)
 			continue
 		}
-		limit.Events -= int(c.pending)
-		limit.Bytes -= int(c.size)
-		chosen = append(chosen, c.recordState)
-		c.out, c.fresh = true, eventList{}
+		limit.Events -= int(c.Pending)
+		limit.Bytes -= int(c.Size)
+		chosen = append(chosen, *c)
+		c.out, c.fresh = true, body.Events{}
 	}
 	*ready = slices.Delete(*ready, 0, n)
 	return chosen, limit
 }
 
 // refill claims more records from the database.
-func (q *Queue) refill(ctx context.Context, from stream, limit Limit) error {
+func (q *Queue) refill(ctx context.Context, from int64, limit Limit) error {
 	q.reading.Lock()
 	defer q.reading.Unlock()
 	q.mu.Lock()
@@ -130,16 +130,16 @@ func (q *Queue) refill(ctx context.Context, from stream, limit Limit) error {
 		return nil // another caller has done it, or there are no more
 	}
 	n := min(limit.Events, 256)
-	rows, err := q.store.db.claim(ctx, q, from, after, n)
+	rows, err := q.store.db.Claim(ctx, q.id, from, after, n, q.held)
 	if err != nil {
-		return q.store.db.classify(err)
+		return q.store.db.Classify(err)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, r := range rows {
-		l.cursor = max(l.cursor, r.seq)
-		if q.claims[r.seq] == nil {
-			q.makeReady(&claim{recordState: r})
+		l.cursor = max(l.cursor, r.Seq)
+		if q.claims[r.Seq] == nil {
+			q.makeReady(&claim{Record: r})
 		}
 	}
 	if !q.store.shared && len(rows) < n {
@@ -150,24 +150,24 @@ func (q *Queue) refill(ctx context.Context, from stream, limit Limit) error {
 
 // makeReady has a claimed record wait to be handed out. mu must be held.
 func (q *Queue) makeReady(c *claim) {
-	q.claims[c.seq] = c
-	ready := &q.streams[c.stream].ready
-	at, _ := slices.BinarySearch(*ready, c.seq)
-	*ready = slices.Insert(*ready, at, c.seq)
+	q.claims[c.Seq] = c
+	ready := &q.streams[c.Stream].ready
+	at, _ := slices.BinarySearch(*ready, c.Seq)
+	*ready = slices.Insert(*ready, at, c.Seq)
 }
 
 // readRecords reads records in the order of their numbers, and of each the events
 // with this outcome. On an error the records before the one that cannot be read
 // are returned too.
-func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byte) (records []*Record, err error) {
+func (q *Queue) readRecords(ctx context.Context, list []claim, outcome byte) (records []*Record, err error) {
 	crashpoint.At("claim.before-read")
 	for alone := false; len(records) < len(list); alone = err != nil { // what is damaged may be another one
 		rest, n := list[len(records):], 1
-		var bodies []decodedBody
-		if fresh := rest[0].fresh; fresh.all != nil {
-			bodies, err = []decodedBody{{eventList: fresh}}, nil
+		var bodies []body.Decoded
+		if fresh := rest[0].fresh; fresh.All != nil {
+			bodies, err = []body.Decoded{{Events: fresh}}, nil
 		} else {
-			for !alone && n < len(rest) && rest[n].fresh.all == nil && rest[n].seq-rest[n-1].seq <= 4 && rest[n].seq>>32 == rest[0].seq>>32 {
+			for !alone && n < len(rest) && rest[n].fresh.All == nil && rest[n].Seq-rest[n-1].Seq <= 4 && rest[n].Seq>>32 == rest[0].Seq>>32 {
 				n++
 			}
 			bodies, _, err = q.readBodies(ctx, rest[:n])
@@ -175,20 +175,21 @@ func (q *Queue) readRecords(ctx context.Context, list []recordState, outcome byt
 		for i, b := range bodies {
 			records = append(records, q.record(rest[i], b, outcome))
 		}
-		if err != nil && (n == 1 || !errors.Is(err, errBody)) {
+		if err != nil && (n == 1 || !errors.Is(err, body.ErrDamaged)) {
 			return records, err
 		}
 	}
 	return records, nil
 }
 
-func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
-	r := &Record{Seq: uint64(s.seq), ReceivedAt: time.UnixMicro(s.received), Origin: q.origin(s.seq), Events: make([]Event, 0, len(b.lengths)), bytes: b.all}
+func (q *Queue) record(s claim, b body.Decoded, outcome byte) *Record {
+	r := &Record{Seq: uint64(s.Seq), ReceivedAt: time.UnixMicro(s.Received), bytes: b.All,
+		Origin: q.store.name + "-" + strconv.FormatInt(s.Seq, 36), Events: make([]Event, 0, len(b.Lengths))}
 	var out []byte
-	if s.outcome != nil || s.pending < s.events {
-		out = s.outcomes()
+	if s.Outcome != nil || s.Pending < s.Events {
+		out = outcomes(s.Record)
 	}
-	for i, raw := range b.split() {
+	for i, raw := range b.Split() {
 		if out == nil && outcome == outPending || out != nil && out[i] == outcome {
 			r.Events = append(r.Events, Event{Index: i, Raw: raw})
 		}
@@ -197,27 +198,27 @@ func (q *Queue) record(s recordState, b decodedBody, outcome byte) *Record {
 }
 
 // readBodies reads the bodies of records that are next to each other in one table,
-// in the order of their numbers. The error wraps errBody where one is damaged or
+// in the order of their numbers. The error wraps body.ErrDamaged where one is damaged or
 // missing; those before it are returned, and beside them what could be read of it.
-func (q *Queue) readBodies(ctx context.Context, list []recordState) (bodies []decodedBody, rest decodedBody, err error) {
-	data := buffers.Get().(*[]byte)
-	defer func() { giveBuffer(data, *data) }()
-	err = q.store.db.view(ctx, func(t tx) error {
-		return t.query(`SELECT seq, data FROM `+q.store.db.body(list[0].seq)+` WHERE seq >= $1 AND seq <= $2 ORDER BY seq`, func(r row) error {
+func (q *Queue) readBodies(ctx context.Context, list []claim) (bodies []body.Decoded, rest body.Decoded, err error) {
+	data := body.Buffer()
+	defer func() { body.Give(data) }()
+	err = q.store.db.View(ctx, func(t sqldb.Tx) error {
+		return t.Query(`SELECT seq, data FROM `+q.store.db.Body(list[0].Seq)+` WHERE seq >= $1 AND seq <= $2 ORDER BY seq`, func(r sqldb.Row) error {
 			s := list[len(bodies)]
 			var seq int64
-			if err := r.scan(&seq); err != nil || seq < s.seq {
+			if err := r.Scan(&seq); err != nil || seq < s.Seq {
 				return err
 			}
-			if seq > s.seq {
-				return errStop
+			if seq > s.Seq {
+				return sqldb.ErrStop
 			}
-			if err := r.scan(&seq, data); err != nil {
-				return fmt.Errorf("%w: %w", errBody, err)
+			if err := r.Scan(&seq, data); err != nil {
+				return fmt.Errorf("%w: %w", body.ErrDamaged, err)
 			}
-			b, err := decodeBody(*data)
-			if err == nil && s.events > 0 && int64(len(b.lengths)) != s.events {
-				err = fmt.Errorf("%w: %d events instead of %d", errBody, len(b.lengths), s.events)
+			b, err := body.Decode(*data)
+			if err == nil && s.Events > 0 && int64(len(b.Lengths)) != s.Events {
+				err = fmt.Errorf("%w: %d events instead of %d", body.ErrDamaged, len(b.Lengths), s.Events)
 			}
 			if err != nil {
 				rest = b
@@ -225,22 +226,22 @@ func (q *Queue) readBodies(ctx context.Context, list []recordState) (bodies []de
 			}
 			bodies = append(bodies, b)
 			return nil
-		}, list[0].seq, list[len(list)-1].seq)
+		}, list[0].Seq, list[len(list)-1].Seq)
 	})
 	switch {
 	case len(bodies) == len(list):
 		err = nil // all were read, however the transaction ended
 	case err == nil:
-		err = fmt.Errorf("%w: it is missing", errBody)
-	case q.store.db.corrupt(err) && !errors.Is(err, errBody):
-		err = fmt.Errorf("%w: %w", errBody, err)
+		err = fmt.Errorf("%w: it is missing", body.ErrDamaged)
+	case q.store.db.Corrupt(err) && !errors.Is(err, body.ErrDamaged):
+		err = fmt.Errorf("%w: %w", body.ErrDamaged, err)
 	}
 	return bodies, rest, err
 }
 
 // readBody reads the body of a record, or what can be read of it.
-func (q *Queue) readBody(ctx context.Context, seq int64) (decodedBody, error) {
-	bodies, rest, err := q.readBodies(ctx, []recordState{{seq: seq}})
+func (q *Queue) readBody(ctx context.Context, seq int64) (body.Decoded, error) {
+	bodies, rest, err := q.readBodies(ctx, []claim{{Record: sqldb.Record{Seq: seq}}})
 	if err == nil {
 		return bodies[0], nil
 	}
@@ -256,14 +257,14 @@ func (q *Queue) Load(ctx context.Context, seq uint64) (*Record, error) {
 		q.mu.Unlock()
 		return nil, fmt.Errorf("%w: record %d", ErrNotHeld, seq)
 	}
-	chosen := c.recordState
+	chosen := *c
 	q.mu.Unlock()
-	records, err := q.readRecords(ctx, []recordState{chosen}, outPending)
+	records, err := q.readRecords(ctx, []claim{chosen}, outPending)
 	switch {
 	case err == nil:
 		return records[0], nil
-	case !errors.Is(err, errBody):
-		return nil, q.store.db.classify(err)
+	case !errors.Is(err, body.ErrDamaged):
+		return nil, q.store.db.Classify(err)
 	}
 	if err := q.quarantine(ctx, int64(seq), err); err != nil {
 		return nil, err
@@ -277,10 +278,8 @@ func (q *Queue) Load(ctx context.Context, seq uint64) (*Record, error) {
 // may be called after Close.
 func (q *Queue) Release(records ...*Record) {
 	for _, r := range records {
-		if r.bytes != nil {
-			giveBuffer(r.bytes, *r.bytes)
-			r.bytes = nil
-		}
+		body.Give(r.bytes)
+		r.bytes = nil
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -295,7 +294,7 @@ func (q *Queue) giveBack(seq int64) {
 	if c == nil || !c.out {
 		return
 	}
-	if c.out = false; c.pending == 0 {
+	if c.out = false; c.Pending == 0 {
 		delete(q.claims, seq)
 		return
 	}
@@ -315,7 +314,5 @@ func (q *Queue) dropClaims() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	clear(q.claims)
-	for i := range q.streams {
-		q.streams[i].ready, q.streams[i].cursor = nil, 0
-	}
+	clear(q.streams[:])
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqlite"
 )
 
 // stalledAppends holds up the syncs, and appends a batch, a repeat of its first event,
@@ -271,7 +272,7 @@ type image struct {
 func newCrashDisk() *crashDisk {
 	d := &crashDisk{VFS: vfs.Find(""), synced: map[string]*image{}}
 	d.name = fmt.Sprintf("crash-%p", d)
-	vfs.Register(d.name, queue.OnDisk(d))
+	vfs.Register(d.name, sqlite.OnDisk(d))
 	return d
 }
 

@@ -2,14 +2,15 @@ package queue
 
 import (
 	"context"
-	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/window"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -19,7 +20,7 @@ type Queue struct {
 	id    int64
 	name  string
 
-	window     *window // for the writer alone
+	window     *window.Window // for the writer alone
 	windowSize int
 	newest     int64        // of the rows of ids that were read when the queue was opened
 	idsStored  atomic.Int64 // ids in the table, those beyond the window included
@@ -31,12 +32,9 @@ type Queue struct {
 	totals  delta            // as this bridge knows them; the truth where it has the store alone
 	claims  map[int64]*claim // records that this bridge has claimed
 	streams [2]struct {
-		ready  []int64   // of claims: waiting to be handed out, oldest first
-		cursor int64     // records up to it have been claimed, were settled, or are of the other stream
-		scan   floorScan // for PostgreSQL's claims alone
+		ready  []int64 // of claims: waiting to be handed out, oldest first
+		cursor int64   // records up to it have been claimed, were settled, or are of the other stream
 	}
-	freed  time.Time     // for PostgreSQL's claims alone: when unknown ones were freed
-	floor  floor         // of PostgreSQL; 0 else
 	last   int64         // newest record; where the queue has the store alone
 	fresh  int64         // bytes of events in claims
 	more   chan struct{} // closed when there may be more to claim
@@ -44,58 +42,45 @@ type Queue struct {
 	oldest time.Time     // of the pending events, as last read
 }
 
-// stream is which records a claim is about: those of the second are claimed only
-// where none of the first waits.
-type stream int
-
+// A claim is about records of one stream: those of the second are claimed only where
+// none of the first waits.
 const (
-	liveStream     stream = iota // as Braze posts them
-	backfillStream               // backfilled, out of storage exports
+	liveStream     int64 = iota // as Braze posts them
+	backfillStream              // backfilled, out of storage exports
 )
 
 // claim is a record that this bridge has claimed.
 type claim struct {
-	recordState
-	out bool // handed out
+	sqldb.Record
+	fresh body.Events // of a record that was stored just now; none: they have to be read
+	out   bool        // handed out
 }
 
-// load fills the window from the newest stored ids. That may take seconds, so it is
+// load fills the window from the stored ids. That may take seconds, so it is
 // done beside the writer.
 func (q *Queue) load(ctx context.Context) error {
 	crashpoint.At("start.before-ids")
-	return q.store.db.view(ctx, func(t tx) (err error) {
-		if q.id, err = queryInt(t, `SELECT id FROM connector WHERE name = $1`, q.name); err != nil || q.id == 0 {
+	return q.store.db.View(ctx, func(t sqldb.Tx) (err error) {
+		if q.id, err = sqldb.QueryInt(t, `SELECT id FROM connector WHERE name = $1`, q.name); err != nil || q.id == 0 {
 			return err
 		}
-		if err := q.readIDs(t, 0); err != nil {
-			return err
-		}
-		stored, err := queryInt(t, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
+		stored, err := q.readIDs(t, 0)
 		q.idsStored.Store(stored)
 		return err
 	})
 }
 
-// readIDs puts the newest stored ids into the window, those beyond the record after.
-func (q *Queue) readIDs(t tx, after int64) error {
-	var rows [][]byte
-	have := 0
-	err := t.query(`SELECT seq, hashes FROM ids WHERE connector = $1 AND seq > $2 ORDER BY seq DESC`, func(r row) error {
-		if have >= q.windowSize {
-			return errStop
-		}
-		var seq int64
+// readIDs puts the stored ids into the window, those beyond the record after, and
+// returns how many there were.
+func (q *Queue) readIDs(t sqldb.Tx, after int64) (n int64, err error) {
+	err = t.Query(`SELECT seq, hashes FROM ids WHERE connector = $1 AND seq > $2 ORDER BY seq`, func(r sqldb.Row) error {
 		var hashes []byte
-		err := r.scan(&seq, &hashes)
-		q.newest = max(q.newest, seq)
-		have += len(hashes) / 16
-		rows = append(rows, hashes)
+		err := r.Scan(&q.newest, &hashes)
+		q.remember(hashes)
+		n += int64(len(hashes) / 16)
 		return err
 	}, q.id, after)
-	for _, hashes := range slices.Backward(rows) {
-		q.remember(hashes)
-	}
-	return err
+	return n, err
 }
 
 // open makes the queue at first use, and reads its ledger and the ids that were
@@ -103,19 +88,19 @@ func (q *Queue) readIDs(t tx, after int64) error {
 // bridges store: so no id of theirs is missed.
 func (q *Queue) open(c *change, isNew bool) (err error) {
 	if isNew {
-		q.id, err = queryInt(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, q.name)
+		q.id, err = sqldb.QueryInt(c, `INSERT INTO connector (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`, q.name)
 	}
 	if err == nil {
-		err = c.exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, q.id, q.store.ledgerRow())
+		err = c.Exec(`INSERT INTO ledger (connector, bridge) VALUES ($1, $2) ON CONFLICT (connector, bridge) DO NOTHING`, q.id, c.Ledger)
 	}
 	if err == nil && q.store.shared {
-		err = q.readIDs(c, q.newest-lateIDs)
+		_, err = q.readIDs(c, q.newest-sqldb.LateIDs)
 	}
 	if err == nil {
 		q.totals, err = readLedger(c, q.id)
 	}
 	if err == nil {
-		q.last, err = queryInt(c, `SELECT coalesce(max(n), 0) FROM (SELECT max(last_seq) AS n FROM ledger WHERE connector = $1
+		q.last, err = sqldb.QueryInt(c, `SELECT coalesce(max(n), 0) FROM (SELECT max(last_seq) AS n FROM ledger WHERE connector = $1
  UNION ALL SELECT max(seq) FROM record WHERE connector = $1 AND pending > 0) AS newest`, q.id)
 	}
 	c.of(q).opened = err == nil
@@ -125,77 +110,27 @@ func (q *Queue) open(c *change, isNew bool) (err error) {
 // remember puts stored ids into the window.
 func (q *Queue) remember(hashes []byte) {
 	for ; len(hashes) >= 16; hashes = hashes[16:] {
-		q.window.add(getHash(hashes))
+		q.window.Add(getHash(hashes))
 	}
-	q.window.trim()
+	q.window.Trim()
 }
 
-// remember puts ids that another bridge has stored into the window of a
-// connector. It runs in the writer.
-func (s *Store) remember(connector int64, hashes []byte) {
+// learn takes in what other bridges have done. It runs in the writer, before what
+// becomes of the transaction is known.
+func (s *Store) learn(ready sqldb.Ready) {
+	if !ready.Void && len(ready.Foreign) == 0 {
+		return
+	}
 	for _, q := range s.queues() {
-		if q.id == connector {
-			q.remember(hashes)
+		if ready.Void {
+			q.dropClaims()
+		}
+		for _, ids := range ready.Foreign {
+			if ids.Connector == q.id {
+				q.remember(ids.Hashes)
+			}
 		}
 	}
-}
-
-// statusTimeout is how long a look at the ledger waits for the database before
-// it takes what it read last.
-const statusTimeout = time.Second
-
-// Ledger returns the totals; they are consistent with each other. Where bridges
-// share the store they are the sums of all. It waits a second at most for a
-// database that does not answer, and then returns what it knew last.
-func (q *Queue) Ledger() Ledger {
-	q.mu.Lock()
-	known := !q.store.shared && q.totals.pending() == 0
-	q.mu.Unlock()
-	if !known {
-		select {
-		case <-q.asking.DoChan("", q.readStatus):
-		case <-time.After(statusTimeout):
-		}
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := func(column int) uint64 { return uint64(q.totals[column]) }
-	l := Ledger{
-		Received: n(received), Duplicates: n(duplicates), Accepted: n(accepted), Filtered: n(filtered), Delivered: n(delivered),
-		Dead: n(dead), Purged: n(purged), Replayed: n(replayed), Backfilled: n(backfilled),
-	}
-	if l.Pending() > 0 {
-		if l.OldestPending = q.oldest; l.OldestPending.IsZero() {
-			l.OldestPending = time.Now()
-		}
-	}
-	return l
-}
-
-// readStatus reads what Ledger needs of the database.
-func (q *Queue) readStatus() (any, error) {
-	var totals delta
-	var oldest int64
-	ctx, cancel := context.WithTimeout(context.Background(), q.store.opts.commitTimeout())
-	defer cancel()
-	err := q.store.db.view(ctx, func(t tx) (err error) {
-		if totals, err = readLedger(t, q.id); err == nil {
-			oldest, err = queryInt(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 AND seq > $2 ORDER BY seq LIMIT 1`, q.id, q.floor.seq.Load())
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.store.shared {
-		q.totals = totals
-	}
-	if q.oldest = (time.Time{}); oldest != 0 {
-		q.oldest = time.UnixMicro(oldest)
-	}
-	return nil, nil
 }
 
 // wake wakes those that wait for the channel, more or orders, to be closed. mu must
@@ -203,9 +138,4 @@ func (q *Queue) readStatus() (any, error) {
 func wake(waiting *chan struct{}) {
 	close(*waiting)
 	*waiting = make(chan struct{})
-}
-
-// origin names a record for ever.
-func (q *Queue) origin(seq int64) string {
-	return q.store.name + "-" + strconv.FormatInt(seq, 36)
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 )
 
 // noteDamage counts a place that cannot be read, and logs it once.
@@ -17,53 +20,49 @@ func (s *Store) noteDamage(what string, cause error) {
 // row is deleted, so that no later call reads it; its body stays, because the pages of
 // a damaged value cannot be freed safely.
 func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
-	var rest decodedBody
-	if b, err := q.readBody(ctx, seq); err == nil {
-		return nil // it can be read after all
-	} else if errors.Is(err, errBody) {
-		rest = b
-	} else {
-		return q.store.db.classify(err)
+	rest, err := q.readBody(ctx, seq)
+	if err == nil || !errors.Is(err, body.ErrDamaged) {
+		return q.store.db.Classify(err) // nil: it can be read after all
 	}
-	var s recordState
-	err := q.transact(ctx, func(c *change) (err error) {
-		if s, err = readState(c, seq); err != nil || s.events == 0 {
+	var s sqldb.Record
+	err = q.transact(ctx, func(c *change) (err error) {
+		if s, err = readState(c, seq); err != nil || s.Events == 0 {
 			return err // it was pruned, or set aside, meanwhile
 		}
 		if err := q.deadLetterDamaged(c, s, rest, cause); err != nil {
 			return err
 		}
 		p := c.of(q)
-		p.sums[dead] += s.pending
-		if s.pending == 0 {
-			p.sums[history] -= s.stored
+		p.sums[dead] += s.Pending
+		if s.Pending == 0 {
+			p.sums[history] -= s.Stored
 		}
 		if claimed := c.state(q, seq); claimed != nil {
-			claimed.pending, claimed.outcome = 0, nil
+			claimed.Pending, claimed.Outcome = 0, nil
 		}
-		return c.exec(`DELETE FROM record WHERE seq = $1`, seq)
+		return c.Exec(`DELETE FROM record WHERE seq = $1`, seq)
 	})
-	if err == nil && s.events > 0 {
+	if err == nil && s.Events > 0 {
 		q.store.damagedPlaces.Add(1)
 		q.store.log.Error("a record cannot be read and is set aside; see the dead letters with the reason damaged",
-			"connector", q.name, "record", seq, "events", s.pending, "error", cause)
+			"connector", q.name, "record", seq, "events", s.Pending, "error", cause)
 	}
 	return err
 }
 
 // deadLetterDamaged makes dead letters of the pending events of a record: one each
 // where all of its events can be read, else one for all of them.
-func (q *Queue) deadLetterDamaged(c *change, s recordState, rest decodedBody, cause error) error {
-	if s.pending == 0 {
+func (q *Queue) deadLetterDamaged(c *change, s sqldb.Record, rest body.Decoded, cause error) error {
+	if s.Pending == 0 {
 		return nil
 	}
-	l := DeadLetter{ReceivedAt: time.UnixMicro(s.received), Reason: ReasonDamaged, Answer: cause.Error(), Events: int(s.pending)}
-	events := rest.split()
-	if int64(len(events)) != s.events {
+	l := DeadLetter{ReceivedAt: time.UnixMicro(s.Received), Reason: ReasonDamaged, Answer: cause.Error(), Events: int(s.Pending)}
+	events := rest.Split()
+	if int64(len(events)) != s.Events {
 		return q.insertLetter(c, l)
 	}
 	l.Events = 1
-	for i, o := range s.outcomes() {
+	for i, o := range outcomes(s) {
 		if o != outPending {
 			continue
 		}
@@ -116,8 +115,12 @@ func (s *Store) scrub(ctx context.Context, within time.Duration) error {
 }
 
 func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
-	err := q.eachBody(ctx, 1<<62, gap, func(seq int64, _ decodedBody, damage error) error {
-		if damage == nil || q.inFlight(seq) {
+	err := q.eachBody(ctx, 1<<62, gap, func(seq int64, _ body.Decoded, damage error) error {
+		q.mu.Lock()
+		c := q.claims[seq]
+		inFlight := c != nil && c.out // a worker has its events in memory
+		q.mu.Unlock()
+		if damage == nil || inFlight {
 			return nil
 		}
 		return q.quarantine(ctx, seq, damage)
@@ -135,12 +138,4 @@ func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// inFlight tells whether a worker has the record's events in memory.
-func (q *Queue) inFlight(seq int64) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	c := q.claims[seq]
-	return c != nil && c.out
 }

@@ -6,14 +6,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
-const (
-	minReserve = 24 << 20
-	maxReserve = 256 << 20
-)
+const maxReserve = 256 << 20
 
 // diskSpace knows how much room there is.
 type diskSpace struct {
@@ -30,10 +28,10 @@ type diskSpace struct {
 
 // lock asks the database and the file system, and locks mu.
 func (r *diskSpace) lock() {
-	used, spare, free, total := r.store.db.size()
+	used, spare, free, total := r.store.db.Size()
 	r.mu.Lock()
 	r.used, r.spare, r.free = used, spare, free
-	r.reserve = max(minReserve, min(maxReserve, total/10))
+	r.reserve = max(sqldb.MinReserve, min(maxReserve, total/10))
 }
 
 // measure finds out whether the store is full.
@@ -124,7 +122,7 @@ const (
 // prune removes history that is too old or too much, oldest first, and ids beyond
 // the windows.
 func (s *Store) prune(ctx context.Context) error {
-	if !s.db.prunes() {
+	if !s.db.Prunes() {
 		return nil
 	}
 	stored, err := s.queryInt(ctx, `SELECT CAST(coalesce(sum(history), 0) AS BIGINT) FROM ledger`)
@@ -153,24 +151,21 @@ func (s *Store) prune(ctx context.Context) error {
 
 // OldestHistory returns when the oldest record of history was received, which is
 // how far back a replay can go; zero: there is no history.
-func (s *Store) OldestHistory(ctx context.Context) (at time.Time, err error) {
+func (s *Store) OldestHistory(ctx context.Context) (time.Time, error) {
 	micros, err := s.queryInt(ctx, `SELECT coalesce((SELECT received FROM record WHERE pending = 0 ORDER BY seq LIMIT 1), 0)`)
-	if micros > 0 {
-		at = time.UnixMicro(micros)
-	}
-	return at, err
+	return timeOf(micros), err
 }
 
 // pruneSome removes the oldest settled records: those settled before olderThan,
 // and drop bytes in any case. It returns how many bytes it has removed.
 func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (dropped int64, err error) {
-	seqs, err := queryRows(ctx, s.db, `SELECT seq, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r row) (seq int64, err error) {
+	seqs, err := sqldb.QueryRows(ctx, s.db, `SELECT seq, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r sqldb.Row) (seq int64, err error) {
 		var stored, settled int64
-		if err = r.scan(&seq, &stored, &settled); err != nil {
+		if err = r.Scan(&seq, &stored, &settled); err != nil {
 			return 0, err
 		}
 		if settled >= olderThan && dropped >= drop || dropped >= prunedBytes {
-			return 0, errStop
+			return 0, sqldb.ErrStop
 		}
 		dropped += stored
 		return seq, nil
@@ -185,15 +180,15 @@ func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (dropped i
 
 // removeRecords removes settled records and their bodies.
 func (s *Store) removeRecords(c *change, seqs []int64) error {
-	err := c.exec(`INSERT INTO ledger (connector, bridge, history) SELECT connector, CAST($1 AS TEXT), CAST(-sum(stored) AS BIGINT)
- FROM record WHERE seq`+s.db.in("$2")+` GROUP BY connector
- ON CONFLICT (connector, bridge) DO UPDATE SET history = ledger.history + excluded.history`, s.ledgerRow(), seqs)
-	in := ` WHERE seq` + s.db.in("$1")
+	err := c.Exec(`INSERT INTO ledger (connector, bridge, history) SELECT connector, CAST($1 AS TEXT), CAST(-sum(stored) AS BIGINT)
+ FROM record WHERE seq`+s.db.In("$2")+` GROUP BY connector
+ ON CONFLICT (connector, bridge) DO UPDATE SET history = ledger.history + excluded.history`, c.Ledger, seqs)
+	in := ` WHERE seq` + s.db.In("$1")
 	if err == nil {
-		err = c.exec(`DELETE FROM record`+in, seqs)
+		err = c.Exec(`DELETE FROM record`+in, seqs)
 	}
 	if err == nil && !s.shared { // else bodies go with their table
-		err = c.exec(`DELETE FROM body`+in, seqs)
+		err = c.Exec(`DELETE FROM body`+in, seqs)
 	}
 	crashpoint.At("prune.before-commit")
 	return err
@@ -208,10 +203,10 @@ func (q *Queue) pruneIDs(ctx context.Context) error {
 		q.id, int64(q.windowSize))
 	for removed := int64(1); err == nil && removed > 0; {
 		err = q.transact(ctx, func(c *change) (err error) {
-			removed, err = queryInt(c, `DELETE FROM ids WHERE seq IN (SELECT seq FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) RETURNING length(hashes) / 16`, q.id, oldest)
+			removed, err = sqldb.QueryInt(c, `DELETE FROM ids WHERE seq IN (SELECT seq FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) RETURNING length(hashes) / 16`, q.id, oldest)
 			c.of(q).pruned += removed
 			if err == nil && q.store.shared && removed == 0 {
-				err = c.exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, oldest)
+				err = c.Exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, oldest)
 			}
 			return err
 		})

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/ncruces/go-sqlite3/vfs"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/postgres"
 )
 
 // WithVFS has the embedded store use a file system of a test's own.
@@ -26,17 +26,7 @@ func (o Options) WithDisk(disk func() (free, total int64)) Options {
 }
 
 // Abandon has the store stop answering, as a bridge that was killed.
-func (s *Store) Abandon() {
-	p := s.db.(*postgres)
-	close(p.stop)
-	p.stopped.Wait()
-	p.stop = make(chan struct{})
-}
+func (s *Store) Abandon() { s.db.(*postgres.DB).Expire() }
 
 // Renew has the bridge renew its row now.
-func (s *Store) Renew(ctx context.Context) error { return s.db.(*postgres).renew(ctx, true) }
-
-var ScanLog = scanLog
-
-// OnDisk is a file system as the store uses it, over another one.
-func OnDisk(v vfs.VFS) vfs.VFS { return diskVFS{v} }
+func (s *Store) Renew(ctx context.Context) error { return s.db.(*postgres.DB).Renew(ctx, true) }

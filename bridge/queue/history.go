@@ -6,58 +6,29 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 )
-
-// scanRecords passes records of the connector beyond the record after, in their
-// order, to each, which may end it with errStop. condition names its parameters
-// from $3 on.
-func (q *Queue) scanRecords(ctx context.Context, after int64, condition string, each func(recordState) error, args ...any) error {
-	for n := 1000; n == 1000; {
-		stopped := false
-		err := q.store.db.view(ctx, func(t tx) error {
-			n = 0
-			return t.query(`SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2`+condition+` ORDER BY seq LIMIT 1000`, func(r row) error {
-				s, err := scanRecord(r)
-				if err == nil {
-					n, after = n+1, s.seq
-					err = each(s)
-					stopped = errors.Is(err, errStop)
-				}
-				return err
-			}, append([]any{q.id, after}, args...)...)
-		})
-		if err != nil || stopped {
-			return q.store.db.classify(err)
-		}
-	}
-	return nil
-}
-
-// bodiesAtOnce is how many records eachBody reads before it rests.
-const bodiesAtOnce = 50
 
 // eachBody passes the records up to last to each, with their bodies, or what could
 // be read of one and why not all. It rests for a while after some of them.
-func (q *Queue) eachBody(ctx context.Context, last int64, rest time.Duration, each func(seq int64, b decodedBody, damage error) error) error {
+func (q *Queue) eachBody(ctx context.Context, last int64, rest time.Duration, each func(seq int64, b body.Decoded, damage error) error) error {
 	for after := int64(0); ; {
-		var seqs []int64
-		err := q.scanRecords(ctx, after, " AND seq <= $3", func(s recordState) error {
-			if seqs = append(seqs, s.seq); len(seqs) == bodiesAtOnce {
-				return errStop
-			}
-			return nil
-		}, last)
+		seqs, err := sqldb.QueryRows(ctx, q.store.db, `SELECT seq FROM record WHERE connector = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4`,
+			sqldb.One[int64], q.id, after, last, bodiesAtOnce)
 		if err != nil || len(seqs) == 0 {
 			return err
 		}
 		for _, after = range seqs {
 			b, err := q.readBody(ctx, after)
-			if err == nil || errors.Is(err, errBody) {
+			if err == nil || errors.Is(err, body.ErrDamaged) {
 				err = each(after, b, err)
 			}
 			if err != nil {
-				return q.store.db.classify(err)
+				return q.store.db.Classify(err)
 			}
 		}
 		if !pause(ctx, rest) {
@@ -66,6 +37,9 @@ func (q *Queue) eachBody(ctx context.Context, last int64, rest time.Duration, ea
 	}
 }
 
+// bodiesAtOnce is how many records eachBody reads before it rests.
+const bodiesAtOnce int64 = 50
+
 // Pending lists the records of which something is pending, claimed or not,
 // oldest first, beyond the record after, with those events. It returns at most
 // limit events, but one record at least; none only at the end.
@@ -73,42 +47,58 @@ func (q *Queue) Pending(ctx context.Context, after uint64, limit int) ([]*Record
 	return q.recordsWith(ctx, int64(after), " AND pending > 0", Limit{Events: limit, Bytes: letterBytes}, outPending)
 }
 
-// recordsWith reads records and of them the events that have the outcome. Damaged
-// ones are left out.
-func (q *Queue) recordsWith(ctx context.Context, after int64, condition string, limit Limit, outcome byte, args ...any) ([]*Record, error) {
-	var list []recordState
-	err := q.scanRecords(ctx, after, condition, func(s recordState) error {
-		n := bytes.Count(s.outcomes(), []byte{outcome})
-		if n == 0 {
-			return nil
-		}
-		limit.Events -= n
-		limit.Bytes -= int(s.size)
-		if (limit.Events < 0 || limit.Bytes < 0) && len(list) > 0 {
-			return errStop
-		}
-		list = append(list, s)
-		return nil
-	}, args...)
-	if err != nil || len(list) == 0 {
-		return nil, err
-	}
-	var records []*Record
-	for rest := list; len(rest) > 0; {
-		some, err := q.readRecords(ctx, rest, outcome)
-		records, rest = append(records, some...), rest[len(some):]
-		if err != nil && !errors.Is(err, errBody) {
-			return nil, q.store.db.classify(err)
-		}
+// recordsWith reads records beyond the record after, and of them the events that have
+// the outcome. Damaged ones are left out. condition names its parameters from $3 on.
+func (q *Queue) recordsWith(ctx context.Context, after int64, condition string, limit Limit, outcome byte, args ...any) (records []*Record, err error) {
+	const page = 1000
+	for n := page; n == page && len(records) == 0; {
+		var list []claim
+		n = 0
+		left := limit
+		err := q.store.db.View(ctx, func(t sqldb.Tx) error {
+			return t.Query(`SELECT `+sqldb.RecordColumns+` FROM record WHERE connector = $1 AND seq > $2`+condition+` ORDER BY seq LIMIT `+strconv.Itoa(page), func(r sqldb.Row) error {
+				s, err := sqldb.ScanRecord(r)
+				if err != nil {
+					return err
+				}
+				if events := bytes.Count(outcomes(s), []byte{outcome}); events > 0 {
+					left.Events -= events
+					left.Bytes -= int(s.Size)
+					if (left.Events < 0 || left.Bytes < 0) && len(list) > 0 {
+						n = page // there are more
+						return sqldb.ErrStop
+					}
+					list = append(list, claim{Record: s})
+				}
+				n, after = n+1, s.Seq
+				return nil
+			}, append([]any{q.id, after}, args...)...)
+		})
 		if err != nil {
-			if rest[0].pending == 0 {
-				q.store.noteDamage(fmt.Sprintf("record %d of history", rest[0].seq), err)
-			}
-			rest = rest[1:]
+			return nil, q.store.db.Classify(err)
+		}
+		if records, err = q.readable(ctx, list, outcome); err != nil {
+			return nil, err
 		}
 	}
-	if len(records) == 0 { // all of them are damaged: continue with later ones
-		return q.recordsWith(ctx, list[len(list)-1].seq, condition, limit, outcome, args...)
+	return records, nil
+}
+
+// readable reads those of the records that are not damaged.
+func (q *Queue) readable(ctx context.Context, list []claim, outcome byte) (records []*Record, err error) {
+	for len(list) > 0 {
+		some, err := q.readRecords(ctx, list, outcome)
+		records, list = append(records, some...), list[len(some):]
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, body.ErrDamaged) {
+			return nil, q.store.db.Classify(err)
+		}
+		if list[0].Pending == 0 {
+			q.store.noteDamage(fmt.Sprintf("record %d of history", list[0].Seq), err)
+		}
+		list = list[1:]
 	}
 	return records, nil
 }
@@ -132,7 +122,7 @@ func (q *Queue) StartReplay(ctx context.Context, order ReplayOrder) (Replay, err
 		if newest.Active() {
 			return ErrReplaying
 		}
-		_, err = queryInt(c, `INSERT INTO replay (connector, request, started, next_seq, last_seq) SELECT $1, $2, $3, 1, max(last_seq) FROM ledger WHERE connector = $4 RETURNING number`,
+		_, err = sqldb.QueryInt(c, `INSERT INTO replay (connector, request, started, next_seq, last_seq) SELECT $1, $2, $3, 1, max(last_seq) FROM ledger WHERE connector = $4 RETURNING number`,
 			q.id, string(text), time.Now().UnixMicro(), q.id)
 		if err == nil {
 			replay, err = newestReplay(c, q.id)
@@ -166,19 +156,19 @@ func (q *Queue) Replay(ctx context.Context) (r Replay, err error) {
 	if err := q.store.stopped(); err != nil && !errors.Is(err, ErrFailed) {
 		return Replay{}, err
 	}
-	err = q.store.db.view(ctx, func(t tx) error {
+	err = q.store.db.View(ctx, func(t sqldb.Tx) error {
 		r, err = newestReplay(t, q.id)
 		return err
 	})
-	return r, q.store.db.classify(err)
+	return r, q.store.db.Classify(err)
 }
 
-func newestReplay(t tx, connector int64) (r Replay, err error) {
+func newestReplay(t sqldb.Tx, connector int64) (r Replay, err error) {
 	var started, ended int64
 	var request []byte
-	err = t.query(`SELECT number, request, started, ended, next_seq, replayed, refused, skipped FROM replay
- WHERE connector = $1 ORDER BY number DESC LIMIT 1`, func(row row) error {
-		return row.scan(&r.Number, &request, &started, &ended, &r.Next, &r.Replayed, &r.Refused, &r.Skipped)
+	err = t.Query(`SELECT number, request, started, ended, next_seq, replayed, refused, skipped FROM replay
+ WHERE connector = $1 ORDER BY number DESC LIMIT 1`, func(row sqldb.Row) error {
+		return row.Scan(&r.Number, &request, &started, &ended, &r.Next, &r.Replayed, &r.Refused, &r.Skipped)
 	}, connector)
 	if err != nil || r.Number == 0 {
 		return Replay{}, err
@@ -186,15 +176,12 @@ func newestReplay(t tx, connector int64) (r Replay, err error) {
 	if err := json.Unmarshal(request, &r.Order); err != nil {
 		return Replay{}, fmt.Errorf("replay %d: %w", r.Number, err)
 	}
-	r.StartedAt = time.UnixMicro(started)
+	r.StartedAt, r.EndedAt = timeOf(started), timeOf(ended)
 	if ended > 0 {
-		r.EndedAt = time.UnixMicro(ended)
 		return r, nil
 	}
-	at, err := queryInt(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, int64(r.Next))
-	if at > 0 {
-		r.Position = time.UnixMicro(at)
-	}
+	at, err := sqldb.QueryInt(t, `SELECT coalesce((SELECT received FROM record WHERE connector = $1 AND seq >= $2 ORDER BY seq LIMIT 1), 0)`, connector, int64(r.Next))
+	r.Position = timeOf(at)
 	return r, err
 }
 
@@ -209,11 +196,11 @@ func (q *Queue) FetchReplay(ctx context.Context, limit Limit) (replay Replay, re
 		if replay, err = q.Replay(ctx); err != nil || !replay.Active() {
 			return false, err
 		}
-		mine, err := q.store.db.ownReplay(ctx, int64(replay.Number))
+		mine, err := q.store.db.OwnReplay(ctx, int64(replay.Number))
 		if err == nil && mine {
 			records, err = q.historyOf(ctx, replay, limit)
 		}
-		return mine, q.store.db.classify(err)
+		return mine, q.store.db.Classify(err)
 	})
 	if err != nil {
 		return Replay{}, nil, err
@@ -243,7 +230,7 @@ func (q *Queue) SettleReplay(ctx context.Context, p ReplayProgress) error {
 		if p.End {
 			ended = time.Now().UnixMicro()
 		}
-		return c.exec(`UPDATE replay SET next_seq = CASE WHEN next_seq < $1 THEN $1 ELSE next_seq END, replayed = replayed + $2, refused = refused + $3, skipped = skipped + $4, ended = $5
+		return c.Exec(`UPDATE replay SET next_seq = CASE WHEN next_seq < $1 THEN $1 ELSE next_seq END, replayed = replayed + $2, refused = refused + $3, skipped = skipped + $4, ended = $5
  WHERE number = $6 AND connector = $7 AND ended = 0`,
 			int64(p.Next), int64(p.Replayed), int64(p.Refused), int64(p.Skipped), ended, int64(p.Number), q.id)
 	})
@@ -265,9 +252,9 @@ func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Era
 	}
 	last, err := q.store.queryInt(ctx, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, q.id)
 	if err == nil {
-		err = q.eachBody(ctx, last, 0, func(seq int64, b decodedBody, damage error) error {
+		err = q.eachBody(ctx, last, 0, func(seq int64, b body.Decoded, damage error) error {
 			var hits []int
-			for i, raw := range b.split() {
+			for i, raw := range b.Split() {
 				if damage == nil && len(raw) > 0 && match(raw) {
 					hits = append(hits, i)
 				}
@@ -284,21 +271,21 @@ func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Era
 	if err != nil {
 		return e, err
 	}
-	return e, q.store.db.classify(q.store.db.wipe(ctx))
+	return e, q.store.db.Classify(q.store.db.Wipe(ctx))
 }
 
 // eraseEvents takes events out of a body. Which of them have an outcome is
 // decided in the transaction.
-func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits []int, e *Erasure) error {
+func (q *Queue) eraseEvents(ctx context.Context, seq int64, b body.Decoded, hits []int, e *Erasure) error {
 	var gone, left int
 	err := q.transact(ctx, func(c *change) error {
 		gone, left = 0, 0
 		s, err := readState(c, seq)
-		if err != nil || s.events == 0 {
+		if err != nil || s.Events == 0 {
 			return err // it was pruned meanwhile
 		}
-		out := s.outcomes()
-		events := b.split()
+		out := outcomes(s)
+		events := b.Split()
 		for _, i := range hits {
 			if i >= len(out) || out[i] == outPending {
 				left++
@@ -310,14 +297,14 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits 
 		if gone == 0 {
 			return nil
 		}
-		if err := c.exec(`UPDATE record SET outcome = $1 WHERE seq = $2`, out, seq); err != nil {
+		if err := c.Exec(`UPDATE record SET outcome = $1 WHERE seq = $2`, out, seq); err != nil {
 			return err
 		}
 		if claimed := c.state(q, seq); claimed != nil {
-			claimed.outcome = out
+			claimed.Outcome = out
 		}
-		body := appendBody(nil, b.connector, b.received, newEventList(events...))
-		return c.exec(`UPDATE `+q.store.db.body(seq)+` SET data = $1 WHERE seq = $2`, body, seq)
+		data := body.Append(nil, b.Connector, b.Received, body.NewEvents(events...))
+		return c.Exec(`UPDATE `+q.store.db.Body(seq)+` SET data = $1 WHERE seq = $2`, data, seq)
 	})
 	if err == nil { // else the writer may still be at it
 		e.History += gone
@@ -327,9 +314,9 @@ func (q *Queue) eraseEvents(ctx context.Context, seq int64, b decodedBody, hits 
 }
 
 // readState reads a row of record; no events: there is none.
-func readState(t tx, seq int64) (s recordState, err error) {
-	err = t.query(`SELECT `+recordColumns+` FROM record WHERE seq = $1`, func(r row) error {
-		s, err = scanRecord(r)
+func readState(t sqldb.Tx, seq int64) (s sqldb.Record, err error) {
+	err = t.Query(`SELECT `+sqldb.RecordColumns+` FROM record WHERE seq = $1`, func(r sqldb.Row) error {
+		s, err = sqldb.ScanRecord(r)
 		return err
 	}, seq)
 	return s, err

@@ -9,16 +9,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-var insertLetter = insert("letter", "connector, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id, event")
+var insertLetter = sqldb.Insert("letter", "connector, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id, event")
 
 func (q *Queue) insertLetter(c *change, l DeadLetter) error {
 	if l.Event != nil {
 		l.Description = q.store.opts.Describe(l.Event)
 	}
-	return c.exec(insertLetter, q.id, l.ReceivedAt.UnixMicro(), time.Now().UnixMicro(), textOf(l.Reason), int64(l.Status), textOf(l.Answer),
+	return c.Exec(insertLetter, q.id, l.ReceivedAt.UnixMicro(), time.Now().UnixMicro(), textOf(l.Reason), int64(l.Status), textOf(l.Answer),
 		int64(l.Attempts), int64(l.Events), textOf(l.EventType), textOf(l.EventID), textOf(l.UserID), textOf(l.ExternalUserID), l.Event)
 }
 
@@ -47,7 +49,7 @@ func (q *Queue) where(f LetterFilter) (string, []any) {
 			sql += " AND " + strings.ReplaceAll(condition, "?", "$"+strconv.Itoa(len(args)))
 		}
 	}
-	add(f.Numbers != nil, "number"+q.store.db.in("?"), signed(f.Numbers))
+	add(f.Numbers != nil, "number"+q.store.db.In("?"), signed(f.Numbers))
 	add(f.After > 0, "number > ?", int64(f.After))
 	add(f.Last > 0, "number <= ?", int64(f.Last))
 	add(f.Reason != "", "reason = ?", f.Reason)
@@ -77,20 +79,17 @@ const letterColumns = `SELECT number, received, died, reason, status, answer, at
 // Letters lists the dead letters that the filter chooses, oldest first. It ends
 // early where they are large, but returns none only at the end.
 func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLetter, err error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = defaultLetters
+	if f.Limit <= 0 {
+		f.Limit = defaultLetters
 	}
 	where, args := q.where(f)
 	event := `, event`
 	if f.NoEvents {
 		event = `, NULL`
 	}
-	bytes := 0
-	after := int64(f.After)
-	err = q.store.db.view(ctx, func(t tx) error {
-		letters, bytes = letters[:0], 0
-		return t.query(letterColumns+event+` FROM letter`+where+` ORDER BY number`, func(r row) error {
+	bytes, after := 0, int64(f.After)
+	err = q.store.db.View(ctx, func(t sqldb.Tx) error {
+		return t.Query(letterColumns+event+` FROM letter`+where+` ORDER BY number`, func(r sqldb.Row) error {
 			l, err := scanLetter(r)
 			if err != nil {
 				return err
@@ -100,8 +99,8 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 				return nil
 			}
 			letters = append(letters, l)
-			if bytes += len(l.Event); len(letters) == limit || bytes > letterBytes {
-				return errStop
+			if bytes += len(l.Event); len(letters) == f.Limit || bytes > letterBytes {
+				return sqldb.ErrStop
 			}
 			return nil
 		}, args...)
@@ -109,13 +108,13 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 	if err == nil {
 		return letters, nil
 	}
-	if q.store.db.corrupt(err) && len(letters) == 0 && f.Numbers == nil && !f.NoEvents {
+	if q.store.db.Corrupt(err) && len(letters) == 0 && f.Numbers == nil && !f.NoEvents {
 		return q.lettersBeyondDamage(ctx, f, after)
 	}
 	if len(letters) > 0 {
 		return letters, nil // the next call begins with what is damaged
 	}
-	return nil, q.store.db.classify(err)
+	return nil, q.store.db.Classify(err)
 }
 
 // lettersBeyondDamage marks the letter whose event cannot be read as damaged, and
@@ -126,7 +125,7 @@ func (q *Queue) lettersBeyondDamage(ctx context.Context, f LetterFilter, after i
 	if err != nil || number == 0 {
 		return nil, err
 	}
-	q.store.noteDamage(fmt.Sprintf("dead letter %d", number), errBody)
+	q.store.noteDamage(fmt.Sprintf("dead letter %d", number), body.ErrDamaged)
 	f.After, f.NoEvents = uint64(after), true
 	letters, err := q.Letters(ctx, f)
 	for i := range letters {
@@ -138,9 +137,9 @@ func (q *Queue) lettersBeyondDamage(ctx context.Context, f LetterFilter, after i
 	return letters, err
 }
 
-func scanLetter(r row) (l DeadLetter, err error) {
+func scanLetter(r sqldb.Row) (l DeadLetter, err error) {
 	var received, died int64
-	err = r.scan(&l.Number, &received, &died, &l.Reason, &l.Status, &l.Answer, &l.Attempts, &l.Events,
+	err = r.Scan(&l.Number, &received, &died, &l.Reason, &l.Status, &l.Answer, &l.Attempts, &l.Events,
 		&l.EventType, &l.EventID, &l.UserID, &l.ExternalUserID, &l.Event)
 	l.ReceivedAt, l.DiedAt = time.UnixMicro(received), time.UnixMicro(died)
 	return l, err
@@ -151,18 +150,15 @@ func scanLetter(r row) (l DeadLetter, err error) {
 func (q *Queue) Summary(ctx context.Context, f LetterFilter) (groups []LetterGroup, err error) {
 	f.After = 0
 	where, args := q.where(f)
-	groups, err = queryRows(ctx, q.store.db, `SELECT reason, type, CAST(sum(events) AS BIGINT), count(*), min(number), max(number), max(died) FROM letter`+where+
-		` GROUP BY reason, type ORDER BY 3 DESC, reason, type`, func(r row) (g LetterGroup, err error) {
+	groups, err = sqldb.QueryRows(ctx, q.store.db, `SELECT reason, type, CAST(sum(events) AS BIGINT), count(*), min(number), max(number), max(died) FROM letter`+where+
+		` GROUP BY reason, type ORDER BY 3 DESC, reason, type`, func(r sqldb.Row) (g LetterGroup, err error) {
 		var died int64
-		err = r.scan(&g.Reason, &g.EventType, &g.Events, &g.Letters, &g.First, &g.Last, &died)
+		err = r.Scan(&g.Reason, &g.EventType, &g.Events, &g.Letters, &g.First, &g.Last, &died)
 		g.DiedAt = time.UnixMicro(died)
 		return g, err
 	}, args...)
 	return slices.DeleteFunc(groups, func(g LetterGroup) bool { return !f.matchesType(g.EventType) }), err
 }
-
-// moved is how many letters one transaction moves.
-const moved = 500
 
 // ReplayDead moves the dead letters with these numbers back to pending, as new
 // records, and returns how many events there were. Numbers that do not exist
@@ -183,9 +179,9 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 	if err := q.store.space.admitOutcome(); err != nil {
 		return 0, err
 	}
-	for chunk := range slices.Chunk(numbers, moved) {
+	for chunk := range slices.Chunk(numbers, 500) { // each in one transaction
 		n := 0
-		o := &op{size: 2000 * len(chunk), need: prepare{records: len(chunk)}, do: func(c *change) (err error) {
+		o := &op{size: 2000 * len(chunk), need: sqldb.Need{Records: len(chunk)}, do: func(c *change) (err error) {
 			n, err = how(c, signed(chunk))
 			return err
 		}}
@@ -199,14 +195,14 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 }
 
 func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
-	err = c.query(`DELETE FROM letter WHERE number`+q.store.db.in("$1")+` AND connector = $2 AND events = 1 AND event IS NOT NULL RETURNING received, event`, func(r row) error {
+	err = c.Query(`DELETE FROM letter WHERE number`+q.store.db.In("$1")+` AND connector = $2 AND events = 1 AND event IS NOT NULL RETURNING received, event`, func(r sqldb.Row) error {
 		var received int64
 		var event []byte
-		if err := r.scan(&received, &event); err != nil {
+		if err := r.Scan(&received, &event); err != nil {
 			return err
 		}
 		n++
-		return c.addRecord(q, received, liveStream, encode(q.id, received, newEventList(event)))
+		return c.addRecord(q, received, liveStream, encode(q.id, received, body.NewEvents(event)))
 	}, numbers, q.id)
 	c.of(q).sums[dead] -= int64(n)
 	crashpoint.At("dead.before-commit")
@@ -214,7 +210,7 @@ func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
 }
 
 func (q *Queue) purge(c *change, numbers []int64) (int, error) {
-	n, err := queryInt(c, `DELETE FROM letter WHERE number`+q.store.db.in("$1")+` AND connector = $2 RETURNING events`, numbers, q.id)
+	n, err := sqldb.QueryInt(c, `DELETE FROM letter WHERE number`+q.store.db.In("$1")+` AND connector = $2 RETURNING events`, numbers, q.id)
 	c.of(q).sums.add(delta{dead: -n, purged: n})
 	return int(n), err
 }

@@ -199,6 +199,17 @@ func TestIDsStoredWhileAQueueIsOpened(t *testing.T) {
 	}
 }
 
+// A bridge whose row was removed, because it did not answer for long, learns all ids
+// that others have stored meanwhile.
+func TestIDsStoredWhileABridgeWasAway(t *testing.T) {
+	k, a, db := oneBridge(t)
+	other, b := openPG(t, k.opts.URL)
+	other.add(b, queue.Receipt{Accepted: 1}, "1")
+	db(`INSERT INTO ids SELECT max(seq) + 5000, 0, '' FROM ids; DELETE FROM bridge`)
+	require.NoError(t, k.store.Renew(t.Context()))
+	k.add(a, queue.Receipt{Accepted: 1, Duplicates: 1}, "1", "2")
+}
+
 // Records of another bridge become visible in another order than their numbers':
 // one that comes late, below what was settled already, is claimed all the same.
 func TestRecordThatBecomesVisibleLate(t *testing.T) {

@@ -8,48 +8,48 @@
 // A batch of Braze is a record; small ones of one commit share one. Its small
 // state is a row of the table record, its bytes a row of the table body, which
 // nothing but an erasure changes. One writer commits whatever appends and
-// settlements are waiting in one transaction (writer.go). schema.sql and
-// postgres.sql are the tables; both dialects share all code but what sqlite.go
-// and postgres.go hold.
+// settlements are waiting in one transaction (writer.go). What a dialect of SQL
+// does is in internal/sqlite and internal/postgres, the tables in internal/sqldb.
 package queue
 
 import (
-	"errors"
 	"time"
 
 	"github.com/zeebo/xxh3"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 )
 
 // Errors that a caller decides on; compare with errors.Is.
 var (
 	// ErrFull means that the store has no room for a new batch. Nothing was
 	// stored; the sender should try again later.
-	ErrFull = errors.New("queue is full")
+	ErrFull error = sqldb.ErrFull
 	// ErrTooLarge means that one event alone is larger than the store can keep.
 	// Nothing of the batch was stored, and sending it again changes nothing.
-	ErrTooLarge = errors.New("event is larger than the queue can keep")
+	ErrTooLarge error = sqldb.ErrTooLarge
 	// ErrAway means that the storage does not answer: the database cannot be
 	// reached, or a commit does not come. What it was about may or may not be
 	// stored; try again later.
-	ErrAway = errors.New("queue's storage does not answer")
+	ErrAway error = sqldb.ErrAway
 	// ErrFailed means that a write to disk failed. What it was about may or may
 	// not be on disk, so it must not be acknowledged. The store takes nothing
 	// more until it is opened again; Usage().Err says what happened.
-	ErrFailed = errors.New("queue's storage has failed")
+	ErrFailed error = sqldb.ErrFailed
 	// ErrNotHeld means that a record is not claimed, or has no such event.
 	// Nothing was stored.
-	ErrNotHeld = errors.New("record is not claimed")
+	ErrNotHeld error = sqldb.Error("record is not claimed")
 	// ErrClosed means that the store is closed or closing.
-	ErrClosed = errors.New("queue is closed")
+	ErrClosed error = sqldb.ErrClosed
 	// ErrLocked means that another process has the data directory open.
-	ErrLocked = errors.New("data directory is in use by another process")
+	ErrLocked error = sqldb.ErrLocked
 	// ErrDamaged means that the disk does not hold what was written to it. The
 	// error names the file and says what can be done.
-	ErrDamaged = errors.New("data on disk is damaged")
+	ErrDamaged error = sqldb.ErrDamaged
 	// ErrReplaying means that a replay of history is active already.
-	ErrReplaying = errors.New("a replay of history is active")
+	ErrReplaying error = sqldb.Error("a replay of history is active")
 	// ErrNewerFormat means that a newer version of the bridge wrote the store.
-	ErrNewerFormat = errors.New("store was written by a newer version")
+	ErrNewerFormat error = sqldb.ErrNewerFormat
 )
 
 // DefaultWindow is the usual number of event ids that a queue remembers. A full window

@@ -7,7 +7,18 @@ import (
 	"slices"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+)
+
+// Outcomes of an event in the column record.outcome.
+const (
+	outPending byte = iota
+	outDelivered
+	outFiltered
+	outDead
+	outErased
 )
 
 // Settle stores outcomes in one commit and returns once they are on disk. Events
@@ -20,7 +31,7 @@ import (
 // this one did not answer for too long, is left to that bridge.
 func (q *Queue) Settle(ctx context.Context, s Settlement) error {
 	st := &settling{q: q}
-	if err := st.prepare(ctx, s); err != nil || len(st.need.held) == 0 {
+	if err := st.prepare(ctx, s); err != nil || len(st.need.Held) == 0 {
 		return err
 	}
 	if err := q.store.space.admitOutcome(); err != nil {
@@ -60,10 +71,10 @@ func (st *settling) prepare(ctx context.Context, s Settlement) error {
 		list, there := events[d.Seq]
 		if !there {
 			b, err := st.q.readBody(ctx, int64(d.Seq))
-			if err != nil && !errors.Is(err, errBody) {
-				return st.q.store.db.classify(err)
+			if err != nil && !errors.Is(err, body.ErrDamaged) {
+				return st.q.store.db.Classify(err)
 			}
-			list = b.split()
+			list = b.Split()
 			events[d.Seq] = list
 		}
 		n := named{Span: Span{d.Seq, d.Index, d.Index}, outcome: outDead, dead: d}
@@ -74,11 +85,11 @@ func (st *settling) prepare(ctx context.Context, s Settlement) error {
 		st.size += len(n.event) + 200
 	}
 	for _, n := range st.named {
-		st.need.held = append(st.need.held, int64(n.Seq))
+		st.need.Held = append(st.need.Held, int64(n.Seq))
 	}
-	slices.Sort(st.need.held)
-	st.need.held = slices.Compact(st.need.held)
-	st.size += 200 * len(st.need.held)
+	slices.Sort(st.need.Held)
+	st.need.Held = slices.Compact(st.need.Held)
+	st.size += 200 * len(st.need.Held)
 	st.do = st.write
 	return nil
 }
@@ -98,16 +109,16 @@ func (st *settling) write(c *change) error {
 		if n.dead == nil || events == 0 {
 			continue
 		}
-		l := DeadLetter{ReceivedAt: time.UnixMicro(p.states[int64(n.Seq)].received), Reason: n.dead.Reason, Status: n.dead.Status,
+		l := DeadLetter{ReceivedAt: time.UnixMicro(p.states[int64(n.Seq)].Received), Reason: n.dead.Reason, Status: n.dead.Status,
 			Answer: n.dead.Answer, Attempts: n.dead.Attempts, Events: 1, Event: n.event}
 		if err := q.insertLetter(c, l); err != nil {
 			return err
 		}
 	}
 	now := time.Now().UnixMicro()
-	for _, seq := range st.need.held {
+	for _, seq := range st.need.Held {
 		if s := p.states[seq]; s != nil {
-			if err := c.exec(updateRecord, s.pending, s.outcome, now, seq); err != nil {
+			if err := c.Exec(updateRecord, s.Pending, s.Outcome, now, seq); err != nil {
 				return err
 			}
 		}
@@ -126,7 +137,7 @@ func (st *settling) check() error {
 		case c == nil && q.store.shared: // another bridge has it by now
 		case c == nil || !c.out:
 			return fmt.Errorf("%w: record %d", ErrNotHeld, n.Seq)
-		case n.First < 0 || n.Last < n.First || int64(n.Last) >= c.events:
+		case n.First < 0 || n.Last < n.First || int64(n.Last) >= c.Events:
 			return fmt.Errorf("%w: record %d has no events %d to %d", ErrNotHeld, n.Seq, n.First, n.Last)
 		}
 	}
@@ -137,26 +148,40 @@ func (st *settling) check() error {
 // changes outcomes, so what it finds is what is stored.
 func (c *change) mark(q *Queue, n named) (events int64) {
 	s := c.state(q, int64(n.Seq))
-	if s == nil || s.pending == 0 {
+	if s == nil || s.Pending == 0 {
 		return 0
 	}
-	if n.outcome == outDelivered && s.outcome == nil && int64(n.Last-n.First) == s.events-1 {
-		events = s.events // the usual case needs no byte an event
+	if n.outcome == outDelivered && s.Outcome == nil && int64(n.Last-n.First) == s.Events-1 {
+		events = s.Events // the usual case needs no byte an event
 	} else {
-		s.outcome = s.outcomes()
+		s.Outcome = outcomes(*s)
 		for i := n.First; i <= n.Last; i++ {
-			if s.outcome[i] == outPending {
-				s.outcome[i] = n.outcome
+			if s.Outcome[i] == outPending {
+				s.Outcome[i] = n.outcome
 				events++
 			}
 		}
 	}
-	if s.pending -= events; s.pending > 0 {
+	if s.Pending -= events; s.Pending > 0 {
 		return events
 	}
-	c.of(q).sums[history] += s.stored
-	if !slices.ContainsFunc(s.outcome, func(o byte) bool { return o != outDelivered }) {
-		s.outcome = nil
+	c.of(q).sums[history] += s.Stored
+	if !slices.ContainsFunc(s.Outcome, func(o byte) bool { return o != outDelivered }) {
+		s.Outcome = nil
 	}
 	return events
+}
+
+// outcomes returns a byte for each event of a record.
+func outcomes(s sqldb.Record) []byte {
+	if int64(len(s.Outcome)) == s.Events {
+		return slices.Clone(s.Outcome)
+	}
+	out := make([]byte, s.Events)
+	if s.Pending == 0 {
+		for i := range out {
+			out[i] = outDelivered
+		}
+	}
+	return out
 }

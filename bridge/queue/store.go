@@ -12,6 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/postgres"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqlite"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/window"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
@@ -63,9 +67,6 @@ func (o Options) withDefaults() Options {
 	if o.Describe == nil {
 		o.Describe = func([]byte) Description { return Description{} }
 	}
-	if o.disk == nil {
-		o.disk = diskOf(o.Dir)
-	}
 	return o
 }
 
@@ -76,7 +77,7 @@ func (o Options) commitTimeout() time.Duration { return max(o.AppendTimeout, 10*
 type Store struct {
 	opts   Options
 	log    *slog.Logger
-	db     database
+	db     sqldb.Database
 	shared bool   // bridges share it
 	name   string // of the store, for origins
 	writer *writer
@@ -103,14 +104,15 @@ type Store struct {
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	s := &Store{opts: opts, log: opts.Logger, byName: map[string]*Queue{}}
-	s.writer = newWriter(s)
+	s.writer = &writer{store: s, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	s.ended, s.end = context.WithCancel(context.Background())
 	var err error
 	if opts.URL != "" {
 		s.shared = true
-		s.db, err = openPostgres(ctx, s, opts)
+		s.db, err = postgres.Open(ctx, postgres.Options{URL: opts.URL, Password: opts.Password, AckWait: opts.AckWait, RetainAge: opts.RetainAge,
+			CommitTimeout: opts.commitTimeout(), Warn: opts.Logger.Warn})
 	} else {
-		s.db, err = openSQLite(ctx, opts)
+		s.db, err = sqlite.Open(ctx, sqlite.Options{Dir: opts.Dir, VFS: opts.vfs, Disk: opts.disk, Warn: opts.Logger.Warn, DropDamagedLog: opts.DropDamagedLog})
 	}
 	if err != nil {
 		s.end()
@@ -118,12 +120,12 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.space = &diskSpace{store: s, wake: make(chan struct{}, 1)}
 	s.space.measure()
-	err = s.db.view(ctx, func(t tx) error {
-		return t.query(`SELECT value FROM meta WHERE name = 'store'`, func(r row) error { return r.scan(&s.name) })
+	err = s.db.View(ctx, func(t sqldb.Tx) error {
+		return t.Query(`SELECT value FROM meta WHERE name = 'store'`, func(r sqldb.Row) error { return r.Scan(&s.name) })
 	})
 	if err != nil {
 		s.end()
-		return nil, errors.Join(s.db.classify(err), s.db.close(ctx))
+		return nil, errors.Join(s.db.Classify(err), s.db.Close(ctx))
 	}
 	go s.writer.loop()
 	s.tasks.Go(s.maintain)
@@ -133,16 +135,11 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// ownError tells the errors of this package.
-func ownError(err error) bool {
-	return anyOf(err, ErrFull, ErrTooLarge, ErrAway, ErrFailed, ErrNotHeld, ErrClosed, ErrLocked, ErrDamaged, ErrReplaying, ErrNewerFormat)
-}
-
 // Queue returns the queue of the connector called name and makes it at first
-// use. A second call with the same name returns the same queue. window is the
+// use. A second call with the same name returns the same queue. windowSize is the
 // number of event ids remembered to catch duplicates; with 0 only repeats within
 // one batch are caught.
-func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, error) {
+func (s *Store) Queue(ctx context.Context, name string, windowSize int) (*Queue, error) {
 	s.opening.Lock()
 	defer s.opening.Unlock()
 	s.mu.Lock()
@@ -155,11 +152,11 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 		return nil, err
 	}
 	q = &Queue{
-		store: s, name: name, window: newWindow(window), windowSize: window,
+		store: s, name: name, window: window.New(windowSize), windowSize: windowSize,
 		claims: map[int64]*claim{}, more: make(chan struct{}), orders: make(chan struct{}),
 	}
 	if err := q.load(ctx); err != nil {
-		return nil, s.db.classify(err)
+		return nil, s.db.Classify(err)
 	}
 	isNew := q.id == 0 // else it needs no room
 	if err := s.writer.run(ctx, &op{size: 100, do: func(c *change) error { return q.open(c, isNew) }}); err != nil {
@@ -168,21 +165,19 @@ func (s *Store) Queue(ctx context.Context, name string, window int) (*Queue, err
 	return q, nil
 }
 
-// ledgerRow names the row of a ledger that this transaction adds to; for the writer
-// alone.
-func (s *Store) ledgerRow() string { return s.db.ledgerRow(s.writer.commits) }
-
-// opened has a queue take part in what the store does.
-func (s *Store) opened(q *Queue) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.byName[q.name] = q
-}
-
 func (s *Store) queues() []*Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Values(s.byName))
+}
+
+// queryInt is sqldb.QueryInt in a view of its own.
+func (s *Store) queryInt(ctx context.Context, sql string, args ...any) (sum int64, err error) {
+	err = s.db.View(ctx, func(t sqldb.Tx) (err error) {
+		sum, err = sqldb.QueryInt(t, sql, args...)
+		return err
+	})
+	return sum, s.db.Classify(err)
 }
 
 // Connectors lists the names of all queues that there are, opened or not, in the
@@ -191,10 +186,7 @@ func (s *Store) Connectors(ctx context.Context) (names []string, err error) {
 	if err := s.stopped(); err != nil {
 		return nil, err
 	}
-	names, err = queryRows(ctx, s.db, `SELECT name FROM connector`, func(r row) (name string, err error) {
-		err = r.scan(&name)
-		return name, err
-	})
+	names, err = sqldb.QueryRows(ctx, s.db, `SELECT name FROM connector`, sqldb.One[string])
 	slices.Sort(names)
 	return names, err
 }
@@ -202,11 +194,8 @@ func (s *Store) Connectors(ctx context.Context) (names []string, err error) {
 // Usage reports how much disk the store takes, and whether it can store.
 func (s *Store) Usage() Usage {
 	s.space.mu.Lock()
-	u := Usage{Bytes: s.space.used, Free: max(s.space.free, 0), Limit: s.opts.MaxBytes, Full: s.space.full, Damaged: int(s.damagedPlaces.Load())}
+	u := Usage{Bytes: s.space.used, Free: max(s.space.free, 0), Limit: s.opts.MaxBytes, Full: s.space.full, Damaged: int(s.damagedPlaces.Load()), Scrubbed: timeOf(s.scrubbed.Load())}
 	s.space.mu.Unlock()
-	if at := s.scrubbed.Load(); at > 0 {
-		u.Scrubbed = time.UnixMicro(at)
-	}
 	u.Err, u.Away = s.writer.state()
 	return u
 }
@@ -214,11 +203,11 @@ func (s *Store) Usage() Usage {
 // Backup copies the embedded store, as it is at one moment, into a new file,
 // while it is in use. A store on PostgreSQL is backed up with PostgreSQL's tools.
 func (s *Store) Backup(ctx context.Context, file string) error {
-	db, ok := s.db.(*sqlite)
+	db, ok := s.db.(*sqlite.DB)
 	if !ok {
 		return errors.New("a store on PostgreSQL is backed up with PostgreSQL's own tools, such as pg_dump")
 	}
-	if err := db.backup(ctx, file); err != nil {
+	if err := db.Backup(ctx, file); err != nil {
 		return fmt.Errorf("back up into %s: %w", file, err)
 	}
 	return nil
@@ -232,10 +221,18 @@ func (s *Store) Close() error {
 		s.writer.close()
 		s.tasks.Wait()
 		crashpoint.At("stop.before-close")
-		s.err = s.db.close(context.Background())
+		s.err = s.db.Close(context.Background())
 		crashpoint.At("stop.closed")
 	})
 	return s.err
+}
+
+// timeOf is a time of the tables; zero: there is none.
+func timeOf(micros int64) (t time.Time) {
+	if micros != 0 {
+		t = time.UnixMicro(micros)
+	}
+	return t
 }
 
 // stopped returns why the store is not to be used any more.
@@ -269,7 +266,9 @@ func (s *Store) maintain() {
 		case <-ticker.C:
 		case <-s.space.wake:
 		}
-		err := s.db.maintain(s.ended, s.writer)
+		err := s.db.Maintain(s.ended, s.writer.idle, func(do func(sqldb.Tx) error) error {
+			return s.writer.run(s.ended, &op{size: 1, do: func(c *change) error { return do(c) }})
+		})
 		s.space.measure()
 		err = errors.Join(err, s.prune(s.ended))
 		text := ""

@@ -2,16 +2,16 @@ package queue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/postgres"
 	"github.com/currentsbridge/currentsbridge/internal/pgtest"
 )
 
@@ -25,7 +25,7 @@ func storeIDs(t *testing.T, dir string, n int, mark []byte) {
 			for j := range 999 {
 				row = appendHash(row, hash(1000*i+j))
 			}
-			if err := c.exec(insertIDs, int64(1000+i), q.id, row); err != nil {
+			if err := c.Exec(insertIDs, int64(1000+i), q.id, row); err != nil {
 				return err
 			}
 		}
@@ -44,7 +44,7 @@ func TestLargeWindowIsReadBesideTheWriter(t *testing.T) {
 	defer s.Close()
 	q, err := s.Queue(t.Context(), "a", 1000*rows)
 	require.NoError(t, err)
-	require.Equal(t, 999*rows+1, q.window.size())
+	require.Equal(t, 999*rows+1, q.window.Size())
 }
 
 // A queue whose ids are damaged cannot be opened; the others go on.
@@ -52,7 +52,7 @@ func TestDamagedIDsOfOneQueue(t *testing.T) {
 	dir := t.TempDir()
 	mark := []byte("MARKMARKMARKMARK")
 	storeIDs(t, dir, 5, mark)
-	file := filepath.Join(dir, databaseFile)
+	file := filepath.Join(dir, "queue.db")
 	data, err := os.ReadFile(file)
 	require.NoError(t, err)
 	at := bytes.Index(data, mark)
@@ -82,7 +82,7 @@ func TestNewerFormat(t *testing.T) {
 	onBoth(t, func(t *testing.T, opts Options) {
 		s, q := openIdle(t, opts)
 		require.NoError(t, q.transact(t.Context(), func(c *change) error {
-			return c.exec(`UPDATE meta SET value = '2' WHERE name = 'format'`)
+			return c.Exec(`UPDATE meta SET value = '2' WHERE name = 'format'`)
 		}))
 		require.NoError(t, s.Close())
 		_, err := Open(t.Context(), opts)
@@ -125,11 +125,11 @@ func testPruning(t *testing.T, opts Options) {
 	settle(records[1:])
 	require.Positive(t, count(`SELECT history FROM ledger`))
 	if s.shared { // a table of bodies without records goes as a whole
-		p := s.db.(*postgres)
-		p.leader.Store(true)
-		_, err := p.pool.Exec(t.Context(), `CREATE TABLE body_1 (); INSERT INTO body_table VALUES (1)`)
-		require.NoError(t, err)
-		require.NoError(t, p.maintain(t.Context(), nil))
+		require.NoError(t, s.db.(*postgres.DB).Renew(t.Context(), false)) // now it prunes
+		require.NoError(t, q.transact(t.Context(), func(c *change) error {
+			return errors.Join(c.Exec(`CREATE TABLE body_1 ()`), c.Exec(`INSERT INTO body_table VALUES (1)`))
+		}))
+		require.NoError(t, s.db.Maintain(t.Context(), nil, nil))
 		require.Equal(t, int64(1), count(`SELECT count(*) FROM body_table`))
 	}
 	require.NoError(t, s.prune(t.Context()))
@@ -146,39 +146,4 @@ func testPruning(t *testing.T, opts Options) {
 
 func hash(i int) Hash {
 	return HashEvent(nil, fmt.Appendf(nil, "event-%d", i))
-}
-
-// The window must agree with the simplest thing that could work, over all of
-// its operations and around the place where the low half of a position is zero.
-func TestAgreesWithAModel(t *testing.T) {
-	for _, first := range []uint64{1, 1<<32 - 700, 3<<32 - 5} {
-		rng := rand.New(rand.NewPCG(1, first))
-		w := newWindow(500)
-		w.first, w.next = first, first
-		var model []Hash
-		for range 3000 {
-			from, had := w.next, len(model)
-			for range rng.IntN(20) {
-				id := hash(rng.IntN(900))
-				gap := uint32(w.next) == 0
-				known := slices.Contains(model, id)
-				require.Equal(t, known, w.add(id))
-				if !known && gap { // this place is left empty
-					model = append(model, Hash{})
-				}
-				if !known {
-					model = append(model, id)
-				}
-			}
-			if rng.IntN(4) == 0 {
-				w.forget(from)
-				model = model[:had]
-			}
-			w.trim()
-			model = model[max(0, len(model)-500):]
-			require.Equal(t, len(model), w.size())
-		}
-		require.Greater(t, w.next, first+5000)
-		require.LessOrEqual(t, len(w.ring), 1024)
-	}
 }

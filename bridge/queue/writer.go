@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
@@ -28,7 +29,7 @@ const (
 // op is one operation for the writer.
 type op struct {
 	size int
-	need prepare
+	need sqldb.Need
 	// do writes. ErrNotHeld and ErrReplaying are this operation's alone and mean
 	// that it has written nothing; any other error undoes the whole transaction.
 	do func(*change) error
@@ -42,15 +43,16 @@ type op struct {
 // applied in memory after the commit, except ids: they are added to the window
 // before it, and taken out where it fails.
 type change struct {
-	tx
-	prepared
+	sqldb.Tx
+	sqldb.Ready
+
 	parts map[*Queue]*part
 }
 
 // seq hands out the next of the drawn sequence numbers.
 func (c *change) seq() int64 {
-	n := c.seqs[0]
-	c.seqs = c.seqs[1:]
+	n := c.Seqs[0]
+	c.Seqs = c.Seqs[1:]
 	return n
 }
 
@@ -58,7 +60,7 @@ func (c *change) seq() int64 {
 func (c *change) of(q *Queue) *part {
 	p := c.parts[q]
 	if p == nil {
-		p = &part{from: q.window.next, states: map[int64]*recordState{}}
+		p = &part{from: q.window.Next(), states: map[int64]*sqldb.Record{}}
 		c.parts[q] = p
 	}
 	return p
@@ -66,7 +68,7 @@ func (c *change) of(q *Queue) *part {
 
 // state returns a claimed record as the transaction has it, for a change; nil: this
 // bridge does not have it.
-func (c *change) state(q *Queue, seq int64) *recordState {
+func (c *change) state(q *Queue, seq int64) *sqldb.Record {
 	p := c.of(q)
 	if s := p.states[seq]; s != nil {
 		return s
@@ -74,16 +76,17 @@ func (c *change) state(q *Queue, seq int64) *recordState {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	claim := q.claims[seq]
-	if c.lost[seq] { // or it would be handed out, and delivered, again and again
+	now, asked := c.Held[seq]
+	if asked && now == nil { // or it would be handed out, and delivered, again and again
 		delete(q.claims, seq)
 		return nil
 	}
 	if claim == nil {
 		return nil
 	}
-	s := claim.recordState
-	if now, there := c.stored[seq]; there { // the answer to the commit of another settlement may have been lost
-		s.pending, s.outcome = now.pending, now.outcome
+	s := claim.Record
+	if now != nil { // the answer to the commit of another settlement may have been lost
+		s.Pending, s.Outcome = now.Pending, now.Outcome
 	}
 	p.states[seq] = &s
 	return &s
@@ -93,9 +96,7 @@ type writer struct {
 	store *Store
 	wake  chan struct{}
 	ended chan struct{}
-	// For the loop alone: transactions since the start, and how long the last one took.
-	commits int
-	took    time.Duration
+	took  time.Duration // by the last transaction; for the loop alone
 
 	mu      sync.Mutex
 	waiting []*op
@@ -105,10 +106,6 @@ type writer struct {
 	closed  bool
 	failed  error // wraps ErrFailed
 	away    error // what the last transaction failed with, if it may pass
-}
-
-func newWriter(s *Store) *writer {
-	return &writer{store: s, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // run queues an operation and waits until it is durable, until ctx ends, or for
@@ -122,11 +119,12 @@ func (w *writer) run(ctx context.Context, o *op) error {
 	}
 	timer := time.NewTimer(w.store.opts.AppendTimeout)
 	defer timer.Stop()
-	err := fmt.Errorf("%w: a commit takes longer than %s", ErrAway, w.store.opts.AppendTimeout)
+	var err error
 	select {
 	case err := <-o.finished:
 		return err
 	case <-timer.C:
+		err = fmt.Errorf("%w: a commit takes longer than %s", ErrAway, w.store.opts.AppendTimeout)
 	case <-ctx.Done():
 		err = fmt.Errorf("%w: %w", ErrAway, ctx.Err())
 	}
@@ -251,38 +249,39 @@ func (w *writer) commit(group []*op) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), w.store.opts.commitTimeout())
 	defer cancel()
-	for try := 0; ; try++ {
-		c := &change{parts: map[*Queue]*part{}}
-		err := w.store.db.update(ctx, needOf(group), func(t tx, p *prepared) error {
-			c.tx, c.prepared = t, *p
-			return c.run(group)
-		})
-		if err == nil {
-			crashpoint.At("commit.after")
-			w.commits++
-			for q, p := range c.parts {
-				q.committed(p)
-			}
-			w.finish(group, nil)
-			return
-		}
-		for q, p := range c.parts {
-			q.window.forget(p.from)
-		}
-		if try == 5 || !w.store.db.retryable(err) {
-			w.finish(group, w.failure(err))
-			return
-		}
+	c := &change{}
+	err := w.store.db.Update(ctx, needOf(group), func(t sqldb.Tx, ready sqldb.Ready) error {
+		c.undo()
+		c.Tx, c.Ready, c.parts = t, ready, map[*Queue]*part{}
+		w.store.learn(ready)
+		return c.run(group)
+	})
+	if err != nil {
+		c.undo()
+		w.finish(group, w.failure(err))
+		return
+	}
+	crashpoint.At("commit.after")
+	for q, p := range c.parts {
+		q.committed(p)
+	}
+	w.finish(group, nil)
+}
+
+// undo takes the ids of a transaction that has failed out of the windows.
+func (c *change) undo() {
+	for q, p := range c.parts {
+		q.window.Forget(p.from)
 	}
 }
 
 // run runs the operations of a group.
 func (c *change) run(group []*op) error {
-	known := c.known
+	known := c.Known
 	for _, o := range group {
-		n := len(o.need.content)
-		c.known, known = known[:n], known[n:]
-		if o.refusal = o.do(c); o.refusal != nil && !anyOf(o.refusal, ErrNotHeld, ErrReplaying) {
+		n := len(o.need.Content)
+		c.Known, known = known[:n], known[n:]
+		if o.refusal = o.do(c); o.refusal != nil && !sqldb.AnyOf(o.refusal, ErrNotHeld, ErrReplaying) {
 			return o.refusal
 		}
 	}
@@ -296,11 +295,11 @@ func (c *change) run(group []*op) error {
 }
 
 // needOf is what a group needs before it begins to write.
-func needOf(group []*op) (need prepare) {
+func needOf(group []*op) (need sqldb.Need) {
 	for _, o := range group {
-		need.records += o.need.records
-		need.held = append(need.held, o.need.held...)
-		need.content = append(need.content, o.need.content...)
+		need.Records += o.need.Records
+		need.Held = append(need.Held, o.need.Held...)
+		need.Content = append(need.Content, o.need.Content...)
 	}
 	return need
 }
@@ -323,7 +322,7 @@ func (w *writer) finish(group []*op, err error) {
 // failure makes one of this package's errors of what a transaction failed with. Where
 // that is for good, nothing is stored any more.
 func (w *writer) failure(err error) error {
-	err = w.store.db.classify(err)
+	err = w.store.db.Classify(err)
 	w.mu.Lock()
 	first := errors.Is(err, ErrFailed) && w.failed == nil
 	if first {

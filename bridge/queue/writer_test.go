@@ -85,30 +85,6 @@ func TestFailedTransactionIsTakenBack(t *testing.T) {
 	require.Equal(t, uint64(2), q.Ledger().Pending())
 }
 
-// A body of several parts is read back; wherever a bit is flipped, that is found.
-func TestBodyInParts(t *testing.T) {
-	events := [][]byte{[]byte("first"), {}, []byte("third, and third, and third, and third")}
-	data := appendBody(appendBody(nil, 7, 8, newEventList(events[:2]...)), 7, 9, newEventList(events[2:]...))
-	b, err := decodeBody(data)
-	require.NoError(t, err)
-	require.Len(t, b.lengths, 3)
-	for i, e := range events {
-		require.Equal(t, string(e), string(b.split()[i]))
-	}
-	require.Equal(t, int64(7), b.connector)
-	for at := range len(data) * 8 {
-		data[at/8] ^= 1 << (at % 8)
-		_, err := decodeBody(data)
-		require.ErrorIs(t, err, errBody, at)
-		data[at/8] ^= 1 << (at % 8)
-	}
-	for cut := range data {
-		if b, err := decodeBody(data[:cut]); err == nil {
-			require.Len(t, b.lengths, 2, "only between two parts, and then the record has more events")
-		}
-	}
-}
-
 // Callers that give up while the writer waits for more operations leave it with
 // none, and it goes on.
 func TestWithdrawnOperations(t *testing.T) {

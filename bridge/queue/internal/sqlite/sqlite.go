@@ -1,4 +1,6 @@
-package queue
+// Package sqlite is the embedded store of the queue: one file with page checksums,
+// in WAL mode, synced at every commit.
+package sqlite
 
 import (
 	"cmp"
@@ -13,14 +15,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 	"github.com/ncruces/go-sqlite3"
 	"golang.org/x/sys/unix"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
+	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 )
 
-// The embedded store: one file with page checksums, in WAL mode, synced at every
-// commit. The writer has a connection of its own; views and checkpoints share a few
-// others.
 const (
 	databaseFile = "queue.db"
 	lockFile     = "LOCK"
@@ -33,21 +34,30 @@ const (
 	vacuumIdleStep = 512  // pages given back at a time while nothing is waiting
 	freePages      = 512  // pages that are kept for what comes next
 
-	noRoom = 2 * maxGroup // free bytes below which an I/O error is one of a full disk
+	noRoom = 16 << 20 // free bytes below which an I/O error is one of a full disk: twice what a transaction writes
 )
 
 // settings are given to each connection.
 const settings = `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
 PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 10000; PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON;`
 
-type sqlite struct {
-	dir    string
-	vfs    string
-	log    func(msg string, args ...any)
-	disk   func() (free, total int64)
+// Options say where a store is. Dir is needed.
+type Options struct {
+	Dir  string
+	VFS  string                     // the file system, as the library knows it; empty: the operating system's
+	Disk func() (free, total int64) // bytes of the file system; nil: it is asked
+	Warn func(msg string, args ...any)
+	// DropDamagedLog goes on without what is behind a damaged place of the log.
+	DropDamagedLog bool
+}
+
+// DB implements sqldb.Database. The writer has a connection of its own; views and
+// checkpoints share a few others.
+type DB struct {
+	Options
 	lock   *os.File
-	writer *sqliteConn
-	pool   chan *sqliteConn // for views; nil: not opened yet
+	writer *connection
+	pool   chan *connection // for views; nil: not opened yet
 
 	next     int64 // sequence number; for the writer alone
 	logPages atomic.Int64
@@ -65,9 +75,9 @@ type sqlite struct {
 	flush      atomic.Bool // the checkpointer has done most: the writer does the rest
 }
 
-// openSQLite opens the file in the directory of the options, makes it where it is
+// Open opens the file in the directory of the options, makes it where it is
 // missing, and rebuilds it where a former run has found it damaged.
-func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
+func Open(ctx context.Context, opts Options) (_ *DB, err error) {
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -78,10 +88,10 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sqlite{
-		dir: opts.Dir, vfs: opts.vfs, lock: lock, pool: make(chan *sqliteConn, readers),
-		log: opts.Logger.Warn, disk: opts.disk, checkpoint: make(chan struct{}, 1), stop: make(chan struct{}),
+	if opts.Disk == nil {
+		opts.Disk = diskOf(opts.Dir)
 	}
+	s := &DB{Options: opts, lock: lock, pool: make(chan *connection, readers), checkpoint: make(chan struct{}, 1), stop: make(chan struct{})}
 	for range readers {
 		s.pool <- nil
 	}
@@ -94,14 +104,14 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 		}
 		s.lock.Close()
 	}()
-	if err := s.checkLog(opts.DropDamagedLog); err != nil {
+	if err := s.checkLog(); err != nil {
 		return nil, err
 	}
 	_, marked := os.Stat(s.path(damagedMark))
 	if marked != nil {
 		err = s.start(ctx)
 	}
-	if marked == nil || s.corrupt(err) {
+	if marked == nil || s.Corrupt(err) {
 		if s.writer != nil {
 			s.writer.close()
 		}
@@ -109,8 +119,8 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 			err = s.start(ctx)
 		}
 	}
-	if s.corrupt(err) || errors.Is(err, errNothingLeft) {
-		err = fmt.Errorf("%w: %s: %w; restore a backup, try sqlite3 queue.db .recover, or move the file away to begin with an empty one", ErrDamaged, s.path(databaseFile), err)
+	if s.Corrupt(err) || errors.Is(err, errNothingLeft) {
+		err = fmt.Errorf("%w: %s: %w; restore a backup, try sqlite3 queue.db .recover, or move the file away to begin with an empty one", sqldb.ErrDamaged, s.path(databaseFile), err)
 	}
 	if err != nil {
 		return nil, err
@@ -119,10 +129,10 @@ func openSQLite(ctx context.Context, opts Options) (_ *sqlite, err error) {
 	return s, nil
 }
 
-func (s *sqlite) path(name string) string { return filepath.Join(s.dir, name) }
+func (s *DB) path(name string) string { return filepath.Join(s.Dir, name) }
 
 // start opens the writer's connection and makes the tables where there are none.
-func (s *sqlite) start(ctx context.Context) (err error) {
+func (s *DB) start(ctx context.Context) (err error) {
 	if s.writer, err = s.connect(databaseFile, false); err != nil {
 		return err
 	}
@@ -130,37 +140,34 @@ func (s *sqlite) start(ctx context.Context) (err error) {
 		s.logPages.Store(int64(pages))
 		return nil
 	})
-	return s.update(ctx, prepare{}, func(t tx, _ *prepared) error {
-		version, err := queryInt(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
+	return s.Update(ctx, sqldb.Need{}, func(t sqldb.Tx, _ sqldb.Ready) error {
+		version, err := sqldb.QueryInt(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
 		if err != nil {
 			return err
 		}
-		if version > formatVersion {
-			return fmt.Errorf("%w: format %d in %s, this one knows %d", ErrNewerFormat, version, s.path(databaseFile), formatVersion)
+		if version > sqldb.FormatVersion {
+			return fmt.Errorf("%w: format %d in %s, this one knows %d", sqldb.ErrNewerFormat, version, s.path(databaseFile), sqldb.FormatVersion)
 		}
-		s.next, err = queryInt(t, `SELECT max(coalesce((SELECT max(last_seq) FROM ledger), 0), coalesce((SELECT max(seq) FROM record), 0), coalesce((SELECT max(seq) FROM ids), 0))`)
+		s.next, err = sqldb.QueryInt(t, `SELECT max(coalesce((SELECT max(last_seq) FROM ledger), 0), coalesce((SELECT max(seq) FROM record), 0), coalesce((SELECT max(seq) FROM ids), 0))`)
 		return err
 	})
 }
 
 // uri names a file for SQLite.
-func (s *sqlite) uri(path string) string {
+func (s *DB) uri(path string) string {
 	registerVFS()
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?vfs=" + cmp.Or(s.vfs, diskVFSName)
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?vfs=" + cmp.Or(s.VFS, diskVFSName)
 }
 
-// open opens a connection to a file of the directory.
-func (s *sqlite) open(name string) (*sqliteConn, error) { return openConn(s.uri(s.path(name))) }
-
-func openConn(uri string) (*sqliteConn, error) {
-	conn, err := sqlite3.Open(uri)
-	return &sqliteConn{conn: conn, cache: map[string]*sqlite3.Stmt{}}, err
+func (s *DB) open(path string) (*connection, error) {
+	conn, err := sqlite3.Open(s.uri(path))
+	return &connection{conn: conn, cache: map[string]*sqlite3.Stmt{}}, err
 }
 
 // connect opens a connection with the store's settings, and makes the tables of an
 // empty file.
-func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
-	c, err := s.open(name)
+func (s *DB) connect(name string, reading bool) (*connection, error) {
+	c, err := s.open(s.path(name))
 	if err != nil {
 		return nil, err
 	}
@@ -181,20 +188,20 @@ func (s *sqlite) connect(name string, reading bool) (*sqliteConn, error) {
 }
 
 // create makes the tables of an empty file.
-func (c *sqliteConn) create() error {
-	tables, err := queryInt(c, `SELECT count(*) FROM sqlite_schema WHERE name = 'meta'`)
+func (c *connection) create() error {
+	tables, err := sqldb.QueryInt(c, `SELECT count(*) FROM sqlite_schema WHERE name = 'meta'`)
 	if err != nil || tables > 0 {
 		return err
 	}
 	if err := c.format(); err != nil {
 		return err
 	}
-	return c.conn.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;` + schema +
-		fmt.Sprintf(`INSERT INTO meta VALUES ('format', '%d'), ('store', lower(hex(randomblob(6)))); COMMIT;`, formatVersion))
+	return c.conn.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;` + sqldb.Schema +
+		fmt.Sprintf(`INSERT INTO meta VALUES ('format', '%d'), ('store', lower(hex(randomblob(6)))); COMMIT;`, sqldb.FormatVersion))
 }
 
 // format gives an empty file its size of pages, and checksums.
-func (c *sqliteConn) format() error {
+func (c *connection) format() error {
 	return cmp.Or(c.conn.Exec(fmt.Sprintf(`PRAGMA page_size = %d; PRAGMA auto_vacuum = INCREMENTAL;`, pageSize)), c.conn.EnableChecksums("main"))
 }
 
@@ -206,37 +213,35 @@ func takeLock(path string) (*os.File, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: %s is locked", ErrLocked, path)
+			return nil, fmt.Errorf("%w: %s is locked", sqldb.ErrLocked, path)
 		}
 		return nil, err
 	}
 	return f, nil
 }
 
-// update implements database.
-func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) error) (err error) {
+func (s *DB) Update(_ context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.Ready) error) (err error) {
 	if s.flush.CompareAndSwap(true, false) {
 		crashpoint.At("checkpoint.before-rest")
-		if _, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); s.corrupt(err) {
+		if _, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); s.Corrupt(err) {
 			return err
 		} else if err != nil && !errors.Is(err, sqlite3.BUSY) {
-			s.log("the log cannot be checkpointed", "error", err) // what it holds is as safe as before
+			s.Warn("the log cannot be checkpointed", "error", err) // what it holds is as safe as before
 		}
 		crashpoint.At("checkpoint.after")
 	}
-	p := &prepared{seqs: make([]int64, need.records), known: make([]bool, len(need.content))}
-	first := s.next
-	for i := range p.seqs {
+	first, ready := s.next, sqldb.Ready{Seqs: make([]int64, need.Records)}
+	for i := range ready.Seqs {
 		s.next++
-		p.seqs[i] = s.next
+		ready.Seqs[i] = s.next
 	}
-	err = s.writer.transaction(`BEGIN IMMEDIATE`, func() error { return do(s.writer, p) })
+	err = s.writer.transaction(`BEGIN IMMEDIATE`, func() error { return do(s.writer, ready) })
 	if err != nil {
 		s.next = first
 		return err
 	}
 	if s.logPages.Load() >= checkpointAt {
-		signal(s.checkpoint)
+		s.wake()
 	}
 	if time.Since(s.measured) > 20*time.Millisecond {
 		s.measured = time.Now()
@@ -246,12 +251,12 @@ func (s *sqlite) update(_ context.Context, need prepare, do func(tx, *prepared) 
 }
 
 // measure takes the size of the file.
-func (s *sqlite) measure(t tx) error {
-	pages, err := queryInt(t, `PRAGMA page_count`)
+func (s *DB) measure(t sqldb.Tx) error {
+	pages, err := sqldb.QueryInt(t, `PRAGMA page_count`)
 	if err != nil {
 		return err
 	}
-	free, err := queryInt(t, `PRAGMA freelist_count`)
+	free, err := sqldb.QueryInt(t, `PRAGMA freelist_count`)
 	if err == nil {
 		s.pages.Store(pages)
 		s.free.Store(free)
@@ -271,24 +276,32 @@ func diskOf(dir string) func() (free, total int64) {
 	}
 }
 
-// size asks the file system at most every 20 ms.
-func (s *sqlite) size() (used, spare, free, total int64) {
+// Size asks the file system at most every 20 ms.
+func (s *DB) Size() (used, spare, free, total int64) {
 	s.asking.Lock()
 	defer s.asking.Unlock()
 	if now := time.Now(); now.Sub(s.asked) > 20*time.Millisecond {
 		s.asked = now
-		s.diskFree, s.diskTotal = s.disk()
+		s.diskFree, s.diskTotal = s.Disk()
 	}
 	return (s.pages.Load() - s.free.Load() + s.logPages.Load()) * pageSize, max(0, s.surplus()) * pageSize, s.diskFree, s.diskTotal
 }
 
 // surplus is how many free pages are given back to the disk.
-func (s *sqlite) surplus() int64 { return s.free.Load() - freePages - s.pages.Load()/16 }
+func (s *DB) surplus() int64 { return s.free.Load() - freePages - s.pages.Load()/16 }
+
+// wake wakes the checkpointer.
+func (s *DB) wake() {
+	select {
+	case s.checkpoint <- struct{}{}:
+	default:
+	}
+}
 
 // checkpoints copies the log into the file beside the writer. SQLite writes the
 // log from its start again only once all of it is copied, so the writer does the small rest between
 // two of its transactions.
-func (s *sqlite) checkpoints() {
+func (s *DB) checkpoints() {
 	for {
 		select {
 		case <-s.stop:
@@ -297,8 +310,8 @@ func (s *sqlite) checkpoints() {
 		}
 		crashpoint.At("checkpoint.before")
 		pages, copied, err := s.copyLog(context.Background(), sqlite3.CHECKPOINT_PASSIVE)
-		if err != nil && !anyOf(err, sqlite3.BUSY, ErrClosed) {
-			s.log("the log cannot be checkpointed", "error", err)
+		if err != nil && !sqldb.AnyOf(err, sqlite3.BUSY, sqldb.ErrClosed) {
+			s.Warn("the log cannot be checkpointed", "error", err)
 			continue
 		}
 		if err == nil && pages == copied {
@@ -309,7 +322,7 @@ func (s *sqlite) checkpoints() {
 }
 
 // copyLog copies the log into the file, on one of the views' connections.
-func (s *sqlite) copyLog(ctx context.Context, mode sqlite3.CheckpointMode) (pages, copied int, err error) {
+func (s *DB) copyLog(ctx context.Context, mode sqlite3.CheckpointMode) (pages, copied int, err error) {
 	c, err := s.reader(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -318,8 +331,7 @@ func (s *sqlite) copyLog(ctx context.Context, mode sqlite3.CheckpointMode) (page
 	return c.conn.WALCheckpoint("main", mode)
 }
 
-// view implements database.
-func (s *sqlite) view(ctx context.Context, do func(tx) error) error {
+func (s *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 	c, err := s.reader(ctx)
 	if err != nil {
 		return err
@@ -333,18 +345,13 @@ func (s *sqlite) view(ctx context.Context, do func(tx) error) error {
 	return err
 }
 
-func (s *sqlite) reader(ctx context.Context) (c *sqliteConn, err error) {
-	select {
-	case <-s.stop:
-		return nil, ErrClosed
-	default:
-	}
+func (s *DB) reader(ctx context.Context) (c *connection, err error) {
 	select {
 	case c = <-s.pool:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-s.stop:
-		return nil, ErrClosed
+		return nil, sqldb.ErrClosed
 	}
 	if c == nil {
 		if c, err = s.connect(databaseFile, true); err != nil {
@@ -354,35 +361,34 @@ func (s *sqlite) reader(ctx context.Context) (c *sqliteConn, err error) {
 	return c, err
 }
 
-// claim implements database. The claims of the one bridge are in its memory.
-func (s *sqlite) claim(ctx context.Context, q *Queue, from stream, after int64, limit int) ([]recordState, error) {
-	return queryRows(ctx, s, `SELECT `+recordColumns+` FROM record WHERE connector = $1 AND seq > $2 AND backfilled = $3 AND pending > 0 ORDER BY seq LIMIT $4`,
-		scanRecord, q.id, after, int64(from), int64(limit))
+// Claim implements sqldb.Database. The claims of the one bridge are in its memory.
+func (s *DB) Claim(ctx context.Context, connector, stream, after int64, limit int, _ func() []int64) ([]sqldb.Record, error) {
+	return sqldb.QueryRows(ctx, s, `SELECT `+sqldb.RecordColumns+` FROM record WHERE connector = $1 AND seq > $2 AND backfilled = $3 AND pending > 0 ORDER BY seq LIMIT $4`,
+		sqldb.ScanRecord, connector, after, stream, int64(limit))
 }
 
-func (s *sqlite) retryable(error) bool { return false }
+// Floor implements sqldb.Database: rows that are gone leave nothing behind.
+func (s *DB) Floor(int64) int64 { return 0 }
 
-func (s *sqlite) ownReplay(context.Context, int64) (bool, error) { return true, nil }
+func (s *DB) OwnReplay(context.Context, int64) (bool, error) { return true, nil }
 
-func (s *sqlite) body(int64) string { return "body" }
+func (s *DB) Body(int64) string { return "body" }
 
-func (s *sqlite) in(param string) string { return " IN (SELECT value FROM json_each(" + param + "))" }
+func (s *DB) In(param string) string { return " IN (SELECT value FROM json_each(" + param + "))" }
 
-func (s *sqlite) ledgerRow(int) string { return "" }
+func (s *DB) Prunes() bool { return true }
 
-func (s *sqlite) prunes() bool { return true }
-
-// maintain gives freed pages back in small steps. On a full disk only a log that
+// Maintain gives freed pages back in small steps. On a full disk only a log that
 // is written from its start again has room.
-func (s *sqlite) maintain(ctx context.Context, w *writer) error {
-	if free, _ := s.disk(); s.logPages.Load() > 0 && (w.idle() || free >= 0 && free < minReserve) {
-		signal(s.checkpoint)
+func (s *DB) Maintain(ctx context.Context, idle func() bool, change func(func(sqldb.Tx) error) error) error {
+	if free, _ := s.Disk(); s.logPages.Load() > 0 && (idle() || free >= 0 && free < sqldb.MinReserve) {
+		s.wake()
 	}
 	for before := int64(-1); ; before = s.free.Load() {
-		if err := s.view(ctx, s.measure); err != nil {
+		if err := s.View(ctx, s.measure); err != nil {
 			return err
 		}
-		idle := w.idle()
+		idle := idle()
 		if s.surplus() <= 0 || before >= 0 && (!idle || s.free.Load() >= before) {
 			return nil
 		}
@@ -390,18 +396,18 @@ func (s *sqlite) maintain(ctx context.Context, w *writer) error {
 		if idle {
 			step = vacuumIdleStep
 		}
-		o := &op{size: 1, do: func(c *change) error {
-			return c.query(fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, step), func(row) error { return nil })
-		}}
-		if err := w.run(ctx, o); err != nil {
+		err := change(func(t sqldb.Tx) error {
+			return t.Query(fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, step), func(sqldb.Row) error { return nil })
+		})
+		if err != nil {
 			return err
 		}
 	}
 }
 
-// wipe implements database: it empties the log, after which nothing of what was
+// Wipe implements sqldb.Database: it empties the log, after which nothing of what was
 // deleted is in any file.
-func (s *sqlite) wipe(ctx context.Context) error {
+func (s *DB) Wipe(ctx context.Context) error {
 	for {
 		_, _, err := s.copyLog(ctx, sqlite3.CHECKPOINT_TRUNCATE)
 		if err == nil || !errors.Is(err, sqlite3.BUSY) {
@@ -415,14 +421,15 @@ func (s *sqlite) wipe(ctx context.Context) error {
 	}
 }
 
-// backup copies the whole store, as it is at one moment, into a new file.
-func (s *sqlite) backup(ctx context.Context, file string) error {
+// Backup copies the whole store, as it is at one moment, into a new file.
+func (s *DB) Backup(ctx context.Context, file string) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
 	f.Close()
-	to, err := openConn((&sqlite{}).uri(file))
+	disk := &DB{} // on the operating system's files
+	to, err := disk.open(file)
 	if err != nil {
 		return err
 	}
@@ -431,11 +438,11 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 	if err := errors.Join(to.format(), to.close()); err != nil {
 		return err
 	}
-	return s.view(ctx, func(t tx) error {
-		if _, err := queryInt(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would restart the copy
+	return s.View(ctx, func(t sqldb.Tx) error {
+		if _, err := sqldb.QueryInt(t, `SELECT count(*) FROM meta`); err != nil { // else each commit would restart the copy
 			return err
 		}
-		b, err := t.(*sqliteConn).conn.BackupInit("main", (&sqlite{}).uri(file))
+		b, err := t.(*connection).conn.BackupInit("main", disk.uri(file))
 		if err != nil {
 			return err
 		}
@@ -449,45 +456,44 @@ func (s *sqlite) backup(ctx context.Context, file string) error {
 	})
 }
 
-func (s *sqlite) corrupt(err error) bool {
-	return anyOf(err, sqlite3.CORRUPT, sqlite3.IOERR_DATA, sqlite3.IOERR_CORRUPTFS, sqlite3.NOTADB, sqlite3.IOERR_SHORT_READ)
+func (s *DB) Corrupt(err error) bool {
+	return sqldb.AnyOf(err, sqlite3.CORRUPT, sqlite3.IOERR_DATA, sqlite3.IOERR_CORRUPTFS, sqlite3.NOTADB, sqlite3.IOERR_SHORT_READ)
 }
 
-// classify implements database.
-func (s *sqlite) classify(err error) error {
+func (s *DB) Classify(err error) error {
 	switch {
-	case err == nil || ownError(err) || anyOf(err, context.Canceled, context.DeadlineExceeded, errBody):
+	case err == nil || sqldb.Own(err) || errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, sqlite3.FULL), !errors.Is(err, sqlite3.IOERR_FSYNC) && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)):
-		return fmt.Errorf("%w: %w", ErrFull, err)
+		return fmt.Errorf("%w: %w", sqldb.ErrFull, err)
 	case errors.Is(err, sqlite3.TOOBIG):
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+		return fmt.Errorf("%w: %w", sqldb.ErrTooLarge, err)
 	case errors.Is(err, sqlite3.BUSY), errors.Is(err, sqlite3.LOCKED):
-		return fmt.Errorf("%w: %w", ErrAway, err)
-	case s.corrupt(err):
+		return fmt.Errorf("%w: %w", sqldb.ErrAway, err)
+	case s.Corrupt(err):
 		s.mark(err)
-		return fmt.Errorf("%w: %w: %s cannot be read: %w; the next start sets the damage aside", ErrFailed, ErrDamaged, s.path(databaseFile), err)
+		return fmt.Errorf("%w: %w: %s cannot be read: %w; the next start sets the damage aside", sqldb.ErrFailed, sqldb.ErrDamaged, s.path(databaseFile), err)
 	}
 	// Where the disk has no room, not every error of the library says so.
-	if free, _ := s.disk(); free >= 0 && free < noRoom && !errors.Is(err, sqlite3.IOERR_FSYNC) && !errors.Is(err, errPanic) {
-		return fmt.Errorf("%w: %w", ErrFull, err)
+	if free, _ := s.Disk(); free >= 0 && free < noRoom && !errors.Is(err, sqlite3.IOERR_FSYNC) && !errors.Is(err, errPanic) {
+		return fmt.Errorf("%w: %w", sqldb.ErrFull, err)
 	}
 	code := 0
 	if e := (*sqlite3.Error)(nil); errors.As(err, &e) {
 		code = int(e.ExtendedCode())
 	}
-	return fmt.Errorf("%w: %s: %w (%d)", ErrFailed, s.path(databaseFile), err, code)
+	return fmt.Errorf("%w: %s: %w (%d)", sqldb.ErrFailed, s.path(databaseFile), err, code)
 }
 
 // mark has the next start rebuild the file.
-func (s *sqlite) mark(cause error) {
+func (s *DB) mark(cause error) {
 	if err := os.WriteFile(s.path(damagedMark), []byte(cause.Error()+"\n"), 0o600); err != nil {
-		s.log("the damage cannot be marked for the next start", "error", err)
+		s.Warn("the damage cannot be marked for the next start", "error", err)
 	}
 }
 
-// close lets the log be checkpointed and removed.
-func (s *sqlite) close(context.Context) error {
+// Close lets the log be checkpointed and removed.
+func (s *DB) Close(context.Context) error {
 	close(s.stop)
 	s.stopped.Wait()
 	for range readers {
@@ -500,9 +506,9 @@ func (s *sqlite) close(context.Context) error {
 	return errors.Join(err, s.lock.Close())
 }
 
-// sqliteConn is a connection with its prepared statements. It is used by one
+// connection is a connection with its prepared statements. It is used by one
 // goroutine at a time.
-type sqliteConn struct {
+type connection struct {
 	conn  *sqlite3.Conn
 	cache map[string]*sqlite3.Stmt
 }
@@ -511,27 +517,27 @@ type sqliteConn struct {
 var errPanic = errors.New("panic in the database")
 
 // transaction runs do between begin and COMMIT, or undoes it.
-func (c *sqliteConn) transaction(begin string, do func() error) (err error) {
+func (c *connection) transaction(begin string, do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
 		}
 	}()
-	if err := c.exec(begin); err != nil {
+	if err := c.Exec(begin); err != nil {
 		return err
 	}
 	if err = do(); err == nil {
-		if err = c.exec(`COMMIT`); err == nil {
+		if err = c.Exec(`COMMIT`); err == nil {
 			return nil
 		}
 	}
 	if !c.conn.GetAutocommit() {
-		err = errors.Join(err, c.exec(`ROLLBACK`))
+		err = errors.Join(err, c.Exec(`ROLLBACK`))
 	}
 	return err
 }
 
-func (c *sqliteConn) prepare(sql string) (s *sqlite3.Stmt, err error) {
+func (c *connection) prepare(sql string) (s *sqlite3.Stmt, err error) {
 	if s = c.cache[sql]; s == nil {
 		if s, _, err = c.conn.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT); err == nil {
 			c.cache[sql] = s
@@ -541,7 +547,7 @@ func (c *sqliteConn) prepare(sql string) (s *sqlite3.Stmt, err error) {
 }
 
 // run binds and runs a statement; each row is passed to each.
-func (c *sqliteConn) run(sql string, each func(row) error, args []any) error {
+func (c *connection) run(sql string, each func(sqldb.Row) error, args []any) error {
 	s, err := c.prepare(sql)
 	if err != nil {
 		return err
@@ -555,7 +561,7 @@ func (c *sqliteConn) run(sql string, each func(row) error, args []any) error {
 		return s.Exec()
 	}
 	for err == nil && s.Step() {
-		err = each(sqliteRow{s})
+		err = each(stmtRow{s})
 	}
 	if err == nil {
 		err = s.Err()
@@ -563,19 +569,19 @@ func (c *sqliteConn) run(sql string, each func(row) error, args []any) error {
 	if reset := s.Reset(); err == nil && !errors.Is(reset, sqlite3.ABORT) {
 		err = reset
 	}
-	if errors.Is(err, errStop) {
+	if errors.Is(err, sqldb.ErrStop) {
 		return nil
 	}
 	return err
 }
 
-func (c *sqliteConn) exec(sql string, args ...any) error { return c.run(sql, nil, args) }
+func (c *connection) Exec(sql string, args ...any) error { return c.run(sql, nil, args) }
 
-func (c *sqliteConn) query(sql string, each func(row) error, args ...any) error {
+func (c *connection) Query(sql string, each func(sqldb.Row) error, args ...any) error {
 	return c.run(sql, each, args)
 }
 
-func (c *sqliteConn) close() error {
+func (c *connection) close() error {
 	for _, s := range c.cache {
 		s.Close()
 	}
@@ -598,9 +604,9 @@ func bind(s *sqlite3.Stmt, at int, arg any) error {
 	return fmt.Errorf("a parameter of the type %T cannot be bound", arg)
 }
 
-type sqliteRow struct{ s *sqlite3.Stmt }
+type stmtRow struct{ s *sqlite3.Stmt }
 
-func (r sqliteRow) scan(to ...any) error {
+func (r stmtRow) Scan(to ...any) error {
 	for i, dst := range to {
 		switch dst := dst.(type) {
 		case *int64:

@@ -46,7 +46,7 @@ CREATE INDEX IF NOT EXISTS record_pending ON record (connector, seq, backfilled)
 
 CREATE TABLE IF NOT EXISTS body ( -- its bytes; nothing but an erasure changes them
   seq  INTEGER PRIMARY KEY,
-  data BLOB NOT NULL         -- see record.go
+  data BLOB NOT NULL         -- see the package body
 );
 
 CREATE TABLE IF NOT EXISTS ids ( -- hashes of event types and ids, 16 bytes each, for the duplicate window; a row a commit

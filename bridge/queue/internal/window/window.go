@@ -1,8 +1,12 @@
-package queue
+// Package window remembers the newest ids, to catch duplicates.
+package window
 
 import "math/bits"
 
-// minTable is the size of a table with entries; lookAhead is how many ids trim
+// Hash is 128 bits of an id.
+type Hash = [2]uint64
+
+// minTable is the size of a table with entries; lookAhead is how many ids Trim
 // looks at together.
 const (
 	minTable  = 1 << 8
@@ -20,36 +24,36 @@ func newEntry(id Hash, pos uint64) entry {
 
 func (e entry) tag() uint32 { return uint32(e >> 32) }
 
-// window is a set of ids in the order in which they came. Each id that was
+// Window is a set of ids in the order in which they came. Each id that was
 // added has a position; positions count up from 1.
 //
 // An id takes 32 to 64 bytes: itself, in a ring, and an entry of a hash table
 // that is filled to at most one half. Memory grows with what is in the window,
-// not with its limit. A window is not safe for concurrent use.
-type window struct {
+// not with its limit. A Window is not safe for concurrent use.
+type Window struct {
 	limit  int
 	ring   []Hash  // of the positions from first on; its length is a power of two
 	table  []entry // its length is a power of two
 	shift  uint    // a tag shifted right by it is the tag's home in table
-	looked entry   // keeps the compiler from leaving out look's reading
+	looked entry   // keeps the compiler from leaving out Look's reading
 	first  uint64  // position of the oldest id
 	next   uint64  // position of the next id
 }
 
-// newWindow returns an empty window whose trim keeps limit ids.
-func newWindow(limit int) *window {
-	w := &window{limit: max(limit, 0), first: 1, next: 1, ring: make([]Hash, minTable/2)}
+// New returns an empty window whose Trim keeps limit ids.
+func New(limit int) *Window {
+	w := &Window{limit: max(limit, 0), first: 1, next: 1, ring: make([]Hash, minTable/2)}
 	w.rehash(minTable)
 	return w
 }
 
-// add remembers id. Where the window has it already add returns true and changes
+// Add remembers id. Where the window has it already Add returns true and changes
 // nothing. The zero Hash stands for no id: it is never remembered and never a
 // repeat.
 //
-// add never evicts, so that all repeats within one batch are found however
-// small the limit is: call trim when the batch is over.
-func (w *window) add(id Hash) (repeat bool) {
+// Add never evicts, so that all repeats within one batch are found however
+// small the limit is: call Trim when the batch is over.
+func (w *Window) Add(id Hash) (repeat bool) {
 	if id == (Hash{}) {
 		return false
 	}
@@ -65,36 +69,39 @@ func (w *window) add(id Hash) (repeat bool) {
 	}
 	w.table[slot] = newEntry(id, w.next)
 	w.push(id)
-	if 2*(w.size()+1) > len(w.table) {
+	if 2*(w.Size()+1) > len(w.table) {
 		w.rehash(2 * len(w.table))
 	}
 	return false
 }
 
-// size returns the number of ids that are remembered.
-func (w *window) size() int { return int(w.next - w.first) }
+// Next is the position of the next id that Add remembers.
+func (w *Window) Next() uint64 { return w.next }
 
-// look readies the window for add(id). Almost all of the time that add and trim
+// Size returns the number of ids that are remembered.
+func (w *Window) Size() int { return int(w.next - w.first) }
+
+// Look readies the window for Add(id). Almost all of the time that Add and Trim
 // take is waiting for memory; a caller that looks at all ids of a batch before
 // it adds the first one waits for them together and not one after another. It
 // has no other effect.
-func (w *window) look(id Hash) { w.looked ^= w.table[w.home(newEntry(id, 0).tag())] }
+func (w *Window) Look(id Hash) { w.looked ^= w.table[w.home(newEntry(id, 0).tag())] }
 
-// forget takes the ids from the position from on out of the window: what they
+// Forget takes the ids from the position from on out of the window: what they
 // belonged to was not stored after all.
-func (w *window) forget(from uint64) {
+func (w *Window) Forget(from uint64) {
 	for w.next > max(from, w.first) {
 		w.next--
 		w.remove(w.next)
 	}
 }
 
-// trim forgets the oldest ids until no more than the limit are left.
-func (w *window) trim() {
-	for w.size() > w.limit {
-		end := w.first + uint64(min(w.size()-w.limit, lookAhead))
+// Trim forgets the oldest ids until no more than the limit are left.
+func (w *Window) Trim() {
+	for w.Size() > w.limit {
+		end := w.first + uint64(min(w.Size()-w.limit, lookAhead))
 		for pos := w.first; pos < end; pos++ {
-			w.look(*w.at(pos))
+			w.Look(*w.at(pos))
 		}
 		for ; w.first < end; w.first++ {
 			w.remove(w.first)
@@ -103,8 +110,8 @@ func (w *window) trim() {
 }
 
 // push puts id at the next position.
-func (w *window) push(id Hash) {
-	if w.size() == len(w.ring) {
+func (w *Window) push(id Hash) {
+	if w.Size() == len(w.ring) {
 		old := *w
 		w.ring = make([]Hash, 2*len(w.ring))
 		for pos := w.first; pos < w.next; pos++ {
@@ -115,19 +122,19 @@ func (w *window) push(id Hash) {
 	w.next++
 }
 
-func (w *window) at(pos uint64) *Hash { return &w.ring[int(pos)&(len(w.ring)-1)] }
+func (w *Window) at(pos uint64) *Hash { return &w.ring[int(pos)&(len(w.ring)-1)] }
 
 // position makes a whole position of the half that an entry keeps; at most 2^32
 // positions are alive.
-func (w *window) position(e entry) uint64 {
+func (w *Window) position(e entry) uint64 {
 	return w.first + uint64(uint32(e)-uint32(w.first))
 }
 
-func (w *window) home(tag uint32) int { return int(tag >> w.shift) }
+func (w *Window) home(tag uint32) int { return int(tag >> w.shift) }
 
 // remove takes the id at pos out of the table. Entries after it move up, so that
 // no search ends at a gap before its goal.
-func (w *window) remove(pos uint64) {
+func (w *Window) remove(pos uint64) {
 	if *w.at(pos) == (Hash{}) {
 		return
 	}
@@ -149,7 +156,7 @@ func (w *window) remove(pos uint64) {
 
 // rehash makes the table as large as size. The homes are the tags' upper bits, so
 // that the entries stay in order and the new table is filled from front to back.
-func (w *window) rehash(size int) {
+func (w *Window) rehash(size int) {
 	old := w.table
 	w.table = make([]entry, size)
 	w.shift = 32 - uint(bits.TrailingZeros(uint(size)))

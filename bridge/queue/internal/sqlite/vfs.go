@@ -1,4 +1,4 @@
-package queue
+package sqlite
 
 import (
 	"cmp"
@@ -13,11 +13,14 @@ import (
 // library cannot combine with page checksums: a checkpoint of both panics.
 type diskVFS struct{ vfs.VFS }
 
+// OnDisk is a file system as the store uses it, over another one.
+func OnDisk(v vfs.VFS) vfs.VFS { return diskVFS{v} }
+
 const diskVFSName = "queue-disk"
 
 // registerVFS makes the file system known to the library, which keeps a registry
 // of them.
-var registerVFS = sync.OnceFunc(func() { vfs.Register(diskVFSName, diskVFS{vfs.Find("")}) })
+var registerVFS = sync.OnceFunc(func() { vfs.Register(diskVFSName, OnDisk(vfs.Find(""))) })
 
 func (d diskVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
 	if name != nil && flags&vfs.OPEN_CREATE != 0 { // the library would let others read them

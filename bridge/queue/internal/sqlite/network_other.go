@@ -1,5 +1,5 @@
 //go:build !linux
 
-package queue
+package sqlite
 
 func refuseNetwork(string) error { return nil }

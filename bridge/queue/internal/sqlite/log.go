@@ -1,4 +1,4 @@
-package queue
+package sqlite
 
 import (
 	"bufio"
@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 )
 
 // checkLog reads the log (WAL) of the embedded store before SQLite does, by the
@@ -17,8 +19,8 @@ import (
 // synced before the next one was written; so a frame that does not match and is
 // followed, past the next commit frame, by a frame of the same generation is
 // damage. One in the last transaction is what a crash leaves.
-func (s *sqlite) checkLog(drop bool) error {
-	if s.vfs != "" {
+func (s *DB) checkLog() error {
+	if s.VFS != "" {
 		return nil // tests whose files are in memory
 	}
 	name := s.path(databaseFile + "-wal")
@@ -33,11 +35,11 @@ func (s *sqlite) checkLog(drop bool) error {
 	if err = scanLog(bufio.NewReaderSize(f, 1<<20)); err == nil {
 		return nil
 	}
-	if drop {
-		s.log("the log is damaged; what is behind the damage is dropped, as the option asks for", "file", name, "error", err)
+	if s.DropDamagedLog {
+		s.Warn("the log is damaged; what is behind the damage is dropped, as the option asks for", "file", name, "error", err)
 		return nil
 	}
-	return fmt.Errorf("%w: %s: %w; acknowledged events behind it cannot be read; keep a copy of the file and start with --queue-drop-damaged-log to go on without them", ErrDamaged, name, err)
+	return fmt.Errorf("%w: %s: %w; acknowledged events behind it cannot be read; keep a copy of the file and start with --queue-drop-damaged-log to go on without them", sqldb.ErrDamaged, name, err)
 }
 
 // scanLog returns an error where a log is damaged. What is cut short or unfinished
