@@ -55,7 +55,7 @@ func assemble(ctx context.Context, cfg config.Config, stores *stores, log *slog.
 		drift: drift.New(drift.Config{Log: log, Registerer: registry}),
 	}
 	p.intake = intake.New(intake.Config{
-		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, AppendTimeout: cfg.AppendTimeout, Log: log, Registerer: registry,
+		MaxBody: int64(cfg.MaxBody), MaxRequests: cfg.MaxRequests, Log: log, Registerer: registry,
 	})
 	p.admin = admin.New(admin.Config{Bridge: p, Registry: registry, Log: log, BackupDir: cfg.DataDir})
 	return p, p.findRetired(ctx, cfg)

@@ -149,7 +149,7 @@ func OpenForBackfill(ctx context.Context, cfg config.Config, connector string) (
 	}
 	in := intake.New(intake.Config{
 		Connectors: []intake.Connector{{Connector: c, Queue: q}},
-		MaxBody:    int64(cfg.MaxBody), AppendTimeout: cfg.AppendTimeout,
+		MaxBody:    int64(cfg.MaxBody),
 	})
 	return func(_ context.Context, body []byte) (queue.Receipt, error) {
 		receipt, err := in.Backfill(connector, bytes.NewReader(body))

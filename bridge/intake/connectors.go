@@ -13,9 +13,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 )
 
-// Appender is what intake needs of a connector's queue; see queue.Queue. The
-// context ends after Config.AppendTimeout. Append may return later than that, and
-// the batch's bytes stay valid until it does.
+// Appender is what intake needs of a connector's queue; see queue.Queue. Append
+// returns within a time of its own, with queue.ErrAway where the batch is not stored by
+// then, and does not use the batch any more once it has returned.
 type Appender interface {
 	Append(ctx context.Context, b queue.Batch) (queue.Receipt, error)
 }

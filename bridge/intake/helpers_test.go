@@ -38,18 +38,28 @@ type fakeQueue struct {
 	batches []queue.Batch
 	seen    map[queue.Hash]bool
 	err     error
-	hung    bool // Append waits until release
-	ended   sync.Cond
-	waiting int // in Append
+	hung    chan struct{} // closed by release; until then Append waits, for 5 s
+	waiting int           // in Append
 }
 
 func (s *fakeQueue) Append(_ context.Context, b queue.Batch) (queue.Receipt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.waiting++; s.hung; {
-		s.ended.Wait()
+	s.waiting++
+	defer func() { s.waiting-- }()
+	if hung := s.hung; hung != nil {
+		s.mu.Unlock()
+		var err error
+		select {
+		case <-hung:
+		case <-time.After(5 * time.Second):
+			err = queue.ErrAway
+		}
+		s.mu.Lock()
+		if err != nil {
+			return queue.Receipt{}, err
+		}
 	}
-	s.waiting--
 	if s.err != nil {
 		return queue.Receipt{}, s.err
 	}
@@ -78,13 +88,15 @@ func (s *fakeQueue) Append(_ context.Context, b queue.Batch) (queue.Receipt, err
 	return r, nil
 }
 
-func (s *fakeQueue) hang() { s.hung, s.ended.L = true, &s.mu }
+func (s *fakeQueue) hang() { s.hung = make(chan struct{}) }
 
 func (s *fakeQueue) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hung = false
-	s.ended.Broadcast()
+	if s.hung != nil {
+		close(s.hung)
+		s.hung = nil
+	}
 }
 
 func (s *fakeQueue) count() int {

@@ -45,11 +45,6 @@ type Config struct {
 	// connectors; beyond it the response is 503, and the body is not read.
 	// Default 1,024.
 	MaxRequests int
-	// AppendTimeout is how long a request waits for the queue to store its batch;
-	// then the response is 503. The batch keeps its place among MaxRequests and
-	// MaxBuffered until the queue releases it. Default 5 s.
-	AppendTimeout time.Duration
-
 	Log        *slog.Logger          // default: none
 	Registerer prometheus.Registerer // takes the metrics; default: none
 }
@@ -59,7 +54,6 @@ func (c Config) withDefaults() Config {
 	c.MaxEvents = cmp.Or(c.MaxEvents, 250_000)
 	c.MaxBuffered = cmp.Or(c.MaxBuffered, max(128<<20, 8*c.MaxBody))
 	c.MaxRequests = cmp.Or(c.MaxRequests, 1024)
-	c.AppendTimeout = cmp.Or(c.AppendTimeout, 5*time.Second)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	return c
 }
@@ -147,7 +141,7 @@ func (in *Intake) Server() *http.Server {
 		ReadTimeout:       bodyTime,
 		// Counted from the end of the headers, so it must leave room for the
 		// body and the disk; a response itself is a hundred bytes.
-		WriteTimeout:   bodyTime + in.cfg.AppendTimeout + time.Minute,
+		WriteTimeout:   bodyTime + 2*time.Minute, // append_timeout is a minute at most
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
 		ConnState:      connState,

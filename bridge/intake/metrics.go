@@ -31,7 +31,7 @@ func newMetrics(to prometheus.Registerer, in *Intake) *metrics {
 		with.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value.Load()) })
 	}
 	gauge("bridge_request_buffer_bytes", "Memory taken by the bodies of requests in flight.", &in.buffers.used)
-	gauge("bridge_requests_in_flight", "Requests with a good token that have not ended, batches that the queue still holds included.", &in.inFlight)
+	gauge("bridge_requests_in_flight", "Requests with a good token that have not ended.", &in.inFlight)
 	if to != nil {
 		to.MustRegister(tokenMetrics{in})
 	}

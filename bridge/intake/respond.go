@@ -56,7 +56,7 @@ func Explain(err error) (status int, text string) {
 	case errors.Is(err, queue.ErrFull):
 		return http.StatusServiceUnavailable, "the bridge has no room to store the batch; send it again later"
 	case errors.Is(err, queue.ErrAway):
-		return http.StatusServiceUnavailable, "the bridge's database does not answer; send the batch again later"
+		return http.StatusServiceUnavailable, "the bridge's disk or database does not answer; send the batch again later"
 	case errors.Is(err, errBug):
 		return http.StatusInternalServerError, "the bridge failed at this request, which is a bug of the bridge; its log says where; send the batch again"
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -70,12 +69,10 @@ func (in *Intake) take(c *gin.Context, to *connector) {
 	}
 }
 
-// held is what a request takes of what all share. The handler uses it, and so
-// does Append, which may go on after the response; the last of them releases it.
+// held is what a request takes of what all share.
 type held struct {
 	in      *Intake
 	to      *connector
-	users   atomic.Int32
 	places  *semaphore.Weighted // of requests in flight
 	body    *buffer
 	list    *itemList
@@ -89,15 +86,10 @@ func (in *Intake) hold(to *connector) *held {
 		return nil
 	}
 	in.inFlight.Add(1)
-	h := &held{in: in, to: to, places: places}
-	h.users.Store(1)
-	return h
+	return &held{in: in, to: to, places: places}
 }
 
 func (h *held) done() {
-	if h.users.Add(-1) > 0 {
-		return
-	}
 	if h.body != nil {
 		h.in.buffers.put(h.body)
 	}
@@ -124,44 +116,15 @@ func (in *Intake) store(h *held, batch queue.Batch) (queue.Receipt, error) {
 		return queue.Receipt{}, err
 	}
 	batch.Body, batch.Items = body, h.list.items
-	receipt, err := in.append(h, batch)
+	// A client that hangs up changes nothing: the batch is stored or it is not, and Braze
+	// sends it again if it has no response.
+	receipt, err := h.to.Queue.Append(context.Background(), batch)
 	if err != nil {
 		in.storeFailed(h.to, err)
 		return queue.Receipt{}, err
 	}
 	h.to.metrics.changed.Add(float64(changed))
 	return receipt, nil
-}
-
-// append appends a batch and waits for it for AppendTimeout. A client that hangs
-// up changes nothing: the batch is stored or it is not, and Braze sends it again
-// if it has no response. What is stored after the timeout is a duplicate then.
-func (in *Intake) append(h *held, b queue.Batch) (queue.Receipt, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), in.cfg.AppendTimeout)
-	defer cancel()
-	type result struct {
-		receipt queue.Receipt
-		err     error
-	}
-	ended := make(chan result, 1)
-	h.users.Add(1)
-	go func() {
-		r := result{err: errBug}
-		defer func() {
-			if found := recover(); found != nil {
-				in.logBug(h.to, found)
-			}
-			h.done()
-			ended <- r
-		}()
-		r.receipt, r.err = h.to.Queue.Append(ctx, b)
-	}()
-	select {
-	case r := <-ended:
-		return r.receipt, r.err
-	case <-ctx.Done():
-		return queue.Receipt{}, fmt.Errorf("the queue did not store the batch within %v", in.cfg.AppendTimeout)
-	}
 }
 
 // classify finds the events and says what becomes of each. It returns how many of
