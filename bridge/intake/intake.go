@@ -45,8 +45,8 @@ type Config struct {
 	// connectors; beyond it the response is 503, and the body is not read.
 	// Default 1,024.
 	MaxRequests int
-	Log        *slog.Logger          // default: none
-	Registerer prometheus.Registerer // takes the metrics; default: none
+	Log         *slog.Logger          // default: none
+	Registerer  prometheus.Registerer // takes the metrics; default: none
 }
 
 func (c Config) withDefaults() Config {
