@@ -29,8 +29,8 @@ func driftOf(t *eventType, share scenario.Share, d population.Draw) (n novelty) 
 		return n
 	}
 	member := [...]string{
-		`"engagement_score":0.73`, `"is_predicted":true`, `"delivery_path":"direct"`, `"labels":["a","b"]`,
-		`"attempt_ms":12`, `"inbox_placement":null`, `"consent":{"source":"web","version":2}`,
+		`,"engagement_score":0.73`, `,"is_predicted":true`, `,"delivery_path":"direct"`, `,"labels":["a","b"]`,
+		`,"attempt_ms":12`, `,"inbox_placement":null`, `,"consent":{"source":"web","version":2}`,
 	}[d.With(2).N(7)]
 	switch {
 	case kind < 8:

@@ -258,42 +258,39 @@ func (m *moment) sendDraw(stretch int64) population.Draw {
 }
 
 // object writes a JSON object whose members come in the alphabet's order, and puts
-// one more where it belongs.
+// one more where it belongs. Each member begins with a comma; end makes a brace of the
+// first one.
 type object struct {
 	dst   []byte
-	news  string // a whole member, empty where there is none or it is written
-	begun bool
+	start int    // of the object in dst
+	news  string // a whole member with its comma; empty where there is none or it is written
 }
 
-// key begins a member; label is its name in quotes and the colon.
+func newObject(dst []byte, news string) object { return object{dst: dst, start: len(dst), news: news} }
+
+// key begins a member; label is a comma, its name in quotes and the colon.
 func (o *object) key(label string) {
 	if o.news != "" && o.news < label {
-		o.begin(o.news)
+		o.dst = append(o.dst, o.news...)
 		o.news = ""
 	}
-	o.begin(label)
-}
-
-func (o *object) begin(text string) {
-	if o.begun {
-		o.dst = append(o.dst, ',')
-	}
-	o.begun = true
-	o.dst = append(o.dst, text...)
+	o.dst = append(o.dst, label...)
 }
 
 func (o *object) end() []byte {
-	if o.news != "" {
-		o.begin(o.news)
+	o.dst = append(o.dst, o.news...)
+	if len(o.dst) == o.start {
+		return append(o.dst, "{}"...)
 	}
+	o.dst[o.start] = '{'
 	return append(o.dst, '}')
 }
 
 func (m *moment) append(dst []byte) []byte {
-	o := object{dst: append(dst, '{'), news: m.news.inEvent}
-	o.key(`"event_type":`)
+	o := newObject(dst, m.news.inEvent)
+	o.key(`,"event_type":`)
 	o.dst = appendString(o.dst, cmp.Or(m.news.typ, m.typ.name))
-	o.key(`"id":`)
+	o.key(`,"id":`)
 	o.dst = append(o.dst, '"')
 	if m.id != nil {
 		o.dst = append(o.dst, m.id...)
@@ -301,17 +298,17 @@ func (m *moment) append(dst []byte) []byte {
 		o.dst = population.AppendUUID(o.dst, m.Draw.With(keyID))
 	}
 	o.dst = append(o.dst, '"')
-	o.key(`"properties":`)
+	o.key(`,"properties":`)
 	o.dst = m.appendObject(o.dst, m.typ.properties, m.news.inProperties)
-	o.key(`"time":`)
+	o.key(`,"time":`)
 	o.dst = strconv.AppendInt(o.dst, m.Time, 10)
-	o.key(`"user":`)
+	o.key(`,"user":`)
 	o.dst = m.appendObject(o.dst, m.typ.user, m.news.inUser)
 	return o.end()
 }
 
 func (m *moment) appendObject(dst []byte, fields []field, news string) []byte {
-	o := object{dst: append(dst, '{'), news: news}
+	o := newObject(dst, news)
 	for i := range fields {
 		f := &fields[i]
 		d := m.Draw.With(f.key)
@@ -353,8 +350,8 @@ func (m *moment) has(f *field, d population.Draw) (shown, null bool) {
 
 const (
 	presenceKey = 0xFEED
-	userID      = `"user_id":`
-	externalID  = `"external_user_id":`
+	userID      = `,"user_id":`
+	externalID  = `,"external_user_id":`
 )
 
 // StoryEvent is an event of a story: what happened, to whom, and by which message.

@@ -31,7 +31,7 @@ type eventType struct {
 
 // field is a field, prepared for writing.
 type field struct {
-	label    string // "name":
+	label    string // ,"name":
 	key      uint64
 	required bool
 	links    bool                 // in a story it is always there, where it fits
@@ -113,7 +113,7 @@ func canvasFields() []string {
 // type where a name means two things, by name, or from its format alone.
 func compileField(event string, f *schemas.Field, values map[string]valueFunc, fits map[string]func(*moment) bool) field {
 	out := field{
-		label:    string(appendString(nil, f.Name)) + ":",
+		label:    "," + string(appendString(nil, f.Name)) + ":",
 		key:      population.Key(f.Name),
 		required: f.Required,
 		links:    slices.Contains(linking, f.Name),

@@ -204,10 +204,18 @@ func Key[T chars](s T, i int) (end int, escaped bool, value int) {
 // for. What is no UTF-8 becomes U+FFFD.
 func AppendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	i := 0
+	for ; i <= len(s)-8 && special(eight(s[i:]))|eight(s[i:])&tops == 0; i += 8 {
+	}
+	for ; i < len(s) && s[i] >= ' ' && s[i] < utf8.RuneSelf && s[i] != '"' && s[i] != '\\'; i++ {
+	}
+	if i == len(s) {
+		return append(append(dst, s...), '"')
+	}
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
-	dst = append(dst, '"')
 	start := 0
 	for i := range len(s) {
 		c := s[i]

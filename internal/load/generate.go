@@ -1,8 +1,12 @@
 package load
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,13 +16,44 @@ import (
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
-// Generator writes request bodies. The events are those of package journey but for
-// their times and their ids, which can be turned back into numbers. Goroutines may
-// share it. One seed writes the same bytes but for the times.
+// Generator writes request bodies. The events are those of package journey, of each
+// type poolSize different ones in turns, but for their times and their ids, which can be
+// turned back into numbers. Goroutines may share it. One seed writes the same bytes but
+// for the times.
 type Generator struct {
 	rounds *journey.Rounds
+	pools  []pool // by type
 	ids    numbering
 	draw   population.Draw
+}
+
+// poolSize is how many different events of a type there are: more than in a batch, in
+// whose bytes no event comes twice. Pools of all types take about 19 MB.
+const poolSize = 256
+
+// pool is the events of a type, made when the first is needed.
+type pool struct {
+	once   sync.Once
+	events [poolSize]form
+}
+
+// form is an event without its id and its time, which belong at these places of
+// the text.
+type form struct {
+	text     []byte
+	id, time int
+}
+
+func (g *Generator) fill(p *pool, turn uint64, at time.Time) {
+	all := uint64(len(g.Types()))
+	for i := range uint64(poolSize) {
+		text := g.rounds.AppendAs(nil, i*all+turn, []byte{}, at.Unix())
+		t := form{text: text, id: bytes.Index(text, []byte(`"id":""`)) + len(`"id":"`)}
+		number := strconv.AppendInt([]byte(`"time":`), at.Unix(), 10)
+		t.time = bytes.LastIndex(text, number) + len(`"time":`)
+		t.text = slices.Delete(text, t.time, t.time+len(number)-len(`"time":`))
+		p.events[i] = t
+	}
 }
 
 // NewGenerator makes a Generator; a nil glossary is the one that is built in. The
@@ -37,7 +72,7 @@ func NewGenerator(glossary *schemas.Glossary, seed uint64, types []string) (*Gen
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
-	return &Generator{rounds: rounds, ids: newNumbering(seed), draw: pop.Draw("load")}, nil
+	return &Generator{rounds: rounds, pools: make([]pool, len(rounds.Types())), ids: newNumbering(seed), draw: pop.Draw("load")}, nil
 }
 
 // Types are the names of the event types, in the order of their turns.
@@ -52,14 +87,18 @@ func (g *Generator) Type(batch uint64) string { return g.rounds.Type(batch) }
 func (g *Generator) Append(dst []byte, batch, first uint64, n int, at time.Time) []byte {
 	all := uint64(len(g.Types()))
 	turn := batch / all * uint64(n)
-	var id [36]byte
+	p := &g.pools[batch%all]
+	p.once.Do(func() { g.fill(p, batch%all, at) })
 	dst = append(dst, `{"events":[`...)
 	for i := range uint64(n) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		late := int64(g.draw.With(first + i).N(20))
-		dst = g.rounds.AppendAs(dst, (turn+i)*all+batch%all, g.ids.append(id[:0], first+i), at.Unix()-late)
+		t := &p.events[(turn+i)%poolSize]
+		dst = g.ids.append(append(dst, t.text[:t.id]...), first+i)
+		dst = append(dst, t.text[t.id:t.time]...)
+		dst = strconv.AppendInt(dst, at.Unix()-int64(g.draw.With(first+i).N(20)), 10)
+		dst = append(dst, t.text[t.time:]...)
 	}
 	return append(dst, `]}`...)
 }
