@@ -239,14 +239,14 @@ func (m *moment) pickMessage() {
 	if m.typ.hasCampaign && (m.show == showAll || !m.typ.hasCanvas || m.typ.needsCampaign || !m.flip("canvas", 40)) {
 		m.Campaign = pick(m.Draw.With(keyCampaign), m.pop.Campaigns[m.channel])
 		m.Wording = pick(wording, m.Campaign.Variations)
-		m.message = population.Key(m.Campaign.ID)
+		m.message = m.Campaign.Key
 	}
 	if m.Campaign == nil || m.typ.needsCanvas || m.show == showAll && m.typ.hasCanvas {
 		m.Canvas = pick(m.Draw.With(keyCanvas), m.pop.Canvases)
 		m.Variation = pick(m.Draw.With(keyVariation), m.Canvas.Variations)
 		m.Step = pick(m.Draw.With(keyStep), m.Canvas.Steps)
 		m.Wording = pick(wording, m.Step.Variations)
-		m.message = population.Key(m.Step.ID)
+		m.message = m.Step.Key
 	}
 }
 
@@ -334,13 +334,13 @@ const (
 // has decides whether a moment shows a field, or null. The external id or else the user
 // id is always there, so that the event says whom it happened to.
 func (m *moment) has(f *field, d population.Draw) (shown, null bool) {
-	identifies := f.label == externalID || f.label == userID && !m.User.Identified
+	identifies := f.external || f.user && !m.User.Identified
 	d = d.With(presenceKey)
 	switch {
 	case f.required || m.show == showAll:
 		return true, false
 	case f.fits != nil && !f.fits(m):
-		return false, f.label == externalID && d.Chance(30)
+		return false, f.external && d.Chance(30)
 	case f.alone, m.inStory && f.links, m.show != showSome, identifies:
 		return true, false
 	}
@@ -348,11 +348,7 @@ func (m *moment) has(f *field, d population.Draw) (shown, null bool) {
 	return n >= absentPercent+nullPercent, n >= absentPercent && n < absentPercent+nullPercent
 }
 
-const (
-	presenceKey = 0xFEED
-	userID      = `,"user_id":`
-	externalID  = `,"external_user_id":`
-)
+const presenceKey = 0xFEED
 
 // StoryEvent is an event of a story: what happened, to whom, and by which message.
 type StoryEvent struct {

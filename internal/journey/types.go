@@ -34,6 +34,8 @@ type field struct {
 	label    string // ,"name":
 	key      uint64
 	required bool
+	external bool                 // the external id of a user
+	user     bool                 // Braze's id of a user
 	links    bool                 // in a story it is always there, where it fits
 	alone    bool                 // it is always there, where it fits
 	fits     func(m *moment) bool // whether the field goes with a moment; nil is always
@@ -116,6 +118,8 @@ func compileField(event string, f *schemas.Field, values map[string]valueFunc, f
 		label:    "," + string(appendString(nil, f.Name)) + ":",
 		key:      population.Key(f.Name),
 		required: f.Required,
+		external: f.Name == "external_user_id",
+		user:     f.Name == "user_id",
 		links:    slices.Contains(linking, f.Name),
 		alone:    strings.HasPrefix(f.Name, "answer_"),
 		fits:     fits[f.Name],

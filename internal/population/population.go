@@ -147,7 +147,7 @@ func (p *Population) addCampaigns(fake *gofakeit.Faker) {
 }
 
 func newCampaign(d Draw, name string) Message {
-	return Message{Named{uuidString(d), name}, named(d, "Control", "Variation A", "Variation B")}
+	return newMessage(d, name, named(d, "Control", "Variation A", "Variation B"))
 }
 
 // Campaign is campaign number n of a channel: one of Campaigns, or beyond them
@@ -174,7 +174,7 @@ func (p *Population) addCanvases(fake *gofakeit.Faker) {
 		}
 		for j, step := range p.texts.Steps {
 			at := here.With(4).With(uint64(j))
-			canvas.Steps = append(canvas.Steps, Message{Named{uuidString(at), step}, named(at, "Message A", "Message B")})
+			canvas.Steps = append(canvas.Steps, newMessage(at, step, named(at, "Message A", "Message B")))
 		}
 		p.Canvases = append(p.Canvases, canvas)
 	}
@@ -307,7 +307,13 @@ type App struct {
 // Message is a campaign or a step of a Canvas, and the variations of its message.
 type Message struct {
 	Named
+	Key        uint64 // of its ID, for Draws
 	Variations []Named
+}
+
+func newMessage(d Draw, name string, variations []Named) Message {
+	id := uuidString(d)
+	return Message{Named{id, name}, Key(id), variations}
 }
 
 // Canvas is one Canvas: variations (the ways through it) and steps in order.

@@ -240,11 +240,13 @@ func AppendUUIDOf(dst []byte, hi, lo uint64) []byte {
 	var id [16]byte
 	binary.BigEndian.PutUint64(id[:], hi&^0xF000|0x4000)
 	binary.BigEndian.PutUint64(id[8:], lo&^(3<<62)|2<<62)
-	dst = append(hex.AppendEncode(dst, id[:4]), '-')
-	dst = append(hex.AppendEncode(dst, id[4:6]), '-')
-	dst = append(hex.AppendEncode(dst, id[6:8]), '-')
-	dst = append(hex.AppendEncode(dst, id[8:10]), '-')
-	return hex.AppendEncode(dst, id[10:])
+	var text [32]byte
+	hex.Encode(text[:], id[:])
+	dst = append(append(dst, text[:8]...), '-')
+	dst = append(append(dst, text[8:12]...), '-')
+	dst = append(append(dst, text[12:16]...), '-')
+	dst = append(append(dst, text[16:20]...), '-')
+	return append(dst, text[20:]...)
 }
 
 // appendObjectID appends a BSON object id: 24 hex digits, of which the first 8

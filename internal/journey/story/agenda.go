@@ -1,7 +1,6 @@
 package story
 
 import (
-	"container/heap"
 	"slices"
 
 	"github.com/currentsbridge/currentsbridge/internal/journey"
@@ -48,40 +47,34 @@ type entry struct {
 	order  uint64 // among the entries
 }
 
-// agenda is a priority queue of entries: the earliest first, and of those of one
-// second the one that was added first.
+// agenda holds entries by the second in which they are due, and of one second in the
+// order in which they were added.
 type agenda struct {
-	due  []*entry // a heap
-	next uint64
+	due    map[int64][]entry
+	second int64 // the one whose entries are taken
+	taken  int   // of them
+	next   uint64
 }
 
+// add adds an entry, of this second or a later one.
 func (a *agenda) add(e *entry) {
 	e.order = a.next
 	a.next++
-	kept := *e
-	heap.Push(a, &kept)
+	a.due[e.at] = append(a.due[e.at], *e)
 }
 
-// take removes the earliest entry; there must be one.
-func (a *agenda) take() entry { return *heap.Pop(a).(*entry) }
-
-func (a *agenda) Len() int      { return len(a.due) }
-func (a *agenda) Swap(i, j int) { a.due[i], a.due[j] = a.due[j], a.due[i] }
-
-// Push implements heap.Interface.
-func (a *agenda) Push(e any) { a.due = append(a.due, e.(*entry)) }
-
-func (a *agenda) Less(i, j int) bool {
-	return a.due[i].at < a.due[j].at || a.due[i].at == a.due[j].at && a.due[i].order < a.due[j].order
-}
-
-// Pop implements heap.Interface.
-func (a *agenda) Pop() any {
-	last := len(a.due) - 1
-	e := a.due[last]
-	a.due[last] = nil
-	a.due = a.due[:last]
-	return e
+// take removes the earliest entry that is due before a second; ok says whether there was
+// one.
+func (a *agenda) take(before int64) (e entry, ok bool) {
+	for ; a.second < before; a.second++ {
+		if now := a.due[a.second]; a.taken < len(now) {
+			a.taken++
+			return now[a.taken-1], true
+		}
+		delete(a.due, a.second)
+		a.taken = 0
+	}
+	return e, false
 }
 
 // person is the state of a person to whom something lasting happened.

@@ -89,13 +89,14 @@ func New(cfg Config) (*Stories, error) {
 		draw:     pop.Draw("stories").With(cfg.Stream),
 		begin:    journey.Reference().Unix(),
 		people:   make(people),
+		agenda:   agenda{due: map[int64][]entry{}},
 		firsts:   make(map[firstKey]uint16),
 		rates:    make(map[int16]rate),
 		offsets:  pop.Offsets(),
 		channels: population.Channels(),
 	}
 	s.minute = s.begin / 60
-	s.forced = s.minute
+	s.forced, s.agenda.second = s.minute, s.minute*60
 	if s.graph, err = plot.New(cfg.Glossary, cfg.Scenario, names); err != nil {
 		return nil, fmt.Errorf("journey: %w", err)
 	}
@@ -120,11 +121,11 @@ func New(cfg Config) (*Stories, error) {
 // then Err says why.
 func (s *Stories) Next(dst []byte) (event []byte, eventType string, at time.Time) {
 	for !s.isOver() {
-		if len(s.agenda.due) == 0 || s.agenda.due[0].at >= s.minute*60 {
+		var ok bool
+		if s.now, ok = s.agenda.take(s.minute * 60); !ok {
 			s.beginMinute()
 			continue
 		}
-		s.now = s.agenda.take()
 		if !s.now.send && !s.happens(&s.now) {
 			continue
 		}
