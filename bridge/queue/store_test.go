@@ -2,16 +2,21 @@ package queue
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/postgres"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 	"github.com/currentsbridge/currentsbridge/internal/pgtest"
 )
 
@@ -34,17 +39,61 @@ func storeIDs(t *testing.T, dir string, n int, mark []byte) {
 	require.NoError(t, s.Close())
 }
 
-// Reading a large window takes longer than a commit may, and holds up none.
+// heldDB holds up who reads ids in a view.
+type heldDB struct {
+	sqldb.Database
+	reading, goOn chan struct{}
+}
+
+type heldTx struct {
+	sqldb.Tx
+	db heldDB
+}
+
+func (d heldDB) View(ctx context.Context, do func(sqldb.Tx) error) error {
+	return d.Database.View(ctx, func(t sqldb.Tx) error { return do(heldTx{t, d}) })
+}
+
+func (t heldTx) Query(sql string, each func(sqldb.Row) error, args ...any) error {
+	return t.Tx.Query(sql, func(r sqldb.Row) error {
+		if strings.Contains(sql, "FROM ids") {
+			t.db.reading <- struct{}{}
+			<-t.db.goOn
+		}
+		return each(r)
+	}, args...)
+}
+
+// The window is read beside the writer: however long that takes, it holds up no commit.
 func TestLargeWindowIsReadBesideTheWriter(t *testing.T) {
 	dir := t.TempDir()
-	const rows = 500
-	storeIDs(t, dir, rows, bytes.Repeat([]byte{1}, 16))
-	s, err := Open(t.Context(), Options{Dir: dir, AppendTimeout: 20 * time.Millisecond})
+	storeIDs(t, dir, 1, bytes.Repeat([]byte{1}, 16))
+	s, err := Open(t.Context(), Options{Dir: dir, AppendTimeout: time.Minute, maintainEvery: time.Hour})
 	require.NoError(t, err)
 	defer s.Close()
-	q, err := s.Queue(t.Context(), "a", 1000*rows)
+	b, err := s.Queue(t.Context(), "b", 100)
 	require.NoError(t, err)
-	require.Equal(t, 999*rows+1, q.window.Size())
+	held := heldDB{s.db, make(chan struct{}), make(chan struct{})}
+	goOn := sync.OnceFunc(func() { close(held.goOn) })
+	defer goOn()
+	s.db = held
+	opened := make(chan *Queue, 1)
+	go func() {
+		a, err := s.Queue(t.Context(), "a", 1000)
+		assert.NoError(t, err)
+		opened <- a
+	}()
+	select {
+	case <-held.reading:
+	case <-opened:
+		t.Fatal("the ids are read elsewhere")
+	}
+	for i := range 3 {
+		_, err := b.Append(t.Context(), batchOf(i))
+		require.NoError(t, err)
+	}
+	goOn()
+	require.Equal(t, 1000, (<-opened).window.Size())
 }
 
 // A queue whose ids are damaged cannot be opened; the others go on.
