@@ -99,6 +99,13 @@ func (s *fakeQueue) release() {
 	}
 }
 
+// inside is how many calls of Append have not returned.
+func (s *fakeQueue) inside() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting
+}
+
 func (s *fakeQueue) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,11 +125,7 @@ func (s *fakeQueue) events() (n int) {
 
 func (s *fakeQueue) waits(t *testing.T, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.waiting == n
-	}, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.inside() == n }, 20*time.Second, time.Millisecond)
 }
 
 type bench struct {

@@ -64,7 +64,7 @@ func TestHungQueueHarmsNoNeighbour(t *testing.T) {
 				q.hang()
 				began := time.Now()
 				responses := b.flood(t, 100, post("", body))
-				require.Equal(t, tt.held, q.waiting)
+				require.Equal(t, tt.held, q.inside())
 				require.EqualValues(t, tt.held, b.inFlight.Load())
 				require.GreaterOrEqual(t, b.buffers.used.Load(), int64(tt.held*len(body)))
 				b.requireServed(t)
@@ -113,7 +113,7 @@ func TestMemoryForElementsIsBounded(t *testing.T) {
 		q := b.queues["a"]
 		q.hang()
 		b.flood(t, 10, send("1"))
-		require.Equal(t, 10, q.waiting)
+		require.Equal(t, 10, q.inside())
 		require.LessOrEqual(t, b.buffers.used.Load(), int64(10*256<<10))
 		q.release()
 		synctest.Wait()
@@ -123,7 +123,7 @@ func TestMemoryForElementsIsBounded(t *testing.T) {
 		}
 		q.hang()
 		b.flood(t, 10, send("{}"))
-		require.Equal(t, 1, q.waiting, "of 3 MiB")
+		require.Equal(t, 1, q.inside(), "of 3 MiB")
 		require.GreaterOrEqual(t, b.buffers.used.Load(), int64(elements*64))
 		require.LessOrEqual(t, b.buffers.used.Load(), int64(8<<20))
 	})

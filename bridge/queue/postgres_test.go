@@ -210,6 +210,18 @@ func TestIDsStoredWhileABridgeWasAway(t *testing.T) {
 	k.add(a, queue.Receipt{Accepted: 1, Duplicates: 1}, "1", "2")
 }
 
+// What others have stored is learned also where the transaction that has read it fails
+// and runs again.
+func TestIDsReadByATransactionThatFails(t *testing.T) {
+	k, a, db := oneBridge(t)
+	other, b := openPG(t, k.opts.URL)
+	other.add(b, queue.Receipt{Accepted: 1}, "1")
+	db(`CREATE SEQUENCE tries; CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
+ BEGIN IF nextval('tries') = 1 THEN RAISE serialization_failure; END IF; RETURN NEW; END $$;
+CREATE TRIGGER fail_once BEFORE INSERT ON batch FOR EACH ROW EXECUTE FUNCTION fail_once()`)
+	k.add(a, queue.Receipt{Accepted: 1, Duplicates: 1}, "1", "2")
+}
+
 // Records of another bridge become visible in another order than their numbers':
 // one that comes late, below what was settled already, is claimed all the same.
 func TestRecordThatBecomesVisibleLate(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,27 @@ func TestHungDisk(t *testing.T) {
 	k.eventually(func() bool { return k.store.Usage().Away == nil }, "it answers again")
 	k.eventually(func() bool { return q.Ledger().Accepted == 2 }, "the first one was stored after all")
 	k.add(q, queue.Receipt{Accepted: 1, Duplicates: 1}, "1", "2")
+}
+
+// A file system that does not say how much room it has holds up nothing.
+func TestHungFileSystem(t *testing.T) {
+	var hung atomic.Bool
+	release := make(chan struct{})
+	k := newKit(t, queue.Options{Dir: t.TempDir()})
+	k.opts = k.opts.WithDisk(func() (free, total int64) {
+		if hung.Load() {
+			<-release
+		}
+		return 50 << 30, 100 << 30
+	})
+	q := k.open("a")
+	hung.Store(true)
+	defer close(release)
+	for _, id := range []string{"1", "2", "3"} {
+		time.Sleep(30 * time.Millisecond) // it is asked at most so often
+		got := answer(k, later(func() (queue.Receipt, error) { return q.Append(k.ctx, k.batch(id)) }))
+		require.Equal(t, queue.Receipt{Accepted: 1}, got.value)
+	}
 }
 
 // What was erased is in none of the store's files any more, neither after it was

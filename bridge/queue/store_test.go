@@ -2,16 +2,21 @@ package queue
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/postgres"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 	"github.com/currentsbridge/currentsbridge/internal/pgtest"
 )
 
@@ -34,17 +39,110 @@ func storeIDs(t *testing.T, dir string, n int, mark []byte) {
 	require.NoError(t, s.Close())
 }
 
-// Reading a large window takes longer than a commit may, and holds up none.
+// heldDB holds up who reads ids in a view.
+type heldDB struct {
+	sqldb.Database
+	reading, goOn chan struct{}
+}
+
+type heldTx struct {
+	sqldb.Tx
+	db heldDB
+}
+
+func (d heldDB) View(ctx context.Context, do func(sqldb.Tx) error) error {
+	return d.Database.View(ctx, func(t sqldb.Tx) error { return do(heldTx{t, d}) })
+}
+
+func (t heldTx) Query(sql string, each func(sqldb.Row) error, args ...any) error {
+	return t.Tx.Query(sql, func(r sqldb.Row) error {
+		if strings.Contains(sql, "FROM ids") {
+			select {
+			case t.db.reading <- struct{}{}:
+			case <-t.db.goOn:
+			}
+			<-t.db.goOn
+		}
+		return each(r)
+	}, args...)
+}
+
+// openHeld begins to open the queue "a", whose ids are read only once goOn is called.
+func openHeld(t *testing.T, s *Store) (goOn func() *Queue) {
+	held := heldDB{s.db, make(chan struct{}), make(chan struct{})}
+	s.db = held
+	opened := make(chan *Queue, 1)
+	go func() {
+		a, err := s.Queue(t.Context(), "a", 1000)
+		assert.NoError(t, err)
+		opened <- a
+	}()
+	release := sync.OnceFunc(func() { close(held.goOn) })
+	t.Cleanup(release)
+	select {
+	case <-held.reading:
+	case <-opened:
+		t.Fatal("the ids are read elsewhere")
+	}
+	return func() *Queue {
+		release()
+		return <-opened
+	}
+}
+
+// openOther opens a store and its queue "b".
+func openOther(t *testing.T, opts Options) (*Store, *Queue) {
+	opts.maintainEvery = time.Hour
+	s, err := Open(t.Context(), opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	b, err := s.Queue(t.Context(), "b", 100)
+	require.NoError(t, err)
+	return s, b
+}
+
+// The window is read beside the writer: however long that takes, it holds up no commit.
 func TestLargeWindowIsReadBesideTheWriter(t *testing.T) {
 	dir := t.TempDir()
-	const rows = 500
-	storeIDs(t, dir, rows, bytes.Repeat([]byte{1}, 16))
-	s, err := Open(t.Context(), Options{Dir: dir, AppendTimeout: 20 * time.Millisecond})
+	storeIDs(t, dir, 1, bytes.Repeat([]byte{1}, 16))
+	s, b := openOther(t, Options{Dir: dir, AppendTimeout: time.Minute})
+	goOn := openHeld(t, s)
+	for i := range 3 {
+		_, err := b.Append(t.Context(), batchOf(i))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1000, goOn().window.Size())
+}
+
+// Ids of another bridge become visible in another order than their numbers': while a
+// queue is opened, and afterwards.
+func TestIDsThatBecomeVisibleLate(t *testing.T) {
+	opts := Options{URL: pgtest.Start(t, "fsync=off").Database(t)}
+	_, other := openIdle(t, opts)
+	_, err := other.Append(t.Context(), batchOf(1))
 	require.NoError(t, err)
-	defer s.Close()
-	q, err := s.Queue(t.Context(), "a", 1000*rows)
+	late := func(id int) {
+		require.NoError(t, other.transact(t.Context(), func(c *change) error {
+			return c.Exec(`INSERT INTO ids SELECT min(seq) - 1, $1, $2 FROM ids`, other.id, appendHash(nil, hash(id)))
+		}))
+	}
+	s, b := openOther(t, opts)
+	goOn := openHeld(t, s)
+	late(2)
+	_, err = b.Append(t.Context(), batchOf(100)) // it reads what others have stored
 	require.NoError(t, err)
-	require.Equal(t, 999*rows+1, q.window.Size())
+	a := goOn()
+	for id := 2; id < 5; id++ {
+		if id > 2 {
+			late(id)
+		}
+		time.Sleep(60 * time.Millisecond) // ids of others are read at most so often
+		batch := batchOf(id)
+		batch.Items = append(batch.Items, Item{ID: hash(100 + id)}) // so that it is not known by its hash
+		got, err := a.Append(t.Context(), batch)
+		require.NoError(t, err)
+		require.Equal(t, Receipt{Accepted: 1, Duplicates: 1}, got, id)
+	}
 }
 
 // A queue whose ids are damaged cannot be opened; the others go on.

@@ -354,7 +354,6 @@ func (p *DB) begin(ctx context.Context, t *tx, need sqldb.Need) (ready sqldb.Rea
 		})
 	}
 	if need.Records > 0 && time.Since(p.looked) > 50*time.Millisecond {
-		p.looked = time.Now()
 		b.Queue(`SELECT seq, connector, hashes FROM ids WHERE seq > $1 AND NOT seq = ANY($2)`, p.low, slices.AppendSeq([]int64{}, maps.Keys(p.known))).Query(func(rows pgx.Rows) (err error) {
 			ready.Foreign, err = pgx.CollectRows(rows, pgx.RowToStructByPos[sqldb.IDs])
 			return err
@@ -369,11 +368,12 @@ func (p *DB) begin(ctx context.Context, t *tx, need sqldb.Need) (ready sqldb.Rea
 	return ready, p.insertContent(ctx, t, need, ready)
 }
 
-// note has the ids of other bridges not be read again. Rows become visible in another
-// order than their numbers', so for some time each look goes back behind the newest
-// one.
+// note has the ids of other bridges not be read again: they are in the windows as soon
+// as do runs. Rows become visible in another order than their numbers', so for some
+// time each look goes back behind the newest one.
 func (p *DB) note(foreign []sqldb.IDs) {
 	const late = 10 * time.Second
+	p.looked = time.Now()
 	for _, ids := range foreign {
 		p.known[ids.Seq] = p.looked
 	}

@@ -66,7 +66,8 @@ type DB struct {
 	measured time.Time
 
 	asking              sync.Mutex
-	asked               time.Time // when the file system was; under asking, as what it said
+	asked               time.Time     // when the file system was; under asking, as what it said
+	answer              chan [2]int64 // nil: it has answered
 	diskFree, diskTotal int64
 
 	checkpoint chan struct{} // wakes the checkpointer
@@ -91,7 +92,7 @@ func Open(ctx context.Context, opts Options) (_ *DB, err error) {
 	if opts.Disk == nil {
 		opts.Disk = diskOf(opts.Dir)
 	}
-	s := &DB{Options: opts, lock: lock, pool: make(chan *connection, readers), checkpoint: make(chan struct{}, 1), stop: make(chan struct{})}
+	s := &DB{Options: opts, lock: lock, pool: make(chan *connection, readers), checkpoint: make(chan struct{}, 1), stop: make(chan struct{}), diskFree: -1}
 	for range readers {
 		s.pool <- nil
 	}
@@ -276,13 +277,26 @@ func diskOf(dir string) func() (free, total int64) {
 	}
 }
 
-// Size asks the file system at most every 20 ms.
+// Size asks the file system at most every 20 ms. Where that hangs, the call that asks
+// waits a second, later ones not at all, and what it said last stands.
 func (s *DB) Size() (used, spare, free, total int64) {
 	s.asking.Lock()
 	defer s.asking.Unlock()
-	if now := time.Now(); now.Sub(s.asked) > 20*time.Millisecond {
-		s.asked = now
-		s.diskFree, s.diskTotal = s.Disk()
+	wait := time.Duration(0)
+	if now := time.Now(); s.answer == nil && now.Sub(s.asked) > 20*time.Millisecond {
+		answer := make(chan [2]int64, 1)
+		s.asked, s.answer, wait = now, answer, time.Second
+		go func() {
+			free, total := s.Disk()
+			answer <- [2]int64{free, total}
+		}()
+	}
+	if s.answer != nil {
+		select {
+		case disk := <-s.answer:
+			s.diskFree, s.diskTotal, s.answer = disk[0], disk[1], nil
+		case <-time.After(wait):
+		}
 	}
 	return (s.pages.Load() - s.free.Load() + s.logPages.Load()) * pageSize, max(0, s.surplus()) * pageSize, s.diskFree, s.diskTotal
 }
