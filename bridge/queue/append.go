@@ -236,7 +236,6 @@ type part struct {
 	fresh   []*claim                // new records
 	states  map[int64]*sqldb.Record // claimed records that it changes, as they are then
 	from    uint64                  // position in the window of its first id
-	pruned  int64                   // ids that it removes
 	replay  bool                    // it starts a replay
 	opened  bool                    // it opens the queue
 }
@@ -316,7 +315,7 @@ func (q *Queue) committed(p *part) {
 		q.store.mu.Unlock()
 	}
 	q.window.Trim()
-	q.idsStored.Add(int64(len(p.hashes)/16) - p.pruned)
+	q.idsStored.Add(int64(len(p.hashes) / 16))
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.totals.add(p.sums)

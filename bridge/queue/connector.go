@@ -23,7 +23,8 @@ type Queue struct {
 	window     *window.Window // for the writer alone
 	windowSize int
 	newest     int64        // of the rows of ids that were read when the queue was opened
-	idsStored  atomic.Int64 // ids in the table, those beyond the window included
+	idsStored  atomic.Int64 // ids in the table, about, those beyond the window included
+	counted    time.Time    // when those of all bridges were; for prune alone
 
 	reading sync.Mutex         // held while records are claimed, so that two readers do not claim the same
 	asking  singleflight.Group // one read of the ledger at a time

@@ -194,8 +194,19 @@ func (s *Store) removeRecords(c *change, seqs []int64) error {
 	return err
 }
 
+// countEvery is how often the ids are counted that several bridges have stored.
+const countEvery = 10 * time.Minute
+
 // pruneIDs removes the ids that are far beyond the window.
 func (q *Queue) pruneIDs(ctx context.Context) error {
+	if q.store.shared && time.Since(q.counted) > countEvery {
+		stored, err := q.store.queryInt(ctx, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
+		if err != nil {
+			return err
+		}
+		q.counted = time.Now()
+		q.idsStored.Store(stored)
+	}
 	if q.idsStored.Load() <= int64(q.windowSize)*5/4+10_000 {
 		return nil
 	}
@@ -204,12 +215,14 @@ func (q *Queue) pruneIDs(ctx context.Context) error {
 	for removed := int64(1); err == nil && removed > 0; {
 		err = q.transact(ctx, func(c *change) (err error) {
 			removed, err = sqldb.QueryInt(c, `DELETE FROM ids WHERE seq IN (SELECT seq FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) RETURNING length(hashes) / 16`, q.id, oldest)
-			c.of(q).pruned += removed
 			if err == nil && q.store.shared && removed == 0 {
 				err = c.Exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, oldest)
 			}
 			return err
 		})
+	}
+	if err == nil {
+		q.idsStored.Store(int64(q.windowSize))
 	}
 	return err
 }

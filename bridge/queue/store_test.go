@@ -234,12 +234,34 @@ func testPruning(t *testing.T, opts Options) {
 	require.Equal(t, int64(1), count(`SELECT count(*) FROM record`))
 	require.Zero(t, count(`SELECT history FROM ledger`))
 	require.Equal(t, int64(size), count(`SELECT CAST(sum(length(hashes) / 16) AS BIGINT) FROM ids`), "the newest row holds the window")
-	require.Equal(t, int64(size), q.idsStored.Load())
+	require.EqualValues(t, q.windowSize, q.idsStored.Load(), "else they are looked for each second")
 	settle(records[:1])
 	q.Release(records...)
 	require.NoError(t, s.prune(t.Context()))
 	require.Zero(t, count(`SELECT count(*) FROM record`))
 	require.Zero(t, count(`SELECT history FROM ledger`))
+}
+
+// The bridge that prunes removes the ids that others have stored, too, also where it
+// stores nothing itself.
+func TestIDsOfOtherBridgesArePruned(t *testing.T) {
+	opts := Options{URL: pgtest.Start(t, "fsync=off").Database(t)}
+	s, q := openIdle(t, opts)
+	_, other := openIdle(t, opts)
+	const size = 1000
+	for i := range 12 {
+		b := Batch{Body: []byte(`{}`)}
+		for j := range size {
+			b.Items = append(b.Items, Item{End: 2, ID: hash(i*size + j)})
+		}
+		_, err := other.Append(t.Context(), b)
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.db.(*postgres.DB).Renew(t.Context(), false)) // now it prunes
+	require.NoError(t, s.prune(t.Context()))
+	left, err := q.store.queryInt(t.Context(), `SELECT CAST(sum(length(hashes) / 16) AS BIGINT) FROM ids`)
+	require.NoError(t, err)
+	require.Equal(t, int64(size), left, "the newest row holds the window")
 }
 
 func hash(i int) Hash {

@@ -395,7 +395,7 @@ func (s *DB) Prunes() bool { return true }
 // Maintain gives freed pages back in small steps. On a full disk only a log that
 // is written from its start again has room.
 func (s *DB) Maintain(ctx context.Context, idle func() bool, change func(func(sqldb.Tx) error) error) error {
-	if free, _ := s.Disk(); s.logPages.Load() > 0 && (idle() || free >= 0 && free < sqldb.MinReserve) {
+	if _, _, free, _ := s.Size(); s.logPages.Load() > 0 && (idle() || free >= 0 && free < sqldb.MinReserve) {
 		s.wake()
 	}
 	for before := int64(-1); ; before = s.free.Load() {
