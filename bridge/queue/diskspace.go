@@ -194,12 +194,10 @@ func (s *Store) removeRecords(c *change, seqs []int64) error {
 	return err
 }
 
-// countEvery is how often the ids are counted that several bridges have stored.
-const countEvery = 10 * time.Minute
-
-// pruneIDs removes the ids that are far beyond the window.
+// pruneIDs removes the ids that are far beyond the window. Those that several bridges have
+// stored are counted every ten minutes.
 func (q *Queue) pruneIDs(ctx context.Context) error {
-	if q.store.shared && time.Since(q.counted) > countEvery {
+	if q.store.shared && time.Since(q.counted) > 10*time.Minute {
 		stored, err := q.store.queryInt(ctx, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
 		if err != nil {
 			return err
