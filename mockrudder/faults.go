@@ -29,46 +29,6 @@ func newFaults(seed uint64) *faults {
 	return &faults{chance: rand.New(rand.NewPCG(seed, seed))}
 }
 
-// Fault adds a fault to those in force.
-func (s *Server) Fault(fault Fault) error {
-	_, err := s.faults.add(fault)
-	return err
-}
-
-// RemoveFault removes the fault with this id, and says whether there was one.
-func (s *Server) RemoveFault(id string) bool {
-	f := s.faults
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	before := len(f.list)
-	f.list = slices.DeleteFunc(f.list, func(fault Fault) bool { return fault.ID == id })
-	return len(f.list) < before
-}
-
-// SetFaults replaces the faults in force, and all counts start at 0; with no argument
-// it removes them.
-func (s *Server) SetFaults(list ...Fault) error {
-	f := s.faults
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	fresh := make([]Fault, 0, len(list))
-	for i, fault := range list {
-		if err := f.prepare(&fault, fresh); err != nil {
-			return fmt.Errorf("fault %d: %w", i+1, err)
-		}
-		fresh = append(fresh, fault)
-	}
-	f.list = fresh
-	return nil
-}
-
-// Faults returns the faults in force, with how often each has hit.
-func (s *Server) Faults() []Fault {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	return append([]Fault{}, s.faults.list...)
-}
-
 // add appends a fault and returns it with its id.
 func (f *faults) add(fault Fault) (Fault, error) {
 	f.mu.Lock()

@@ -22,9 +22,11 @@ package mockrudder
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -273,3 +275,43 @@ func (s *Server) WebhookURL(key string) string {
 // memoryURL is the URL of a server without a port. The name is reserved (RFC
 // 2606), so that clients other than the server's own cannot reach it.
 const memoryURL = "http://rudder.test"
+
+// Fault adds a fault to those in force.
+func (s *Server) Fault(fault Fault) error {
+	_, err := s.faults.add(fault)
+	return err
+}
+
+// RemoveFault removes the fault with this id, and says whether there was one.
+func (s *Server) RemoveFault(id string) bool {
+	f := s.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.list)
+	f.list = slices.DeleteFunc(f.list, func(fault Fault) bool { return fault.ID == id })
+	return len(f.list) < before
+}
+
+// SetFaults replaces the faults in force, and all counts start at 0; with no argument
+// it removes them.
+func (s *Server) SetFaults(list ...Fault) error {
+	f := s.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fresh := make([]Fault, 0, len(list))
+	for i, fault := range list {
+		if err := f.prepare(&fault, fresh); err != nil {
+			return fmt.Errorf("fault %d: %w", i+1, err)
+		}
+		fresh = append(fresh, fault)
+	}
+	f.list = fresh
+	return nil
+}
+
+// Faults returns the faults in force, with how often each has hit.
+func (s *Server) Faults() []Fault {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	return append([]Fault{}, s.faults.list...)
+}

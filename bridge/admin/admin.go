@@ -10,13 +10,17 @@
 package admin
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
+	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -143,6 +147,20 @@ func (a *Admin) shown() []Connector {
 	return slices.DeleteFunc(slices.Clone(*a.connectors.Load()), func(c Connector) bool { return c.Quiet })
 }
 
+// Watch takes samples until ctx ends.
+func (a *Admin) Watch(ctx context.Context) error {
+	ticker := time.NewTicker(sampleEvery)
+	defer ticker.Stop()
+	for {
+		a.samples.take(a)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
 func (a *Admin) routes() *gin.Engine {
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
@@ -156,28 +174,28 @@ func (a *Admin) routes() *gin.Engine {
 	e.GET("/api/session", a.session)
 	e.POST("/api/login", a.login)
 	e.POST("/api/logout", a.logout)
-	e.GET("/api/overview", a.about(a.overview))
-	e.GET("/api/samples", a.about(a.lastHour))
-	e.GET("/api/config", a.about(a.config))
+	e.GET("/api/overview", a.about(overview))
+	e.GET("/api/samples", a.about(lastHour))
+	e.GET("/api/config", a.about(settings))
 	e.GET("/livez", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"alive": true}) })
 	e.GET("/readyz", a.ready)
 	e.GET("/status", func(c *gin.Context) { c.JSON(http.StatusOK, a.Status()) })
-	e.GET("/api/dead", a.about(a.dead))
-	e.GET("/api/dead/summary", a.about(a.summary))
-	e.GET("/api/dead/:number", a.about(a.letter))
-	e.POST("/api/dead/replay", a.about(a.move(mover{"replay", Queue.ReplayDead, fit})))
-	e.POST("/api/dead/purge", a.about(a.move(mover{"purge", Queue.PurgeDead, func(queue.DeadLetter) bool { return true }})))
-	e.GET("/api/pending", a.about(a.pending))
-	e.GET("/api/pending/:record/:index", a.about(a.pendingEvent))
-	e.POST("/api/pending/dead-letter", a.about(a.deadLetter))
+	e.GET("/api/dead", a.about(deadLetters))
+	e.GET("/api/dead/summary", a.about(deadSummary))
+	e.GET("/api/dead/:number", a.about(oneLetter))
+	e.POST("/api/dead/replay", a.about(mover{"replay", Queue.ReplayDead, fit}.answer))
+	e.POST("/api/dead/purge", a.about(mover{"purge", Queue.PurgeDead, func(queue.DeadLetter) bool { return true }}.answer))
+	e.GET("/api/pending", a.about(pendingEvents))
+	e.GET("/api/pending/:record/:index", a.about(onePending))
+	e.POST("/api/pending/dead-letter", a.about(setAside))
 	e.GET("/api/backup", a.backup)
 	e.POST("/api/backfill", a.backfill)
-	e.POST("/api/resume", a.about(a.resume))
-	e.GET("/api/replay", a.about(a.replays))
-	e.POST("/api/replay", a.about(a.startReplay))
-	e.POST("/api/replay/end", a.about(a.endReplay))
-	e.POST("/api/forget", a.about(a.forget))
-	e.GET("/api/drift", a.about(a.drift))
+	e.POST("/api/resume", a.about(resume))
+	e.GET("/api/replay", a.about(listReplays))
+	e.POST("/api/replay", a.about(startReplay))
+	e.POST("/api/replay/end", a.about(endReplay))
+	e.POST("/api/forget", a.about(forget))
+	e.GET("/api/drift", a.about(unknown))
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(a.cfg.Registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelError),
 	})))
@@ -201,6 +219,59 @@ func (a *Admin) Server() *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// named returns the connectors that a request is about: the one that it names, else
+// all that need attention. The error is a refusal.
+func (a *Admin) named(values url.Values) ([]Connector, error) {
+	name := values.Get("connector")
+	if name == "" {
+		return a.shown(), nil
+	}
+	for _, connector := range *a.connectors.Load() {
+		if connector.Name == name {
+			return []Connector{connector}, nil
+		}
+	}
+	return nil, refusal{http.StatusNotFound, "there is no connector of this name"}
+}
+
+// fail answers with an error: with the status of a refusal, or 500.
+func (a *Admin) fail(c *gin.Context, err error) {
+	status := http.StatusInternalServerError
+	if no, ok := errors.AsType[refusal](err); ok {
+		status = no.status
+	} else {
+		a.cfg.Log.Error("a request of the operator failed", "path", c.FullPath(), "error", err)
+	}
+	fail(c, status, err.Error())
+}
+
+func (a *Admin) about(answer func(*request) (any, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		values, err := form(c)
+		var connectors []Connector
+		if err == nil {
+			connectors, err = a.named(values)
+		}
+		var body any
+		if err == nil {
+			body, err = answer(&request{Context: c, admin: a, ctx: c.Request.Context(), values: values, connectors: connectors, now: a.cfg.Now()})
+		}
+		if err != nil {
+			a.fail(c, err)
+			return
+		}
+		// Events are shown as they came: nothing in them is escaped for HTML.
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(body); err != nil {
+			a.fail(c, err)
+			return
+		}
+		c.Data(http.StatusOK, "application/json; charset=utf-8", bytes.TrimSuffix(text.Bytes(), []byte("\n")))
 	}
 }
 

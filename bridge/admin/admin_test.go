@@ -119,14 +119,14 @@ func TestSamples(t *testing.T) {
 	for range 100 {
 		ack.WithLabelValues("a").Observe(3)
 	}
-	f.sample()
+	f.samples.take(f.Admin)
 	require.Empty(t, answer[Samples](t, f, "/api/samples").Connectors[0].Samples, "there is nothing to compare with")
 
 	n, pending, now = 20, 50, now.Add(sampleEvery)
 	for i := range 100 {
 		ack.WithLabelValues("a").Observe(0.101 + float64(i%2)/10) // halves in (0.1,0.2] and (0.2,0.4]
 	}
-	f.sample()
+	f.samples.take(f.Admin)
 	all := answer[Samples](t, f, "/api/samples?connector=a")
 	require.Equal(t, 10.0, all.Every)
 	got := all.Connectors[0].Samples[0]
@@ -137,24 +137,24 @@ func TestSamples(t *testing.T) {
 	require.Nil(t, got.Delivery)
 
 	now = now.Add(sampleEvery) // nothing moves
-	f.sample()
+	f.samples.take(f.Admin)
 	o := answer[Overview](t, f, "/api/overview").Connectors
 	require.Nil(t, o[0].LagSeconds, "delivery stands still")
 	require.NotNil(t, o[0].Latest.Ack, "the newest that there is")
 	require.Equal(t, 0.0, *o[1].LagSeconds)
 	n, now = n+10, now.Add(sampleEvery)
-	f.sample()
+	f.samples.take(f.Admin)
 	require.Equal(t, 5.0, *answer[Overview](t, f, "/api/overview").Connectors[0].LagSeconds)
 
 	for range maxSamples + 5 {
 		now = now.Add(sampleEvery)
-		f.sample()
+		f.samples.take(f.Admin)
 	}
 	kept := f.samples.of("a")
 	require.Len(t, kept, maxSamples)
 	require.Equal(t, now.Unix(), kept[len(kept)-1].At)
 	f.Show((*f.connectors.Load())[1:])
-	f.sample()
+	f.samples.take(f.Admin)
 	require.Empty(t, f.samples.of("a"), "of what is gone nothing is kept")
 }
 

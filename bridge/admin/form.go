@@ -1,11 +1,9 @@
 package admin
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -59,6 +57,7 @@ func form(c *gin.Context) (url.Values, error) {
 type request struct {
 	*gin.Context
 
+	admin      *Admin
 	ctx        context.Context // ends with the request
 	values     url.Values
 	connectors []Connector
@@ -113,44 +112,6 @@ func (r refusal) Error() string { return r.text }
 
 func bad(text string) error { return refusal{http.StatusBadRequest, text} }
 
-func (a *Admin) about(answer func(*request) (any, error)) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		values, err := form(c)
-		var connectors []Connector
-		if err == nil {
-			connectors, err = a.named(values)
-		}
-		var body any
-		if err == nil {
-			body, err = answer(&request{Context: c, ctx: c.Request.Context(), values: values, connectors: connectors, now: a.cfg.Now()})
-		}
-		if err != nil {
-			a.fail(c, err)
-			return
-		}
-		// Events are shown as they came: nothing in them is escaped for HTML.
-		var text bytes.Buffer
-		encoder := json.NewEncoder(&text)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(body); err != nil {
-			a.fail(c, err)
-			return
-		}
-		c.Data(http.StatusOK, "application/json; charset=utf-8", bytes.TrimSuffix(text.Bytes(), []byte("\n")))
-	}
-}
-
-// fail answers with an error: with the status of a refusal, or 500.
-func (a *Admin) fail(c *gin.Context, err error) {
-	status := http.StatusInternalServerError
-	if no, ok := errors.AsType[refusal](err); ok {
-		status = no.status
-	} else {
-		a.cfg.Log.Error("a request of the operator failed", "path", c.FullPath(), "error", err)
-	}
-	fail(c, status, err.Error())
-}
-
 func each[T any](connectors []Connector, ask func(Connector) (T, error)) ([]T, error) {
 	list := []T{}
 	for _, c := range connectors {
@@ -161,21 +122,6 @@ func each[T any](connectors []Connector, ask func(Connector) (T, error)) ([]T, e
 		list = append(list, item)
 	}
 	return list, nil
-}
-
-// named returns the connectors that a request is about: the one that it names, else
-// all that need attention. The error is a refusal.
-func (a *Admin) named(values url.Values) ([]Connector, error) {
-	name := values.Get("connector")
-	if name == "" {
-		return a.shown(), nil
-	}
-	for _, connector := range *a.connectors.Load() {
-		if connector.Name == name {
-			return []Connector{connector}, nil
-		}
-	}
-	return nil, refusal{http.StatusNotFound, "there is no connector of this name"}
 }
 
 func delivered(connectors []Connector) (list []Connector, err error) {

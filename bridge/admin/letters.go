@@ -56,7 +56,7 @@ func textOf(event []byte) json.RawMessage {
 	return text
 }
 
-func (a *Admin) dead(r *request) (any, error) {
+func deadLetters(r *request) (any, error) {
 	f, _ := r.filter()
 	limit, bytes := r.limit(), 0
 	all, brief := r.values.Get("connector") == "", r.values.Get("brief") == "true"
@@ -102,7 +102,7 @@ func (a *Admin) dead(r *request) (any, error) {
 	return answer, nil
 }
 
-func (a *Admin) letter(r *request) (any, error) {
+func oneLetter(r *request) (any, error) {
 	number, err := strconv.ParseUint(r.Param("number"), 10, 64)
 	if err != nil || number == 0 {
 		return nil, bad("this is not the number of a dead letter")
@@ -139,7 +139,7 @@ type Group struct {
 	queue.LetterGroup
 }
 
-func (a *Admin) summary(r *request) (any, error) {
+func deadSummary(r *request) (any, error) {
 	f, _ := r.filter()
 	if r.err != nil {
 		return nil, r.err
@@ -211,37 +211,36 @@ type mover struct {
 	fits func(queue.DeadLetter) bool
 }
 
-// move returns a handler that moves the chosen dead letters. What was moved when
-// it fails half-way is moved; asking again does the rest.
-func (a *Admin) move(m mover) func(*request) (any, error) {
-	return func(r *request) (any, error) {
-		f, narrow := r.filter()
-		r.refuse(!narrow && r.values.Get("all") != "true", "say which: number, reason, type, since or until; or all=true")
-		r.refuse((f.Numbers != nil || f.After > 0 || f.Last > 0) && len(r.connectors) > 1, "say which connector: each counts its letters for itself")
-		if r.err != nil {
-			return nil, r.err
-		}
-		patient(r.Context)
-		var answer Moved
-		var err error
-		answer.Connectors, err = each(r.connectors, func(c Connector) (Moved, error) {
-			moved, err := a.moveOf(r.ctx, c, f, m)
-			answer.Moved += moved.Moved
-			answer.Unfit += moved.Unfit
-			if err != nil {
-				err = fmt.Errorf("%s, after %d: %w", m.verb, answer.Moved, err)
-			}
-			return moved, err
-		})
-		return answer, err
+// answer moves the chosen dead letters. What was moved when it fails half-way is
+// moved; asking again does the rest.
+func (m mover) answer(r *request) (any, error) {
+	f, narrow := r.filter()
+	r.refuse(!narrow && r.values.Get("all") != "true", "say which: number, reason, type, since or until; or all=true")
+	r.refuse((f.Numbers != nil || f.After > 0 || f.Last > 0) && len(r.connectors) > 1, "say which connector: each counts its letters for itself")
+	if r.err != nil {
+		return nil, r.err
 	}
+	patient(r.Context)
+	var answer Moved
+	var err error
+	answer.Connectors, err = each(r.connectors, func(c Connector) (Moved, error) {
+		moved, err := m.all(r, c, f)
+		answer.Moved += moved.Moved
+		answer.Unfit += moved.Unfit
+		if err != nil {
+			err = fmt.Errorf("%s, after %d: %w", m.verb, answer.Moved, err)
+		}
+		return moved, err
+	})
+	return answer, err
 }
 
-func (a *Admin) moveOf(ctx context.Context, c Connector, f queue.LetterFilter, m mover) (Moved, error) {
+// all moves the chosen ones of a connector.
+func (m mover) all(r *request, c Connector, f queue.LetterFilter) (Moved, error) {
 	moved := Moved{Connector: c.Name}
 	// What is replayed may be dead-lettered again at once, under a higher number, and
 	// must not be replayed in this request again.
-	groups, err := c.Queue.Summary(ctx, queue.LetterFilter{})
+	groups, err := c.Queue.Summary(r.ctx, queue.LetterFilter{})
 	if err != nil || len(groups) == 0 {
 		return moved, err
 	}
@@ -249,10 +248,10 @@ func (a *Admin) moveOf(ctx context.Context, c Connector, f queue.LetterFilter, m
 	f.Last = min(cmp.Or(f.Last, last), last)
 	defer func() {
 		if moved.Moved > 0 {
-			a.cfg.Log.Info("dead letters were moved", "connector", c.Name, "how", m.verb, "letters", moved.Moved)
+			r.admin.cfg.Log.Info("dead letters were moved", "connector", c.Name, "how", m.verb, "letters", moved.Moved)
 		}
 	}()
-	for letters, err := range pages(ctx, c.Queue, f) {
+	for letters, err := range pages(r.ctx, c.Queue, f) {
 		if err != nil {
 			return moved, err
 		}
@@ -262,7 +261,7 @@ func (a *Admin) moveOf(ctx context.Context, c Connector, f queue.LetterFilter, m
 				numbers = append(numbers, letter.Number)
 			}
 		}
-		n, err := m.move(c.Queue, ctx, numbers...)
+		n, err := m.move(c.Queue, r.ctx, numbers...)
 		moved.Moved += n
 		moved.Unfit += len(letters) - len(numbers)
 		if err != nil {

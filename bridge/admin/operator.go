@@ -19,14 +19,14 @@ type Resumed struct {
 	Resumed []string `json:"resumed"`
 }
 
-func (a *Admin) resume(r *request) (any, error) {
+func resume(r *request) (any, error) {
 	connectors, err := delivered(r.connectors)
 	if err != nil {
 		return nil, err
 	}
 	names, err := each(connectors, func(c Connector) (string, error) {
 		c.Sender.Resume()
-		a.cfg.Log.Info("destination is resumed", "connector", c.Name)
+		r.admin.cfg.Log.Info("destination is resumed", "connector", c.Name)
 		return c.Name, nil
 	})
 	return Resumed{names}, err
@@ -46,14 +46,14 @@ type Forgotten struct {
 
 // forget removes the events of a person from history and dead letters. It may
 // take minutes, and the id never reaches the log.
-func (a *Admin) forget(r *request) (any, error) {
+func forget(r *request) (any, error) {
 	user := r.values.Get("user")
 	if user == "" {
 		return nil, bad("user is missing: the external_user_id of the person")
 	}
 	connectors := r.connectors
 	if r.values.Get("connector") == "" {
-		connectors = *a.connectors.Load() // where nothing waits there is history all the same
+		connectors = *r.admin.connectors.Load() // where nothing waits there is history all the same
 	}
 	patient(r.Context)
 	var answer Forgotten
@@ -63,7 +63,7 @@ func (a *Admin) forget(r *request) (any, error) {
 		if err != nil {
 			return Forgotten{}, fmt.Errorf("not everything could be removed, ask again: %w", err)
 		}
-		a.cfg.Log.Info("a person's events were removed", "connector", c.Name,
+		r.admin.cfg.Log.Info("a person's events were removed", "connector", c.Name,
 			"history", erased.History, "dead", erased.Dead, "pending", erased.Pending)
 		answer.History += erased.History
 		answer.Dead += erased.Dead
@@ -98,8 +98,8 @@ type Drift struct {
 	Drift []drift.Item `json:"drift"`
 }
 
-func (a *Admin) drift(*request) (any, error) {
-	return Drift{Drift: append([]drift.Item{}, a.cfg.Bridge.Unknown()...)}, nil
+func unknown(r *request) (any, error) {
+	return Drift{Drift: append([]drift.Item{}, r.admin.cfg.Bridge.Unknown()...)}, nil
 }
 
 // Backfilled is what /api/backfill answers, in events. Accepted includes

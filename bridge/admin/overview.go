@@ -54,22 +54,22 @@ type StoreOverview struct {
 	OldestHistory time.Time `json:"oldest_history,omitzero"` // when the oldest event that can be replayed was received
 }
 
-func (a *Admin) overview(r *request) (any, error) {
-	about, usage := a.cfg.Bridge.About(), a.cfg.Bridge.Usage()
+func overview(r *request) (any, error) {
+	about, usage := r.admin.cfg.Bridge.About(), r.admin.cfg.Bridge.Usage()
 	o := Overview{
-		Now: a.cfg.Now(), Connectors: []ConnectorOverview{}, Drift: len(a.cfg.Bridge.Unknown()), Version: about.Version, Glossary: about.Glossary,
+		Now: r.admin.cfg.Now(), Connectors: []ConnectorOverview{}, Drift: len(r.admin.cfg.Bridge.Unknown()), Version: about.Version, Glossary: about.Glossary,
 		Store: StoreOverview{Bytes: usage.Bytes, Free: usage.Free, Full: usage.Full, Damaged: usage.Damaged, ScrubbedAt: usage.Scrubbed},
 	}
-	o.Reason = a.unready()
+	o.Reason = r.admin.unready()
 	o.Ready = o.Reason == ""
 	var err error
-	if o.Store.OldestHistory, err = a.cfg.Bridge.OldestHistory(r.ctx); err != nil {
-		a.cfg.Log.Debug("the age of history cannot be read", "error", err) // the store says so in Reason
+	if o.Store.OldestHistory, err = r.admin.cfg.Bridge.OldestHistory(r.ctx); err != nil {
+		r.admin.cfg.Log.Debug("the age of history cannot be read", "error", err) // the store says so in Reason
 	}
-	for _, c := range a.shown() {
+	for _, c := range r.admin.shown() {
 		state := c.state()
-		view := ConnectorOverview{ConnectorStatus: a.statusOf(c), Configured: c.Sender != nil, Since: state.Since, NextTry: state.NextTry}
-		if kept := a.samples.of(c.Name); len(kept) > 0 {
+		view := ConnectorOverview{ConnectorStatus: r.admin.statusOf(c), Configured: c.Sender != nil, Since: state.Since, NextTry: state.NextTry}
+		if kept := r.admin.samples.of(c.Name); len(kept) > 0 {
 			latest := kept[len(kept)-1]
 			for i := len(kept) - 1; i >= max(0, len(kept)-latencyOf); i-- {
 				latest.Ack, latest.Delivery = cmp.Or(latest.Ack, kept[i].Ack), cmp.Or(latest.Delivery, kept[i].Delivery)
@@ -114,11 +114,11 @@ type ConnectorSamples struct {
 	Samples []Sample `json:"samples"`
 }
 
-func (a *Admin) lastHour(r *request) (any, error) {
+func lastHour(r *request) (any, error) {
 	list, err := each(r.connectors, func(c Connector) (ConnectorSamples, error) {
-		return ConnectorSamples{c.Name, a.samples.of(c.Name)}, nil
+		return ConnectorSamples{c.Name, r.admin.samples.of(c.Name)}, nil
 	})
 	return Samples{sampleEvery.Seconds(), list}, err
 }
 
-func (a *Admin) config(*request) (any, error) { return a.cfg.Bridge.About(), nil }
+func settings(r *request) (any, error) { return r.admin.cfg.Bridge.About(), nil }

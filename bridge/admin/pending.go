@@ -37,7 +37,7 @@ type PendingEvent struct {
 	Event     json.RawMessage       `json:"event"`
 }
 
-func (a *Admin) pending(r *request) (any, error) {
+func pendingEvents(r *request) (any, error) {
 	limit := r.limit()
 	if r.err != nil {
 		return nil, r.err
@@ -69,7 +69,7 @@ func (r *request) place(record, index string) (connector Connector, seq uint64, 
 // maxSuspects is how many suspected events are looked through for one.
 const maxSuspects = 100_000
 
-func (a *Admin) pendingEvent(r *request) (any, error) {
+func onePending(r *request) (any, error) {
 	connector, seq, index, err := r.place(r.Param("record"), r.Param("index"))
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (a *Admin) pendingEvent(r *request) (any, error) {
 	return answer, err
 }
 
-func (a *Admin) deadLetter(r *request) (any, error) {
+func setAside(r *request) (any, error) {
 	connector, seq, index, err := r.place(r.values.Get("record"), r.values.Get("index"))
 	if err == nil {
 		_, err = delivered(r.connectors)
@@ -113,6 +113,6 @@ func (a *Admin) deadLetter(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.cfg.Log.Info("a suspected event was moved to the dead letters by hand", "connector", connector.Name, "record", seq, "index", index)
+	r.admin.cfg.Log.Info("a suspected event was moved to the dead letters by hand", "connector", connector.Name, "record", seq, "index", index)
 	return Moved{Moved: 1, Connectors: []Moved{{Connector: connector.Name, Moved: 1}}}, nil
 }

@@ -62,7 +62,7 @@ func (r *request) order() queue.ReplayOrder {
 
 // startReplay orders a replay of the connectors of a request. All are checked first,
 // so that none is started if one cannot be.
-func (a *Admin) startReplay(r *request) (any, error) {
+func startReplay(r *request) (any, error) {
 	connectors, err := delivered(r.connectors)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (a *Admin) startReplay(r *request) (any, error) {
 	list, err := each(connectors, func(c Connector) (Replay, error) {
 		started, err := c.Queue.StartReplay(r.ctx, order)
 		if err == nil {
-			a.cfg.Log.Info("a replay of history is ordered", "connector", c.Name, "number", started.Number,
+			r.admin.cfg.Log.Info("a replay of history is ordered", "connector", c.Name, "number", started.Number,
 				"from", order.From, "to", order.Till, "types", order.Types, "rate", order.Rate)
 		}
 		return replayOf(c.Name, started), noReplay(err)
@@ -99,7 +99,7 @@ func noReplay(err error) error {
 	return err
 }
 
-func (a *Admin) replays(r *request) (any, error) {
+func listReplays(r *request) (any, error) {
 	answer := Replays{Replays: []Replay{}}
 	_, err := each(r.connectors, func(c Connector) (queue.Replay, error) {
 		newest, err := c.Queue.Replay(r.ctx)
@@ -111,17 +111,17 @@ func (a *Admin) replays(r *request) (any, error) {
 	return answer, err
 }
 
-func (a *Admin) endReplay(r *request) (any, error) {
+func endReplay(r *request) (any, error) {
 	_, err := each(r.connectors, func(c Connector) (queue.Replay, error) {
 		newest, err := c.Queue.Replay(r.ctx)
 		if err != nil || !newest.Active() {
 			return newest, err
 		}
-		a.cfg.Log.Info("a replay of history is ended", "connector", c.Name, "number", newest.Number)
+		r.admin.cfg.Log.Info("a replay of history is ended", "connector", c.Name, "number", newest.Number)
 		return newest, c.Queue.EndReplay(r.ctx, newest.Number)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return a.replays(r)
+	return listReplays(r)
 }

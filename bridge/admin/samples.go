@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -49,23 +48,8 @@ type samples struct {
 	kept map[string][]Sample // the oldest first
 }
 
-// Watch takes samples until ctx ends.
-func (a *Admin) Watch(ctx context.Context) error {
-	ticker := time.NewTicker(sampleEvery)
-	defer ticker.Stop()
-	for {
-		a.sample()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
-}
-
-func (a *Admin) sample() {
-	histograms := a.histograms()
-	s, now := &a.samples, a.cfg.Now()
+func (s *samples) take(a *Admin) {
+	histograms, now := histograms(a), a.cfg.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, kept := map[string]reading{}, map[string][]Sample{}
@@ -88,7 +72,7 @@ func (a *Admin) sample() {
 	s.last, s.kept = last, kept
 }
 
-func (a *Admin) histograms() map[string]*dto.Histogram {
+func histograms(a *Admin) map[string]*dto.Histogram {
 	families, err := a.cfg.Registry.Gather()
 	if err != nil { // what could be read is there
 		a.cfg.Log.Debug("not all metrics can be read", "error", err)

@@ -22,10 +22,6 @@ type builder struct {
 	alone []byte // one event as it would be sent
 }
 
-func (s *Sender) builder() *builder {
-	return &builder{config: &s.config}
-}
-
 // check keeps of events what is to be sent. The others are what the connector's
 // filter keeps back (wants, where it is not nil, beside the mapper) and, for the
 // dead letters, what RudderStack would lose silently or what cannot be

@@ -303,3 +303,7 @@ func describeEvent(raw []byte) (kind, id string) {
 	}
 	return kind, id
 }
+
+func (s *Sender) builder() *builder {
+	return &builder{config: &s.config}
+}

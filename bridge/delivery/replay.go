@@ -26,33 +26,6 @@ type replay struct {
 	next    time.Time     // no request before
 }
 
-// replays sends what replays ask for until ctx ends.
-func (s *Sender) replays(ctx, hard context.Context) error {
-	r := &replay{sender: s, builder: s.builder()}
-	limit := s.config.claim()
-	for {
-		var current queue.Replay
-		var records []*queue.Record
-		err := s.read(ctx, func() (err error) {
-			current, records, err = s.config.Queue.FetchReplay(ctx, limit)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		r.begin(current)
-		if len(records) == 0 {
-			err = r.end(hard)
-		} else {
-			err = r.group(ctx, hard, records)
-		}
-		if err != nil {
-			return err
-		}
-		r.builder.drop()
-	}
-}
-
 // begin starts a replay, unless it is the one that goes on.
 func (r *replay) begin(current queue.Replay) {
 	before := r.current.Number

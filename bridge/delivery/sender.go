@@ -134,6 +134,33 @@ func (s *Sender) claim(ctx context.Context) error {
 	return nil
 }
 
+// replays sends what replays ask for until ctx ends.
+func (s *Sender) replays(ctx, hard context.Context) error {
+	r := &replay{sender: s, builder: s.builder()}
+	limit := s.config.claim()
+	for {
+		var current queue.Replay
+		var records []*queue.Record
+		err := s.read(ctx, func() (err error) {
+			current, records, err = s.config.Queue.FetchReplay(ctx, limit)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		r.begin(current)
+		if len(records) == 0 {
+			err = r.end(hard)
+		} else {
+			err = r.group(ctx, hard, records)
+		}
+		if err != nil {
+			return err
+		}
+		r.builder.drop()
+	}
+}
+
 // wantsMore waits until fresh events are needed; false: ctx has ended.
 func (s *Sender) wantsMore(ctx context.Context) bool {
 	s.mu.Lock()

@@ -2,7 +2,6 @@ package intake
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -54,13 +53,6 @@ type connector struct {
 // quiet is the usual time between two lines of the log about the same thing.
 const quiet = 10 * time.Second
 
-func (in *Intake) connector(c Connector) *connector {
-	return &connector{
-		Connector: c, types: c.Mapping().Filter.Types(), metrics: in.metrics.of(c.Name), version: rate.Sometimes{Interval: time.Hour},
-		refused: rate.Sometimes{Interval: quiet}, failed: rate.Sometimes{Interval: quiet}, oversized: rate.Sometimes{Interval: quiet},
-	}
-}
-
 // quotas are what a connector may take of what all share.
 type quotas struct{ requests, small, large quota }
 
@@ -89,44 +81,6 @@ func divide(limit, least int64, n int) func() quota {
 	}
 	shared := semaphore.NewWeighted(max(0, limit-own*int64(n)))
 	return func() quota { return quota{semaphore.NewWeighted(own), shared} }
-}
-
-// Reload replaces the connectors at once and without losing a request: those in
-// flight end with the connector that they began with, so its queue must stay open
-// until they have ended. A connector that keeps its name keeps its metrics, and its
-// tokens the record of their use.
-func (in *Intake) Reload(connectors []Connector) {
-	in.reloading.Lock()
-	defer in.reloading.Unlock()
-	next := in.newTable(connectors)
-	requests := divide(int64(in.cfg.MaxRequests), 1, len(connectors))
-	small := divide(in.cfg.MaxBuffered/2, leastSmall, len(connectors))
-	large := divide(in.cfg.MaxBuffered/2, 0, len(connectors))
-	before := in.table.Load()
-	for _, c := range next.connectors {
-		// With other connectors new quotas are made; what requests in flight
-		// hold of the old ones comes on top until they end.
-		c.quotas = quotas{requests(), small(), large()}
-		if before != nil && maps.EqualFunc(before.byName, next.byName, func(_, _ *connector) bool { return true }) {
-			c.quotas = before.byName[c.Name].quotas
-		}
-	}
-	in.table.Store(next)
-}
-
-func (in *Intake) newTable(connectors []Connector) *table {
-	t := &table{byName: make(map[string]*connector, len(connectors))}
-	for _, c := range connectors {
-		made := in.connector(c)
-		t.byName[c.Name] = made
-		t.connectors = append(t.connectors, made)
-		if made.open() && t.firstOpen == nil {
-			t.firstOpen = made
-		}
-		t.keepBatch = t.keepBatch || made.keepsBatch()
-		t.tokens.add(made, in.uses)
-	}
-	return t
 }
 
 func (c *connector) open() bool { return len(c.Tokens) == 0 }

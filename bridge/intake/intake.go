@@ -11,6 +11,7 @@ package intake
 import (
 	"cmp"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -158,4 +159,49 @@ func (in *Intake) Server() *http.Server {
 		},
 		ErrorLog: slog.NewLogLogger(in.cfg.Log.Handler(), slog.LevelDebug),
 	}
+}
+
+func (in *Intake) connector(c Connector) *connector {
+	return &connector{
+		Connector: c, types: c.Mapping().Filter.Types(), metrics: in.metrics.of(c.Name), version: rate.Sometimes{Interval: time.Hour},
+		refused: rate.Sometimes{Interval: quiet}, failed: rate.Sometimes{Interval: quiet}, oversized: rate.Sometimes{Interval: quiet},
+	}
+}
+
+// Reload replaces the connectors at once and without losing a request: those in
+// flight end with the connector that they began with, so its queue must stay open
+// until they have ended. A connector that keeps its name keeps its metrics, and its
+// tokens the record of their use.
+func (in *Intake) Reload(connectors []Connector) {
+	in.reloading.Lock()
+	defer in.reloading.Unlock()
+	next := in.newTable(connectors)
+	requests := divide(int64(in.cfg.MaxRequests), 1, len(connectors))
+	small := divide(in.cfg.MaxBuffered/2, leastSmall, len(connectors))
+	large := divide(in.cfg.MaxBuffered/2, 0, len(connectors))
+	before := in.table.Load()
+	for _, c := range next.connectors {
+		// With other connectors new quotas are made; what requests in flight
+		// hold of the old ones comes on top until they end.
+		c.quotas = quotas{requests(), small(), large()}
+		if before != nil && maps.EqualFunc(before.byName, next.byName, func(_, _ *connector) bool { return true }) {
+			c.quotas = before.byName[c.Name].quotas
+		}
+	}
+	in.table.Store(next)
+}
+
+func (in *Intake) newTable(connectors []Connector) *table {
+	t := &table{byName: make(map[string]*connector, len(connectors))}
+	for _, c := range connectors {
+		made := in.connector(c)
+		t.byName[c.Name] = made
+		t.connectors = append(t.connectors, made)
+		if made.open() && t.firstOpen == nil {
+			t.firstOpen = made
+		}
+		t.keepBatch = t.keepBatch || made.keepsBatch()
+		t.tokens.add(made, in.uses)
+	}
+	return t
 }

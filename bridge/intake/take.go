@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 	"unsafe"
 
 	"github.com/gin-gonic/gin"
+	"github.com/klauspost/compress/gzip"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
@@ -17,6 +19,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 // errBusy means that the requests in flight are too many, or that their bodies take all
@@ -254,4 +257,81 @@ func (in *Intake) Backfill(name string, body io.Reader) (queue.Receipt, error) {
 		return queue.Receipt{}, err
 	}
 	return in.store(h, queue.Batch{ReceivedAt: begin, Backfilled: true})
+}
+
+// read reads and uncompresses a whole body. The buffer goes back with put.
+func (in *Intake) read(w http.ResponseWriter, r *http.Request, to *connector, compressed bool) (*buffer, error) {
+	in.metrics.reading.Inc()
+	defer in.metrics.reading.Dec()
+	control, end := http.NewResponseController(w), time.Now().Add(bodyTime)
+	from := &bodyReader{body: r.Body, left: in.cfg.MaxBody, end: end, deadlines: control}
+	if !compressed {
+		return in.fill(to, from, from)
+	}
+	room := in.buffers.take(to.small, gzipSize)
+	if room == nil {
+		return nil, errBusy
+	}
+	defer in.buffers.release(room, gzipSize)
+	uncompressed := in.gzips.Get().(*gzip.Reader)
+	defer in.gzips.Put(uncompressed)
+	err := uncompressed.Reset(from)
+	if errors.Is(err, io.EOF) && from.left == in.cfg.MaxBody { // no byte at all: an empty body
+		return in.buffers.get(0, to)
+	}
+	if errors.Is(err, io.EOF) { // some headers that are cut short end so
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, in.broken(from, err)
+	}
+	return in.fill(to, uncompressed, from)
+}
+
+func (in *Intake) fill(to *connector, source io.Reader, from *bodyReader) (*buffer, error) {
+	b, err := in.buffers.get(0, to)
+	if err != nil {
+		return nil, err
+	}
+	whole := false
+	defer func() {
+		if !whole { // on every error
+			in.buffers.put(b)
+		}
+	}()
+	for {
+		n, err := source.Read(b.data[len(b.data):cap(b.data)])
+		b.data = b.data[:len(b.data)+n]
+		switch {
+		case int64(len(b.data)) > in.cfg.MaxBody:
+			err = in.tooLarge()
+		case errors.Is(err, io.EOF):
+			whole = true
+			return b, nil
+		case err != nil:
+			err = in.broken(from, err)
+		case len(b.data) == cap(b.data):
+			b, err = in.buffers.grow(b, to)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (in *Intake) tooLarge() error {
+	return &failure{http.StatusRequestEntityTooLarge,
+		fmt.Sprintf("the body is larger than %s uncompressed; send fewer events in a request, or raise max_body", progress.Bytes(in.cfg.MaxBody))}
+}
+
+func (in *Intake) broken(from *bodyReader, err error) error {
+	switch {
+	case errors.Is(from.err, errTooLong):
+		return in.tooLarge()
+	case errors.Is(from.err, os.ErrDeadlineExceeded):
+		return &failure{http.StatusRequestTimeout, "the body did not come in time; send it again"}
+	case from.err != nil:
+		return &failure{http.StatusBadRequest, "the body could not be read to its end; send it again"}
+	}
+	return &failure{http.StatusBadRequest, fmt.Sprintf("the body is not what Content-Encoding: gzip says (%v); send it again", err)}
 }

@@ -19,40 +19,40 @@ func (s *Store) noteDamage(what string, cause error) {
 // dead letters with the reason damaged, with what can still be read of them. Its
 // row is deleted, so that no later call reads it; its body stays, because the pages of
 // a damaged value cannot be freed safely.
-func (q *Queue) quarantine(ctx context.Context, seq int64, cause error) error {
+func (s *Store) quarantine(ctx context.Context, q *Queue, seq int64, cause error) error {
 	rest, err := q.readBody(ctx, seq)
 	if err == nil || !errors.Is(err, body.ErrDamaged) {
-		return q.store.db.Classify(err) // nil: it can be read after all
+		return s.db.Classify(err) // nil: it can be read after all
 	}
-	var s sqldb.Record
+	var r sqldb.Record
 	err = q.transact(ctx, func(c *change) (err error) {
-		if s, err = readState(c, seq); err != nil || s.Events == 0 {
+		if r, err = readState(c, seq); err != nil || r.Events == 0 {
 			return err // it was pruned, or set aside, meanwhile
 		}
-		if err := q.deadLetterDamaged(c, s, rest, cause); err != nil {
+		if err := deadLetterDamaged(c, q, r, rest, cause); err != nil {
 			return err
 		}
 		p := c.of(q)
-		p.sums[dead] += s.Pending
-		if s.Pending == 0 {
-			p.sums[history] -= s.Stored
+		p.sums[dead] += r.Pending
+		if r.Pending == 0 {
+			p.sums[history] -= r.Stored
 		}
 		if claimed := c.state(q, seq); claimed != nil {
 			claimed.Pending, claimed.Outcome = 0, nil
 		}
 		return c.Exec(`DELETE FROM record WHERE seq = $1`, seq)
 	})
-	if err == nil && s.Events > 0 {
-		q.store.damagedPlaces.Add(1)
-		q.store.log.Error("a record cannot be read and is set aside; see the dead letters with the reason damaged",
-			"connector", q.name, "record", seq, "events", s.Pending, "error", cause)
+	if err == nil && r.Events > 0 {
+		s.damagedPlaces.Add(1)
+		s.log.Error("a record cannot be read and is set aside; see the dead letters with the reason damaged",
+			"connector", q.name, "record", seq, "events", r.Pending, "error", cause)
 	}
 	return err
 }
 
 // deadLetterDamaged makes dead letters of the pending events of a record: one each
 // where all of its events can be read, else one for all of them.
-func (q *Queue) deadLetterDamaged(c *change, s sqldb.Record, rest body.Decoded, cause error) error {
+func deadLetterDamaged(c *change, q *Queue, s sqldb.Record, rest body.Decoded, cause error) error {
 	if s.Pending == 0 {
 		return nil
 	}
@@ -107,14 +107,14 @@ func (s *Store) scrub(ctx context.Context, within time.Duration) error {
 	}
 	gap := min(within/2/time.Duration(total/bodiesAtOnce+1), time.Second)
 	for _, q := range s.queues() {
-		if err := q.scrub(ctx, gap); err != nil {
+		if err := s.scrubQueue(ctx, q, gap); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
+func (s *Store) scrubQueue(ctx context.Context, q *Queue, gap time.Duration) error {
 	err := q.eachBody(ctx, 1<<62, gap, func(seq int64, _ body.Decoded, damage error) error {
 		q.mu.Lock()
 		c := q.claims[seq]
@@ -123,7 +123,7 @@ func (q *Queue) scrub(ctx context.Context, gap time.Duration) error {
 		if damage == nil || inFlight {
 			return nil
 		}
-		return q.quarantine(ctx, seq, damage)
+		return s.quarantine(ctx, q, seq, damage)
 	})
 	if err != nil {
 		return err

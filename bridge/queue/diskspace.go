@@ -142,7 +142,7 @@ func (s *Store) prune(ctx context.Context) error {
 	}
 	s.space.measure()
 	for _, q := range s.queues() {
-		if err := q.pruneIDs(ctx); err != nil {
+		if err := s.pruneIDs(ctx, q); err != nil {
 			return err
 		}
 	}
@@ -196,9 +196,9 @@ func (s *Store) removeRecords(c *change, seqs []int64) error {
 
 // pruneIDs removes the ids that are far beyond the window. Those that several bridges have
 // stored are counted every ten minutes.
-func (q *Queue) pruneIDs(ctx context.Context) error {
-	if q.store.shared && time.Since(q.counted) > 10*time.Minute {
-		stored, err := q.store.queryInt(ctx, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
+func (s *Store) pruneIDs(ctx context.Context, q *Queue) error {
+	if s.shared && time.Since(q.counted) > 10*time.Minute {
+		stored, err := s.queryInt(ctx, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
 		if err != nil {
 			return err
 		}
@@ -208,12 +208,12 @@ func (q *Queue) pruneIDs(ctx context.Context) error {
 	if q.idsStored.Load() <= int64(q.windowSize)*5/4+10_000 {
 		return nil
 	}
-	oldest, err := q.store.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
+	oldest, err := s.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
 		q.id, int64(q.windowSize))
 	for removed := int64(1); err == nil && removed > 0; {
 		err = q.transact(ctx, func(c *change) (err error) {
 			removed, err = sqldb.QueryInt(c, `DELETE FROM ids WHERE seq IN (SELECT seq FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) RETURNING length(hashes) / 16`, q.id, oldest)
-			if err == nil && q.store.shared && removed == 0 {
+			if err == nil && s.shared && removed == 0 {
 				err = c.Exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, oldest)
 			}
 			return err
