@@ -61,7 +61,8 @@ type DB struct {
 	used   atomic.Int64
 	asked  time.Time // when used was measured; for Maintain alone
 
-	claims sync.Map // *claims of each connector
+	claims   sync.Map   // *claims of each connector
+	renewing sync.Mutex // or one of two calls would make a row that nothing renews
 
 	// For the writer alone: transactions since the start, which tables of bodies are
 	// there, and which rows of ids are in the windows.
@@ -521,6 +522,8 @@ func (p *DB) beat() {
 // Renew renews this bridge's row, removes those that have run out, and frees the claims
 // of bridges that have none: where one was removed, and with look.
 func (p *DB) Renew(ctx context.Context, look bool) error {
+	p.renewing.Lock()
+	defer p.renewing.Unlock()
 	tag, err := p.pool.Exec(ctx, `UPDATE bridge SET alive_until = now() + $2::bigint * INTERVAL '1 millisecond' WHERE id = $1`, p.id.Load(), p.AckWait.Milliseconds())
 	if err != nil {
 		return err
