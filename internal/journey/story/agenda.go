@@ -60,7 +60,11 @@ type agenda struct {
 func (a *agenda) add(e *entry) {
 	e.order = a.next
 	a.next++
-	a.due[e.at] = append(a.due[e.at], *e)
+	list, ok := a.due[e.at]
+	if !ok {
+		list = make([]entry, 0, 4)
+	}
+	a.due[e.at] = append(list, *e)
 }
 
 // take removes the earliest entry that is due before a second; ok says whether there was
