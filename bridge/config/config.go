@@ -131,7 +131,7 @@ type Connector struct {
 	// ProfileUpdates and UserOrphan change messages, as Names does, and need the mode Events.
 	ProfileUpdates string `key:"profile_updates" default:"track" oneof:"track|identify" help:"what 'users.profile.Update' becomes"`
 	UserOrphan     string `key:"user_orphan" default:"track" oneof:"track|alias" help:"what an event that merges one user into another becomes"`
-	DedupeWindow   int    `key:"dedupe_window" default:"1000000" min:"0" max:"100000000" change:"restart" help:"event ids that are remembered to catch duplicates, about 50 bytes each"`
+	DedupeWindow   int    `key:"dedupe_window" default:"1000000" min:"0" max:"100000000" change:"restart" help:"event ids that are remembered to catch duplicates, about 40 bytes each"`
 	// Concurrency times BatchEvents is the most that a crash can send twice.
 	Concurrency int `key:"concurrency" default:"4" min:"1" max:"256" help:"requests to RudderStack at once; times 'batch_events' it is the most that a crash can send twice"`
 	BatchEvents int `key:"batch_events" default:"1000" min:"1" max:"100000" help:"events in one request"`

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -194,9 +195,17 @@ func (s *Store) removeRecords(c *change, seqs []int64) error {
 	return err
 }
 
-// pruneIDs removes the ids that are far beyond the window. Those that several bridges have
-// stored are counted every ten minutes.
-func (s *Store) pruneIDs(ctx context.Context, q *Queue) error {
+// pruneSomeIDs removes the oldest rows before a record, not more than so many bytes
+// and about 64 KB: whoever appends meanwhile waits for the transaction.
+const pruneSomeIDs = `DELETE FROM ids WHERE seq IN (SELECT seq FROM (
+ SELECT seq, size, sum(size) OVER (ORDER BY seq) AS total
+ FROM (SELECT seq, length(hashes) AS size FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 200) AS oldest) AS summed
+ WHERE total - size < 65536 AND total <= $3) RETURNING length(hashes) / 16`
+
+// pruneIDs removes the ids that are far beyond the window. Where bridges share the store,
+// the ids of all are counted every ten minutes, and the database looks where the window
+// begins.
+func (s *Store) pruneIDs(ctx context.Context, q *Queue) (err error) {
 	if s.shared && time.Since(q.counted) > 10*time.Minute {
 		stored, err := s.queryInt(ctx, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
 		if err != nil {
@@ -205,21 +214,35 @@ func (s *Store) pruneIDs(ctx context.Context, q *Queue) error {
 		q.counted = time.Now()
 		q.idsStored.Store(stored)
 	}
-	if q.idsStored.Load() <= int64(q.windowSize)*5/4+10_000 {
+	most := q.idsStored.Load() - int64(q.windowSize)
+	if most <= int64(q.windowSize)/4+10_000 {
 		return nil
 	}
-	oldest, err := s.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
-		q.id, int64(q.windowSize))
-	for removed := int64(1); err == nil && removed > 0; {
-		err = q.transact(ctx, func(c *change) (err error) {
-			removed, err = sqldb.QueryInt(c, `DELETE FROM ids WHERE seq IN (SELECT seq FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 2000) RETURNING length(hashes) / 16`, q.id, oldest)
+	begin := int64(math.MaxInt64)
+	if s.shared {
+		most = math.MaxInt32
+		begin, err = s.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
+			q.id, int64(q.windowSize))
+	}
+	for some := true; some && err == nil; {
+		removed := int64(0)
+		err = q.transact(ctx, func(c *change) error {
+			removed = 0
+			err := c.Query(pruneSomeIDs, func(r sqldb.Row) error {
+				n := int64(0)
+				err := r.Scan(&n)
+				removed += n
+				return err
+			}, q.id, begin, 16*most)
 			if err == nil && s.shared && removed == 0 {
-				err = c.Exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, oldest)
+				err = c.Exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, begin)
 			}
 			return err
 		})
+		some, most = removed > 0, most-removed
+		q.idsStored.Add(-removed)
 	}
-	if err == nil {
+	if err == nil && s.shared {
 		q.idsStored.Store(int64(q.windowSize))
 	}
 	return err

@@ -27,12 +27,16 @@ const (
 	lockFile     = "LOCK"
 	damagedMark  = "queue.db-damaged" // says that the next start rebuilds the file
 
-	pageSize       = 8192
-	readers        = 4
-	checkpointAt   = 2048 // pages in the log that wake the checkpointer: 16 MiB
-	vacuumStep     = 64   // pages given back at a time beside traffic
-	vacuumIdleStep = 512  // pages given back at a time while nothing is waiting
-	freePages      = 512  // pages that are kept for what comes next
+	pageSize     = 8192
+	readers      = 4
+	checkpointAt = 2048 // pages in the log that wake the checkpointer: 16 MiB
+	// The less of the log is left to the writer, the shorter its commits wait.
+	checkpointRounds = 4
+	restPages        = 8
+
+	vacuumStep     = 64  // pages given back at a time beside traffic
+	vacuumIdleStep = 512 // pages given back at a time while nothing is waiting
+	freePages      = 512 // pages that are kept for what comes next
 
 	noRoom = 16 << 20 // free bytes below which an I/O error is one of a full disk: twice what a transaction writes
 )
@@ -70,11 +74,18 @@ type DB struct {
 	answer              chan [2]int64 // nil: it has answered
 	diskFree, diskTotal int64
 
+	step       atomic.Int32
 	checkpoint chan struct{} // wakes the checkpointer
 	stop       chan struct{}
 	stopped    sync.WaitGroup
-	flush      atomic.Bool // the checkpointer has done most: the writer does the rest
 }
+
+// Steps of a checkpoint.
+const (
+	noCheckpoint = iota
+	copying      // by the checkpointer
+	copied       // most of it: the writer does the rest
+)
 
 // Open opens the file in the directory of the options, makes it where it is
 // missing, and rebuilds it where a former run has found it damaged.
@@ -222,7 +233,7 @@ func takeLock(path string) (*os.File, error) {
 }
 
 func (s *DB) Update(_ context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.Ready) error) (err error) {
-	if s.flush.CompareAndSwap(true, false) {
+	if s.step.CompareAndSwap(copied, noCheckpoint) {
 		crashpoint.At("checkpoint.before-rest")
 		if _, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE); s.Corrupt(err) {
 			return err
@@ -304,11 +315,11 @@ func (s *DB) Size() (used, spare, free, total int64) {
 // surplus is how many free pages are given back to the disk.
 func (s *DB) surplus() int64 { return s.free.Load() - freePages - s.pages.Load()/16 }
 
-// wake wakes the checkpointer.
+// wake begins a checkpoint, where none has begun that is not over: two at once would
+// keep each other from coming to an end.
 func (s *DB) wake() {
-	select {
-	case s.checkpoint <- struct{}{}:
-	default:
+	if s.step.CompareAndSwap(noCheckpoint, copying) {
+		s.checkpoint <- struct{}{}
 	}
 }
 
@@ -323,15 +334,19 @@ func (s *DB) checkpoints() {
 		case <-s.checkpoint:
 		}
 		crashpoint.At("checkpoint.before")
-		pages, copied, err := s.copyLog(context.Background(), sqlite3.CHECKPOINT_PASSIVE)
+		pages, done, err := s.copyLog(context.Background(), sqlite3.CHECKPOINT_PASSIVE)
+		for n := 1; n < checkpointRounds && err == nil && s.logPages.Load() > int64(done)+restPages; n++ {
+			pages, done, err = s.copyLog(context.Background(), sqlite3.CHECKPOINT_PASSIVE)
+		}
 		if err != nil && !sqldb.AnyOf(err, sqlite3.BUSY, sqldb.ErrClosed) {
 			s.Warn("the log cannot be checkpointed", "error", err)
+			s.step.Store(noCheckpoint)
 			continue
 		}
-		if err == nil && pages == copied {
+		if err == nil && pages == done {
 			s.logPages.CompareAndSwap(int64(pages), 0) // the next commit writes from its start
 		}
-		s.flush.Store(true)
+		s.step.Store(copied)
 	}
 }
 
@@ -396,6 +411,7 @@ func (s *DB) Prunes() bool { return true }
 // is written from its start again has room.
 func (s *DB) Maintain(ctx context.Context, idle func() bool, change func(func(sqldb.Tx) error) error) error {
 	if _, _, free, _ := s.Size(); s.logPages.Load() > 0 && (idle() || free >= 0 && free < sqldb.MinReserve) {
+		s.step.CompareAndSwap(copied, noCheckpoint) // it may be long until the writer does the rest
 		s.wake()
 	}
 	for before := int64(-1); ; before = s.free.Load() {
