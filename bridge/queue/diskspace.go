@@ -117,7 +117,7 @@ func (r *diskSpace) excess() int64 {
 // it frees are overwritten by way of the log, which needs room on a full disk.
 const (
 	pruned      = 200
-	prunedBytes = 2 << 20
+	prunedBytes = 256 << 10
 )
 
 // prune removes history that is too old or too much, oldest first, and ids beyond
