@@ -214,13 +214,11 @@ func (s *Store) pruneIDs(ctx context.Context, q *Queue) (err error) {
 		q.counted = time.Now()
 		q.idsStored.Store(stored)
 	}
-	most := q.idsStored.Load() - int64(q.windowSize)
-	if most <= int64(q.windowSize)/4+10_000 {
+	if q.idsStored.Load() <= int64(q.windowSize)*5/4+10_000 {
 		return nil
 	}
 	begin := int64(math.MaxInt64)
 	if s.shared {
-		most = math.MaxInt32
 		begin, err = s.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
 			q.id, int64(q.windowSize))
 	}
@@ -228,19 +226,23 @@ func (s *Store) pruneIDs(ctx context.Context, q *Queue) (err error) {
 		removed := int64(0)
 		err = q.transact(ctx, func(c *change) error {
 			removed = 0
+			most := int64(math.MaxInt32)
+			if !s.shared { // as it is after all transactions before, those that took too long included
+				most = q.idsStored.Load() - int64(q.windowSize)
+			}
 			err := c.Query(pruneSomeIDs, func(r sqldb.Row) error {
 				n := int64(0)
 				err := r.Scan(&n)
 				removed += n
 				return err
 			}, q.id, begin, 16*most)
+			c.of(q).pruned = removed
 			if err == nil && s.shared && removed == 0 {
 				err = c.Exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, begin)
 			}
 			return err
 		})
-		some, most = removed > 0, most-removed
-		q.idsStored.Add(-removed)
+		some = err == nil && removed > 0 // else the writer may still be at it
 	}
 	if err == nil && s.shared {
 		q.idsStored.Store(int64(q.windowSize))

@@ -250,6 +250,51 @@ func testPruning(t *testing.T, opts Options) {
 	require.Zero(t, count(`SELECT history FROM ledger`))
 }
 
+// wrappedDB has what a transaction does run by wrap.
+type wrappedDB struct {
+	sqldb.Database
+	wrap func(do func() error) error
+}
+
+func (d wrappedDB) Update(ctx context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.Ready) error) error {
+	return d.Database.Update(ctx, need, func(t sqldb.Tx, ready sqldb.Ready) error {
+		return d.wrap(func() error { return do(t, ready) })
+	})
+}
+
+// Which ids are stored stays known where a transaction that removes some is undone, or
+// takes too long. Else those of the window would go, too.
+func TestPrunedIDsAreCounted(t *testing.T) {
+	dir := t.TempDir()
+	storeIDs(t, dir, 20, appendHash(nil, hash(-1)))
+	s, q := openIdle(t, Options{Dir: dir, AppendTimeout: time.Minute})
+	db := s.db
+	stored := func() int64 {
+		n, err := s.queryInt(t.Context(), `SELECT sum(length(hashes) / 16) FROM ids`)
+		require.NoError(t, err)
+		return n
+	}
+	s.db = wrappedDB{db, func(do func() error) error { return errors.Join(do(), ErrAway) }}
+	require.ErrorIs(t, s.pruneIDs(t.Context(), q), ErrAway)
+	require.EqualValues(t, 20_000, stored())
+	assert.EqualValues(t, 20_000, q.idsStored.Load())
+
+	ctx, giveUp := context.WithCancel(t.Context())
+	goOn := make(chan struct{})
+	s.db = wrappedDB{db, func(do func() error) error {
+		giveUp()
+		<-goOn
+		return do()
+	}}
+	require.ErrorIs(t, s.pruneIDs(ctx, q), ErrAway)
+	close(goOn)
+	require.Eventually(t, s.writer.idle, time.Minute, time.Millisecond)
+	require.EqualValues(t, 15_000, stored())
+	assert.EqualValues(t, 15_000, q.idsStored.Load())
+	require.NoError(t, s.pruneIDs(t.Context(), q))
+	require.EqualValues(t, 1000, stored(), "the newest row holds the window")
+}
+
 // The bridge that prunes removes the ids that others have stored, too, also where it
 // stores nothing itself.
 func TestIDsOfOtherBridgesArePruned(t *testing.T) {
