@@ -232,6 +232,7 @@ type part struct {
 	sums    delta
 	lastSeq int64  // newest record
 	hashes  []byte // of new ids, 16 bytes each
+	pruned  int64  // ids that it removes
 	small   smallBatches
 	fresh   []*claim                // new records
 	states  map[int64]*sqldb.Record // claimed records that it changes, as they are then
@@ -315,7 +316,7 @@ func (q *Queue) committed(p *part) {
 		q.store.mu.Unlock()
 	}
 	q.window.Trim()
-	q.idsStored.Add(int64(len(p.hashes) / 16))
+	q.idsStored.Add(int64(len(p.hashes)/16) - p.pruned)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.totals.add(p.sums)

@@ -115,10 +115,23 @@ func (r *diskSpace) excess() int64 {
 
 // One transaction removes so many records or about so many bytes: the pages that
 // it frees are overwritten by way of the log, which needs room on a full disk.
+// Whoever appends meanwhile waits for it, so it is a small one, unless pruning has taken
+// a second already: small ones alone may never catch up with what is appended.
 const (
-	pruned      = 200
-	prunedBytes = 256 << 10
+	pruned       = 200
+	prunedBytes  = 256 << 10
+	prunedIDs    = 64 << 10 // bytes
+	prunedBehind = 2 << 20
 )
+
+// pruneStep is how many bytes the next transaction removes, where pruning began then and
+// usually removes so many.
+func pruneStep(began time.Time, usual int64) int64 {
+	if time.Since(began) > time.Second {
+		return prunedBehind
+	}
+	return usual
+}
 
 // prune removes history that is too old or too much, oldest first, and ids beyond
 // the windows.
@@ -126,6 +139,7 @@ func (s *Store) prune(ctx context.Context) error {
 	if !s.db.Prunes() {
 		return nil
 	}
+	began := time.Now()
 	stored, err := s.queryInt(ctx, `SELECT CAST(coalesce(sum(history), 0) AS BIGINT) FROM ledger`)
 	if err != nil {
 		return err
@@ -137,13 +151,13 @@ func (s *Store) prune(ctx context.Context) error {
 	drop = max(drop, min(s.space.excess(), stored))
 	olderThan := time.Now().Add(-s.opts.RetainAge).UnixMicro()
 	for dropped := int64(1); stored > 0 && dropped > 0; drop -= dropped {
-		if dropped, err = s.pruneSome(ctx, olderThan, drop); err != nil {
+		if dropped, err = s.pruneSome(ctx, olderThan, drop, pruneStep(began, prunedBytes)); err != nil {
 			return err
 		}
 	}
 	s.space.measure()
 	for _, q := range s.queues() {
-		if err := s.pruneIDs(ctx, q); err != nil {
+		if err := s.pruneIDs(ctx, q, began); err != nil {
 			return err
 		}
 	}
@@ -158,14 +172,15 @@ func (s *Store) OldestHistory(ctx context.Context) (time.Time, error) {
 }
 
 // pruneSome removes the oldest settled records: those settled before olderThan,
-// and drop bytes in any case. It returns how many bytes it has removed.
-func (s *Store) pruneSome(ctx context.Context, olderThan, drop int64) (dropped int64, err error) {
+// and drop bytes in any case, but no more than about most. It returns how many bytes it
+// has removed.
+func (s *Store) pruneSome(ctx context.Context, olderThan, drop, most int64) (dropped int64, err error) {
 	seqs, err := sqldb.QueryRows(ctx, s.db, `SELECT seq, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r sqldb.Row) (seq int64, err error) {
 		var stored, settled int64
 		if err = r.Scan(&seq, &stored, &settled); err != nil {
 			return 0, err
 		}
-		if settled >= olderThan && dropped >= drop || dropped >= prunedBytes {
+		if settled >= olderThan && dropped >= drop || dropped >= most {
 			return 0, sqldb.ErrStop
 		}
 		dropped += stored
@@ -196,16 +211,16 @@ func (s *Store) removeRecords(c *change, seqs []int64) error {
 }
 
 // pruneSomeIDs removes the oldest rows before a record, not more than so many bytes
-// and about 64 KB: whoever appends meanwhile waits for the transaction.
+// and about as many as the last parameter says.
 const pruneSomeIDs = `DELETE FROM ids WHERE seq IN (SELECT seq FROM (
  SELECT seq, size, sum(size) OVER (ORDER BY seq) AS total
  FROM (SELECT seq, length(hashes) AS size FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 200) AS oldest) AS summed
- WHERE total - size < 65536 AND total <= $3) RETURNING length(hashes) / 16`
+ WHERE total <= $3 AND total - size < $4) RETURNING length(hashes) / 16`
 
 // pruneIDs removes the ids that are far beyond the window. Where bridges share the store,
 // the ids of all are counted every ten minutes, and the database looks where the window
 // begins.
-func (s *Store) pruneIDs(ctx context.Context, q *Queue) (err error) {
+func (s *Store) pruneIDs(ctx context.Context, q *Queue, began time.Time) (err error) {
 	if s.shared && time.Since(q.counted) > 10*time.Minute {
 		stored, err := s.queryInt(ctx, `SELECT CAST(coalesce(sum(length(hashes) / 16), 0) AS BIGINT) FROM ids WHERE connector = $1`, q.id)
 		if err != nil {
@@ -214,33 +229,35 @@ func (s *Store) pruneIDs(ctx context.Context, q *Queue) (err error) {
 		q.counted = time.Now()
 		q.idsStored.Store(stored)
 	}
-	most := q.idsStored.Load() - int64(q.windowSize)
-	if most <= int64(q.windowSize)/4+10_000 {
+	if q.idsStored.Load() <= int64(q.windowSize)*5/4+10_000 {
 		return nil
 	}
 	begin := int64(math.MaxInt64)
 	if s.shared {
-		most = math.MaxInt32
 		begin, err = s.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
 			q.id, int64(q.windowSize))
 	}
 	for some := true; some && err == nil; {
-		removed := int64(0)
+		removed, step := int64(0), pruneStep(began, prunedIDs)
 		err = q.transact(ctx, func(c *change) error {
 			removed = 0
+			most := int64(math.MaxInt32)
+			if !s.shared { // as it is after all transactions before, those that took too long included
+				most = q.idsStored.Load() - int64(q.windowSize)
+			}
 			err := c.Query(pruneSomeIDs, func(r sqldb.Row) error {
 				n := int64(0)
 				err := r.Scan(&n)
 				removed += n
 				return err
-			}, q.id, begin, 16*most)
+			}, q.id, begin, 16*most, step)
+			c.of(q).pruned = removed
 			if err == nil && s.shared && removed == 0 {
 				err = c.Exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, begin)
 			}
 			return err
 		})
-		some, most = removed > 0, most-removed
-		q.idsStored.Add(-removed)
+		some = err == nil && removed > 0 // else the writer may still be at it
 	}
 	if err == nil && s.shared {
 		q.idsStored.Store(int64(q.windowSize))

@@ -234,7 +234,7 @@ func testPruning(t *testing.T, opts Options) {
 	removed := 0
 	require.NoError(t, q.transact(t.Context(), func(c *change) error {
 		removed = 0
-		return c.Query(pruneSomeIDs, func(sqldb.Row) error { removed++; return nil }, q.id, int64(math.MaxInt64), int64(math.MaxInt64))
+		return c.Query(pruneSomeIDs, func(sqldb.Row) error { removed++; return nil }, q.id, int64(math.MaxInt64), int64(math.MaxInt64), int64(prunedIDs))
 	}))
 	require.Equal(t, 5, removed, "a transaction is short: 64 KB")
 	q.idsStored.Add(-5 * size)
@@ -248,6 +248,84 @@ func testPruning(t *testing.T, opts Options) {
 	require.NoError(t, s.prune(t.Context()))
 	require.Zero(t, count(`SELECT count(*) FROM record`))
 	require.Zero(t, count(`SELECT history FROM ledger`))
+}
+
+// wrappedDB has what a transaction does run by wrap.
+type wrappedDB struct {
+	sqldb.Database
+	wrap func(do func() error) error
+}
+
+func (d wrappedDB) Update(ctx context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.Ready) error) error {
+	return d.Database.Update(ctx, need, func(t sqldb.Tx, ready sqldb.Ready) error {
+		return d.wrap(func() error { return do(t, ready) })
+	})
+}
+
+// Which ids are stored stays known where a transaction that removes some is undone, or
+// takes too long. Else those of the window would go, too.
+func TestPrunedIDsAreCounted(t *testing.T) {
+	dir := t.TempDir()
+	storeIDs(t, dir, 20, appendHash(nil, hash(-1)))
+	s, q := openIdle(t, Options{Dir: dir, AppendTimeout: time.Minute})
+	db := s.db
+	stored := func() int64 {
+		n, err := s.queryInt(t.Context(), `SELECT sum(length(hashes) / 16) FROM ids`)
+		require.NoError(t, err)
+		return n
+	}
+	s.db = wrappedDB{db, func(do func() error) error { return errors.Join(do(), ErrAway) }}
+	require.ErrorIs(t, s.pruneIDs(t.Context(), q, time.Now()), ErrAway)
+	require.EqualValues(t, 20_000, stored())
+	assert.EqualValues(t, 20_000, q.idsStored.Load())
+
+	ctx, giveUp := context.WithCancel(t.Context())
+	goOn := make(chan struct{})
+	s.db = wrappedDB{db, func(do func() error) error {
+		giveUp()
+		<-goOn
+		return do()
+	}}
+	require.ErrorIs(t, s.pruneIDs(ctx, q, time.Now()), ErrAway)
+	close(goOn)
+	require.Eventually(t, s.writer.idle, time.Minute, time.Millisecond)
+	require.EqualValues(t, 15_000, stored())
+	assert.EqualValues(t, 15_000, q.idsStored.Load())
+	require.NoError(t, s.pruneIDs(t.Context(), q, time.Now()))
+	require.EqualValues(t, 1000, stored(), "the newest row holds the window")
+}
+
+// Pruning that takes long goes on in larger transactions, or it may never catch up with
+// what is appended.
+func TestPruningCatchesUp(t *testing.T) {
+	dir := t.TempDir()
+	storeIDs(t, dir, 100, appendHash(nil, hash(-1)))
+	s, q := openIdle(t, Options{Dir: dir, RetainAge: -time.Second, AppendTimeout: time.Minute})
+	require.NoError(t, q.transact(t.Context(), func(c *change) error { // settled records with bodies of 100 KB
+		for i := range int64(32) {
+			err := errors.Join(c.Exec(`INSERT INTO record (seq, connector, received, events, pending, size, stored) VALUES ($1, $2, 0, 1, 0, 100000, 100000)`, 2000+i, q.id),
+				c.Exec(`INSERT INTO body VALUES ($1, zeroblob(100000))`, 2000+i))
+			if err != nil {
+				return err
+			}
+		}
+		c.of(q).sums[history] += 32 * 100_000
+		return nil
+	}))
+	transactions := 0
+	s.db = wrappedDB{s.db, func(do func() error) error {
+		if transactions++; transactions == 1 {
+			time.Sleep(time.Second)
+		}
+		return do()
+	}}
+	require.NoError(t, s.prune(t.Context()))
+	for _, left := range []string{`SELECT count(*) FROM record`, `SELECT count(*) - 1 FROM ids`} {
+		n, err := s.queryInt(t.Context(), left)
+		require.NoError(t, err)
+		require.Zero(t, n, left)
+	}
+	require.LessOrEqual(t, transactions, 6, "not 11 for the records, and 21 for the ids")
 }
 
 // The bridge that prunes removes the ids that others have stored, too, also where it
