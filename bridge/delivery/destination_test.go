@@ -162,7 +162,7 @@ func TestABadEventInTheOnlyBatch(t *testing.T) {
 		bubble(t, test.name, func(t *testing.T, r *rudder, q *memQueue) {
 			r.set(with(test.answer, "e-41"))
 			q.put(events("e", 100)...)
-			start(t, q, r, nil)
+			b := start(t, q, r, nil)
 			pass(3 * time.Minute)
 			require.Equal(t, 99, q.count(queue.Delivered))
 			if strings.Contains(test.name, "own words") {
@@ -170,6 +170,7 @@ func TestABadEventInTheOnlyBatch(t *testing.T) {
 			} else {
 				time.Sleep(3 * time.Hour)
 				require.Equal(t, 1, q.count(queue.Pending), "nothing else was accepted")
+				require.LessOrEqual(t, strings.Count(b.log.String(), "event is suspected"), 1)
 			}
 		})
 	}
