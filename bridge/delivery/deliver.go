@@ -151,8 +151,7 @@ type tried struct {
 	response  response
 	action    action
 	trial     trial
-	suspected bool   // it is one event, and this failure is the second that counts
-	accepted  uint64 // requests that the destination accepted since the first failure
+	suspected bool // it is one event, and this failure is the second that counts
 }
 
 // send sends a request, or as much of it as fits, and asks the scheduler that it
@@ -178,7 +177,7 @@ func (s *Sender) send(hard context.Context, b *builder, from *scheduler, r *requ
 	before, count := s.evidence.state, r.trial.count
 	t := tried{events: r.events, response: a}
 	t.action = from.done(r, a) // which drops the bytes of what is parked
-	t.trial, t.accepted = r.trial, s.evidence.accepted-r.trial.before
+	t.trial = r.trial
 	t.suspected = len(t.events) == 1 && count == 1 && t.trial.count == 2
 	changed := s.evidence.state != before
 	gzipEnded := a.kind == accepted && s.compression.accepted(a.compressed, wasCompressed)
@@ -262,10 +261,13 @@ func (s *Sender) observeDelivered(events []event, at time.Time) {
 // what was accepted meanwhile.
 func (s *Sender) letter(t tried) queue.DeadEvent {
 	e, o := t.events[0], t.trial.response
+	s.mu.Lock()
+	accepted := s.evidence.accepted - t.trial.before
+	s.mu.Unlock()
 	d := queue.DeadEvent{
 		Seq: e.seq, Index: e.index, Reason: consequences[o.kind].reason, Status: o.status, Attempts: t.trial.attempts,
 		Answer: fmt.Sprintf("%s\n(failed alone %d times in %s; meanwhile %d other requests were accepted)",
-			o.words, t.trial.fails, t.trial.last.Sub(t.trial.first).Round(time.Second), t.accepted),
+			o.words, t.trial.fails, t.trial.last.Sub(t.trial.first).Round(time.Second), accepted),
 	}
 	s.log.Warn("event goes to the dead letters", "record", d.Seq, "index", d.Index, "reason", d.Reason,
 		"status", d.Status, "attempts", d.Attempts)
