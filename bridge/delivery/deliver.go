@@ -147,11 +147,11 @@ func (s *Sender) check(hard context.Context, b *builder, r *request) error {
 
 // tried is a request that was sent, and what is to be done with its events.
 type tried struct {
-	events   []event // with their bytes
-	response response
-	action   action
-	trial    trial
-	accepted uint64 // requests that the destination accepted since the first failure
+	events    []event // with their bytes
+	response  response
+	action    action
+	trial     trial
+	suspected bool // it is one event, and this failure is the second that counts
 }
 
 // send sends a request, or as much of it as fits, and asks the scheduler that it
@@ -174,10 +174,11 @@ func (s *Sender) send(hard context.Context, b *builder, from *scheduler, r *requ
 	wasCompressed := r.trial.response.compressed && r.trial.split.IsZero()
 
 	s.mu.Lock()
-	before := s.evidence.state
+	before, count := s.evidence.state, r.trial.count
 	t := tried{events: r.events, response: a}
 	t.action = from.done(r, a) // which drops the bytes of what is parked
-	t.trial, t.accepted = r.trial, s.evidence.accepted-r.trial.before
+	t.trial = r.trial
+	t.suspected = len(t.events) == 1 && count == 1 && t.trial.count == 2
 	changed := s.evidence.state != before
 	gzipEnded := a.kind == accepted && s.compression.accepted(a.compressed, wasCompressed)
 	s.changed.Broadcast()
@@ -260,10 +261,13 @@ func (s *Sender) observeDelivered(events []event, at time.Time) {
 // what was accepted meanwhile.
 func (s *Sender) letter(t tried) queue.DeadEvent {
 	e, o := t.events[0], t.trial.response
+	s.mu.Lock()
+	accepted := s.evidence.accepted - t.trial.before
+	s.mu.Unlock()
 	d := queue.DeadEvent{
 		Seq: e.seq, Index: e.index, Reason: consequences[o.kind].reason, Status: o.status, Attempts: t.trial.attempts,
 		Answer: fmt.Sprintf("%s\n(failed alone %d times in %s; meanwhile %d other requests were accepted)",
-			o.words, t.trial.fails, t.trial.last.Sub(t.trial.first).Round(time.Second), t.accepted),
+			o.words, t.trial.fails, t.trial.last.Sub(t.trial.first).Round(time.Second), accepted),
 	}
 	s.log.Warn("event goes to the dead letters", "record", d.Seq, "index", d.Index, "reason", d.Reason,
 		"status", d.Status, "attempts", d.Attempts)
@@ -282,7 +286,7 @@ func (s *Sender) parked(t tried) {
 		}
 	}
 	s.mu.Unlock()
-	if len(t.events) == 1 && t.trial.count == 2 && t.trial.response.kind != limited {
+	if t.suspected {
 		kind, id := describeEvent(t.events[0].raw)
 		s.log.Warn("event is suspected: it fails alone while others are accepted",
 			"record", t.events[0].seq, "index", t.events[0].index, "type", kind, "id", id, "status", t.response.status)

@@ -176,13 +176,13 @@ func (t *trial) fail(o response, well bool, accepted uint64) {
 // wellFor reports whether the destination has shown that it is well between the
 // last failure of a request and the one now.
 func (e *evidence) wellFor(t *trial, o response) bool {
-	return e.acceptedSince(t) || o.own && !t.last.IsZero() && e.probeBegan.After(t.last)
+	return e.acceptedSince(t) || o.own && e.probeBegan.After(t.last)
 }
 
 // acceptedSince reports whether a request was accepted that was sent after the last
 // failure of this one.
 func (e *evidence) acceptedSince(t *trial) bool {
-	return !t.last.IsZero() && e.acceptedBegan.After(t.last)
+	return e.acceptedBegan.After(t.last)
 }
 
 // believes reports whether the refusal in RudderStack's own words that was just
@@ -201,7 +201,7 @@ func (e *evidence) suspects(t *trial) bool {
 // mayDie limits what a destination can kill that answers probes and takes
 // nothing, such as a proxy that garbles bodies.
 func (e *evidence) mayDie(t *trial) bool {
-	if e.acceptedSince(t) || e.accepted > t.before {
+	if e.accepted > t.before {
 		return true
 	}
 	e.byProbe++

@@ -85,12 +85,79 @@ func TestOnlyAcceptancesBetweenMakeFailuresCount(t *testing.T) {
 	fail(1)
 	fail(2)
 	require.Equal(t, 1, tr.count, "nothing was accepted between")
-	e.takes(2.05)
+	e.judge(&trial{}, 100, response{kind: accepted, began: at(2.05), ended: at(2.5)}, time.Hour)
 	fail(3)
 	require.Equal(t, 1, tr.count, "that one began before the failure ended")
 	e.takes(4)
+	e.judge(&trial{}, 100, response{kind: accepted, began: at(2), ended: at(4.5)}, time.Hour)
 	fail(5)
-	require.Equal(t, 2, tr.count)
+	require.Equal(t, 2, tr.count, "a slow one hides no other")
+	e.probeBegan = at(6)
+	fail(7)
+	require.Equal(t, 2, tr.count, "a probe is evidence for refusals in RudderStack's words alone")
+}
+
+// Neither a 429 nor the failure of a request that was sent compressed says anything
+// of the events, before they were refused or after.
+func TestWhatSaysNothingOfTheEvents(t *testing.T) {
+	for _, nothing := range []response{{kind: limited}, {kind: failed, compressed: true}} {
+		e, tr := testEvidence(), &trial{}
+		fail := func(second float64, o response) action {
+			e.takes(second - 0.5)
+			o.began, o.ended = at(second), at(second)
+			return e.judge(tr, 1, o, time.Hour)
+		}
+		for i := range 20 {
+			fail(float64(i), nothing)
+		}
+		require.Zero(t, tr.count)
+		for i := range 20 {
+			require.Equal(t, retry, fail(100+float64(i), response{kind: turnedAway}), "not for an hour yet")
+		}
+		require.Equal(t, retry, fail(7200, nothing))
+		require.Equal(t, die, fail(7300, response{kind: turnedAway}))
+	}
+	e := testEvidence()
+	rate := e.rate()
+	e.judge(&trial{}, 100, response{kind: limited, began: at(0), ended: at(0)}, time.Hour)
+	require.Equal(t, rate, e.rate(), "else bad events would be found later beside a limiter")
+}
+
+// Only deaths on the evidence of probes are limited.
+func TestManyMayDieBesideOneAcceptance(t *testing.T) {
+	e, dead := testEvidence(), 0
+	trials := make([]trial, mostByProbe+1)
+	for second := 0.0; second < 100 && dead == 0; second++ {
+		e.takes(second)
+		for i := range trials {
+			if e.judge(&trials[i], 1, response{kind: refused, began: at(second + 0.5), ended: at(second + 0.5)}, time.Hour) == die {
+				dead++
+			}
+		}
+	}
+	require.Len(t, trials, dead)
+}
+
+// A Retry-After of a 429 is for all, whichever request was told so. Another one may
+// be for the request alone where that is suspected, and must not hold up others.
+func TestRetryAfterOfASuspect(t *testing.T) {
+	e, tr := testEvidence(), &trial{}
+	fail := func(second float64, k kind, after time.Duration) {
+		e.judge(tr, 1, response{kind: k, began: at(second), ended: at(second), retryAfter: after}, time.Hour)
+	}
+	for i := range 3 {
+		e.takes(float64(i))
+		fail(float64(i)+0.5, failed, 0)
+	}
+	fail(600, failed, time.Minute)
+	require.Zero(t, e.floor)
+	e.takes(699)
+	require.Equal(t, StateOK, e.state)
+	fail(700, limited, time.Minute)
+	require.Equal(t, at(760), e.floor)
+	require.Equal(t, StateBackingOff, e.state, "an operator sees why nothing is sent")
+	fail(701, limited, time.Second)
+	require.Equal(t, at(760), e.floor, "of two requests at once the longer wait counts")
 }
 
 func TestRetryAfter(t *testing.T) {

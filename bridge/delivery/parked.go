@@ -121,7 +121,7 @@ func (s *Sender) DeadLetter(ctx context.Context, seq uint64, index int) error {
 	one := r.part(at, at+1)
 	r.events = slices.Delete(slices.Clone(r.events), at, at+1)
 	s.main.keep(r, time.Now())
-	t := tried{trial: r.trial, accepted: s.evidence.accepted - r.trial.before, events: one.events}
+	t := tried{trial: r.trial, events: one.events}
 	s.mu.Unlock()
 
 	letter := s.letter(t)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,7 +161,8 @@ func wholeAndOtherResponses(t *testing.T) map[string]served {
 		"headers that never end": {raw(head, endless("X: "+strings.Repeat("x", 500)+"\r\n", 0)), StateBackingOff},
 		"before the body is read": {func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 1)) // an answer to nothing would be none
-			_, _ = io.WriteString(c, okText)
+			// What is no answer asks for no wait either.
+			_, _ = io.WriteString(c, strings.Replace(okText, "\r\n", "\r\nRetry-After: 300\r\n", 1))
 			time.Sleep(time.Second) // nothing more of the request is read meanwhile
 			silent(c)
 		}, StateBackingOff},
@@ -257,6 +259,90 @@ func TestIdleConnectionClosedByTheOtherSide(t *testing.T) {
 		require.EqualValues(t, 5, network.dials.Load())
 		require.NotContains(t, b.log.String(), "in trouble")
 	})
+}
+
+// deafConn does not hear that the other side has closed it after its response; the
+// next request's first write finds out.
+type deafConn struct {
+	net.Conn
+	answered atomic.Bool
+}
+
+func (c *deafConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.answered.Store(true)
+	return n, err
+}
+
+func (c *deafConn) Write(p []byte) (int, error) {
+	if c.answered.Load() {
+		return 0, syscall.EPIPE
+	}
+	return c.Conn.Write(p)
+}
+
+// A close that is found out only as the next request is written costs no backoff
+// either: nothing was sent, so it is sent on a new connection.
+func TestConnectionThatIsFoundClosed(t *testing.T) {
+	bubble(t, "", func(t *testing.T, _ *rudder, _ *memQueue) {
+		network := &pipes{serve: serve(taking(okText))}
+		p := testPoster(t)
+		p.connections.template.DialContext = func(ctx context.Context, kind, address string) (net.Conn, error) {
+			c, err := network.dial(ctx, kind, address)
+			return &deafConn{Conn: c}, err
+		}
+		for range 3 {
+			require.Equal(t, http.StatusOK, p.post(t.Context(), []byte("body"), false, false).status)
+			synctest.Wait()
+		}
+		require.EqualValues(t, 3, network.dials.Load())
+		p.connections.close()
+		network.open.Wait()
+	})
+}
+
+func testPoster(t *testing.T) *poster {
+	c := Config{Connector: config.DefaultConnector()}
+	c.RudderURL = "http://rudder.test"
+	p, err := c.poster()
+	require.NoError(t, err)
+	return p
+}
+
+// rereader is a transport that reads a body twice, as HTTP/2 does where a stream was
+// refused half-way, and keeps what it has read from.
+type rereader struct {
+	bodies []io.Reader
+	read   []string
+}
+
+func (r *rereader) RoundTrip(req *http.Request) (*http.Response, error) {
+	again, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	r.bodies = []io.Reader{req.Body, again}
+	for _, body := range r.bodies {
+		text, err := io.ReadAll(body)
+		if err != nil {
+			return nil, err
+		}
+		r.read = append(r.read, string(text))
+	}
+	return reply{}.send(req)
+}
+
+// A transport may still read a body when the response has come, but by then its
+// buffer is filled for the next request.
+func TestBodyIsReadWhileItsRequestLasts(t *testing.T) {
+	r, p := &rereader{}, testPoster(t)
+	p.connections.fixed = r
+	require.Equal(t, http.StatusOK, p.post(t.Context(), []byte("body"), false, false).status)
+	require.Equal(t, []string{"body", "body"}, r.read)
+	for _, body := range r.bodies {
+		_, err := body.Read(make([]byte, 1))
+		require.ErrorIs(t, err, errWithdrawn)
+	}
 }
 
 // nginx refuses what is too large before it has read it. What is sent next must not

@@ -184,7 +184,7 @@ func (s *scheduler) whileOpen(now time.Time) *request {
 	switch {
 	case len(s.ready) > 0:
 		r = s.ready.take()
-	case len(s.waiting) > 0 && s.evidence.trouble.kind != limited:
+	case len(s.waiting) > 0:
 		r = s.waiting.take()
 	default:
 		return nil
