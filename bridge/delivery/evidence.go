@@ -133,7 +133,8 @@ func (e *evidence) judge(t *trial, n int, o response, giveUp time.Duration) acti
 	if o.kind == accepted {
 		return deliver
 	}
-	well := e.wellFor(t, o) || giveUp == 0 && o.kind.refusal() && t.lineage > 0 && e.accepted >= t.lineage
+	believed := giveUp == 0 && o.kind.refusal() && t.lineage > 0 && e.accepted >= t.lineage
+	well := believed || e.wellFor(t, o)
 	t.fail(o, well, e.accepted)
 	switch {
 	case o.kind == limited, o.compressed: // says nothing of the events; after a failure they are sent uncompressed
@@ -141,7 +142,7 @@ func (e *evidence) judge(t *trial, n int, o response, giveUp time.Duration) acti
 		t.count >= timesNeeded(e.rate(), splitChance)):
 		return split
 	case n == 1 && well && t.count >= timesNeeded(e.rate(), deadChance) &&
-		(o.kind == refused || o.kind == tooLarge || o.ended.Sub(t.first) >= giveUp) && e.mayDie(t):
+		(o.kind == refused || o.kind == tooLarge || o.ended.Sub(t.first) >= giveUp) && (believed || e.mayDie(t)):
 		e.closeBreaker(o.ended)
 		return die
 	}

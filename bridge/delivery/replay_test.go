@@ -83,6 +83,22 @@ func TestReplayRefusesWhatIsRefusedAloneAndMakesNoDeadLetter(t *testing.T) {
 	}
 }
 
+// Many refused events beside each other do not hold a replay up for ever.
+func TestReplayRefusesManyInARow(t *testing.T) {
+	for _, records := range []int{4, 10} {
+		bubble(t, fmt.Sprint(5*records), func(t *testing.T, r *rudder, _ *memQueue) {
+			b := history(t, r, 40, nil)
+			var bad []string
+			for i := range 5 * records {
+				bad = append(bad, fmt.Sprintf("r%d-%d", 15+i/5, i%5))
+			}
+			r.set(with(reply{status: 400, body: "no"}, bad...))
+			done := b.replay(t, queue.ReplayOrder{}, 20*time.Minute)
+			require.EqualValues(t, [2]int{200 - len(bad), len(bad)}, [2]int{int(done.Replayed), int(done.Refused)})
+		})
+	}
+}
+
 func TestReplayKeepsToItsRate(t *testing.T) {
 	for _, test := range []struct {
 		rate float64
