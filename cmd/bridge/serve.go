@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -44,7 +43,6 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			tuneGC()
 			go reload(cmd, b, hangups, ready, log)
 			return b.Run(cmd.Context())
 		},
@@ -76,16 +74,6 @@ func reload(cmd *cobra.Command, b *bridge.Bridge, hangups <-chan os.Signal, read
 				log.Info("a signal to reload is ignored", "reason", err)
 			}
 		}
-	}
-}
-
-// tuneGC has the heap grow more between two collections. What lives on it is small and
-// steady (most of it is the duplicate window), while each request leaves some garbage:
-// 400 % saves about a tenth of the CPU of Go's default of 100 for some 25 MB of memory
-// (measured with bench).
-func tuneGC() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
 	}
 }
 
