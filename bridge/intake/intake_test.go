@@ -148,7 +148,7 @@ func TestFates(t *testing.T) {
 				counts = append(counts, item.Count)
 			}
 			require.Equal(t, tt[3], strings.Join(fates, " "))
-			hash := func(eventType, id string) queue.Hash { return queue.HashEvent([]byte(eventType), []byte(id)) }
+			hash := func(eventType, id string) queue.Hash { return queue.HashType([]byte(eventType)).Event([]byte(id)) }
 			require.Equal(t, []queue.Hash{{}, {}, hash("", "1"), hash("t", "2"), hash("t", "3"), {}, hash("t", "4"), hash("t", "5"), {}, {},
 				hash("t", "8"), hash("agent.Tool", "8"), hash("5", "8")}, ids)
 			require.Equal(t, []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, counts)

@@ -50,7 +50,7 @@ func largeBatch(k *kit) {
 	b := queue.Batch{Body: make([]byte, 30*size)}
 	_, _ = rand.Read(b.Body) // never fails
 	for i := range 30 {
-		b.Items = append(b.Items, queue.Item{Start: i * size, End: (i + 1) * size, ID: queue.HashEvent(nil, fmt.Append(nil, i))})
+		b.Items = append(b.Items, queue.Item{Start: i * size, End: (i + 1) * size, ID: queue.HashType(nil).Event(fmt.Append(nil, i))})
 	}
 	want := bytes.Clone(b.Body)
 	got, err := q.Append(k.ctx, b)

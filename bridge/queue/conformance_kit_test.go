@@ -141,7 +141,7 @@ func (k *kit) batch(ids ...string) queue.Batch {
 			it.Reason, id = "no_identity", rest
 		}
 		if id != "-" {
-			it.ID = queue.HashEvent(nil, []byte(id))
+			it.ID = queue.HashType(nil).Event([]byte(id))
 		}
 		b.Body = append(b.Body, event(id)...)
 		it.End = len(b.Body)

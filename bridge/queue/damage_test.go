@@ -173,7 +173,7 @@ func workThrough(t *testing.T, store *queue.Store, before queue.Ledger, where st
 	letters, err := allLetters(ctx, q)
 	if err == nil {
 		one := event("new")
-		_, err = q.Append(ctx, queue.Batch{Body: one, Items: []queue.Item{{End: len(one), ID: queue.HashEvent(nil, one)}}})
+		_, err = q.Append(ctx, queue.Batch{Body: one, Items: []queue.Item{{End: len(one), ID: queue.HashType(nil).Event(one)}}})
 	}
 	if err != nil {
 		return err

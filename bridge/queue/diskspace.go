@@ -117,15 +117,9 @@ func (r *diskSpace) excess() int64 {
 // it frees are overwritten by way of the log, which needs room on a full disk.
 // Whoever appends meanwhile waits for it, so it is a small one, unless pruning has taken
 // a second already: small ones alone may never catch up with what is appended.
-const (
-	pruned       = 200
-	prunedBytes  = 256 << 10
-	prunedIDs    = 64 << 10 // bytes
-	prunedBehind = 2 << 20
-)
+const pruned, prunedBytes, prunedIDs, prunedBehind = 200, 256 << 10, 64 << 10, 2 << 20
 
-// pruneStep is how many bytes the next transaction removes, where pruning began then and
-// usually removes so many.
+// pruneStep is how many bytes a transaction of pruning that began then removes.
 func pruneStep(began time.Time, usual int64) int64 {
 	if time.Since(began) > time.Second {
 		return prunedBehind
@@ -241,10 +235,7 @@ func (s *Store) pruneIDs(ctx context.Context, q *Queue, began time.Time) (err er
 		removed, step := int64(0), pruneStep(began, prunedIDs)
 		err = q.transact(ctx, func(c *change) error {
 			removed = 0
-			most := int64(math.MaxInt32)
-			if !s.shared { // as it is after all transactions before, those that took too long included
-				most = q.idsStored.Load() - int64(q.windowSize)
-			}
+			most := q.idsStored.Load() - int64(q.windowSize) // after all transactions before, those that took too long included
 			err := c.Query(pruneSomeIDs, func(r sqldb.Row) error {
 				n := int64(0)
 				err := r.Scan(&n)

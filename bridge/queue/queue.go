@@ -113,9 +113,6 @@ func (t TypeHash) Event(id []byte) Hash {
 	return Hash{sum.Lo, sum.Hi}
 }
 
-// HashEvent is HashType(eventType).Event(id).
-func HashEvent(eventType, id []byte) Hash { return HashType(eventType).Event(id) }
-
 // Fate is what becomes of an event.
 type Fate uint8
 

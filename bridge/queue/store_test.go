@@ -351,5 +351,5 @@ func TestIDsOfOtherBridgesArePruned(t *testing.T) {
 }
 
 func hash(i int) Hash {
-	return HashEvent(nil, fmt.Appendf(nil, "event-%d", i))
+	return HashType(nil).Event(fmt.Appendf(nil, "event-%d", i))
 }
