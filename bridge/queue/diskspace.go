@@ -128,12 +128,11 @@ func pruneStep(began time.Time, usual int64) int64 {
 }
 
 // prune removes history that is too old or too much, oldest first, and ids beyond
-// the windows.
-func (s *Store) prune(ctx context.Context) error {
+// the windows. It began then.
+func (s *Store) prune(ctx context.Context, began time.Time) error {
 	if !s.db.Prunes() {
 		return nil
 	}
-	began := time.Now()
 	stored, err := s.queryInt(ctx, `SELECT CAST(coalesce(sum(history), 0) AS BIGINT) FROM ledger`)
 	if err != nil {
 		return err
@@ -204,8 +203,8 @@ func (s *Store) removeRecords(c *change, seqs []int64) error {
 	return err
 }
 
-// pruneSomeIDs removes the oldest rows before a record, not more than so many bytes
-// and about as many as the last parameter says.
+// pruneSomeIDs removes a connector's oldest rows that come before a record: never more
+// than $3 bytes, and no further row once there are $4.
 const pruneSomeIDs = `DELETE FROM ids WHERE seq IN (SELECT seq FROM (
  SELECT seq, size, sum(size) OVER (ORDER BY seq) AS total
  FROM (SELECT seq, length(hashes) AS size FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 200) AS oldest) AS summed
@@ -235,7 +234,8 @@ func (s *Store) pruneIDs(ctx context.Context, q *Queue, began time.Time) (err er
 		removed, step := int64(0), pruneStep(began, prunedIDs)
 		err = q.transact(ctx, func(c *change) error {
 			removed = 0
-			most := q.idsStored.Load() - int64(q.windowSize) // after all transactions before, those that took too long included
+			// Read here: a transaction before may have ended after its caller gave up.
+			most := q.idsStored.Load() - int64(q.windowSize)
 			err := c.Query(pruneSomeIDs, func(r sqldb.Row) error {
 				n := int64(0)
 				err := r.Scan(&n)

@@ -270,7 +270,7 @@ func (s *Store) maintain() {
 			return s.writer.run(s.ended, &op{size: 1, do: func(c *change) error { return do(c) }})
 		})
 		s.space.measure()
-		err = errors.Join(err, s.prune(s.ended))
+		err = errors.Join(err, s.prune(s.ended, time.Now()))
 		text := ""
 		if err != nil && s.stopped() == nil {
 			if text = err.Error(); text != reported {

@@ -30,9 +30,9 @@ const (
 	pageSize     = 8192
 	readers      = 4
 	checkpointAt = 2048 // pages in the log that wake the checkpointer: 16 MiB
-	// The less of the log is left to the writer, the shorter its commits wait.
-	checkpointRounds = 4
-	restPages        = 8
+	// Commits wait while the writer copies what the checkpointer has left of the log.
+	checkpointRounds = 4 // times that the checkpointer copies at the most
+	restPages        = 8 // it copies again where more are left
 
 	vacuumStep     = 64  // pages given back at a time beside traffic
 	vacuumIdleStep = 512 // pages given back at a time while nothing is waiting
@@ -315,8 +315,8 @@ func (s *DB) Size() (used, spare, free, total int64) {
 // surplus is how many free pages are given back to the disk.
 func (s *DB) surplus() int64 { return s.free.Load() - freePages - s.pages.Load()/16 }
 
-// wake begins a checkpoint, where none has begun that is not over: two at once would
-// keep each other from coming to an end.
+// wake begins a checkpoint, unless one is under way: of two at once one fails, and the
+// log is not written from its start again.
 func (s *DB) wake() {
 	if s.step.CompareAndSwap(noCheckpoint, copying) {
 		s.checkpoint <- struct{}{}
