@@ -59,14 +59,28 @@ export class List {
     })
   }
 
+  // fit gives the scrolled area its height. Where rows have got another one, as beside an
+  // open message, the same rows and the selected one stay in view.
+  fit() {
+    const { scroller, height, was = height } = this
+    $("spacer").style.height = `${this.rows.count * height}px`
+    this.was = height
+    if (was === height) return
+    scroller.scrollTop = (scroller.scrollTop / was) * height
+    if (this.selected >= 0) this.uncover(this.selected)
+  }
+
+  // uncover scrolls no further than it must for a place to be in view.
+  uncover(place) {
+    const { scroller, height } = this
+    const top = place * height
+    if (top < scroller.scrollTop) scroller.scrollTop = top
+    else if (top + height > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = top + height - scroller.clientHeight
+  }
+
   paint() {
     const { rows, scroller, height } = this
-    if (this.was !== undefined && this.was !== height) { // another layout: stay where we are
-      $("spacer").style.height = `${rows.count * height}px`
-      scroller.scrollTop = (scroller.scrollTop / this.was) * height
-    }
-    this.was = height
-    $("spacer").style.height = `${rows.count * height}px`
+    this.fit()
     const first = Math.max(0, Math.floor(scroller.scrollTop / height) - AROUND)
     const last = Math.min(rows.count, Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + AROUND) - 1
     scroller.setAttribute("aria-rowcount", String(rows.count))
@@ -137,7 +151,6 @@ export class List {
   reveal(id) {
     const place = this.rows.placeOf(id)
     if (place === undefined) return
-    $("spacer").style.height = `${this.rows.count * this.height}px`
     this.move(place)
     this.select(id) // its row may have yet to come
   }
@@ -151,13 +164,12 @@ export class List {
 
   // move selects a place and scrolls to it.
   move(to) {
-    const { scroller, height, rows } = this
-    if (rows.count === 0) return
-    this.selected = Math.max(0, Math.min(rows.count - 1, to))
-    const top = this.selected * height
-    if (top < scroller.scrollTop) scroller.scrollTop = top
-    else if (top + height > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = top + height - scroller.clientHeight
-    this.selectedID = rows.at(this.selected) === undefined ? undefined : String(rows.at(this.selected).id)
+    if (this.rows.count === 0) return
+    this.fit()
+    this.selected = Math.max(0, Math.min(this.rows.count - 1, to))
+    this.uncover(this.selected)
+    const row = this.rows.at(this.selected)
+    this.selectedID = row === undefined ? undefined : String(row.id)
     this.draw()
   }
 
