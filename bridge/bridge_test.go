@@ -48,7 +48,6 @@ type change = func(cfg *config.Config, c *config.Connector)
 
 // runTo runs a bridge with one connector to a URL, beside other tests.
 func runTo(t *testing.T, url string, changes ...change) *running {
-	t.Helper()
 	t.Parallel()
 	cfg := configFor(t, connectorTo(url))
 	for _, change := range changes {
@@ -58,7 +57,6 @@ func runTo(t *testing.T, url string, changes ...change) *running {
 }
 
 func (r *running) change(t *testing.T, change change) {
-	t.Helper()
 	r.cfg.Connectors = slices.Clone(r.cfg.Connectors)
 	change(&r.cfg, &r.cfg.Connectors[0])
 	r.reload(t, r.cfg)
@@ -66,7 +64,6 @@ func (r *running) change(t *testing.T, change change) {
 
 // delivered requires that a number of events is delivered once nothing is pending.
 func (r *running) delivered(t *testing.T, n int) {
-	t.Helper()
 	require.EqualValues(t, n, r.settled(t)[0].Delivered)
 }
 
@@ -113,19 +110,16 @@ func run(t *testing.T, cfg config.Config) *running {
 }
 
 func (r *running) reload(t *testing.T, cfg config.Config) {
-	t.Helper()
 	require.NoError(t, r.bridge.Reload(t.Context(), cfg, nil))
 }
 
 func (r *running) logged(t *testing.T, lines ...string) {
-	t.Helper()
 	for _, line := range lines {
 		require.Contains(t, r.log.String(), line)
 	}
 }
 
 func (r *running) try(t *testing.T, path, token, body string) (int, string) {
-	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+path, strings.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+token)
@@ -134,14 +128,12 @@ func (r *running) try(t *testing.T, path, token, body string) (int, string) {
 }
 
 func (r *running) post(t *testing.T, path, token, body string) string {
-	t.Helper()
 	status, answer := r.try(t, path, token, body)
 	require.Equal(t, 200, status, answer)
 	return answer
 }
 
 func (r *running) get(t *testing.T, path string, status int) string {
-	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+path, nil)
 	require.NoError(t, err)
 	got, answer := do(t, http.DefaultClient, req)
@@ -150,7 +142,6 @@ func (r *running) get(t *testing.T, path string, status int) string {
 }
 
 func do(t *testing.T, client *http.Client, req *http.Request) (int, string) {
-	t.Helper()
 	resp, err := client.Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
@@ -160,7 +151,6 @@ func do(t *testing.T, client *http.Client, req *http.Request) (int, string) {
 }
 
 func (r *running) status(t *testing.T) []admin.ConnectorStatus {
-	t.Helper()
 	body := r.get(t, "/status", 200)
 	var s admin.Status
 	require.NoError(t, json.Unmarshal([]byte(body), &s))
@@ -168,7 +158,6 @@ func (r *running) status(t *testing.T) []admin.ConnectorStatus {
 }
 
 func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
-	t.Helper()
 	var s []admin.ConnectorStatus
 	eventually(t, func() bool {
 		s = r.status(t)
@@ -178,7 +167,6 @@ func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
 }
 
 func fileOf(t *testing.T, name, text string) string {
-	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	return path

@@ -28,7 +28,6 @@ var (
 
 // readDocumented returns the kind and the labels of each metric.
 func readDocumented(t *testing.T) map[string]string {
-	t.Helper()
 	page, err := os.ReadFile("../docs/metrics.md")
 	require.NoError(t, err)
 	metrics := map[string]string{}
@@ -42,7 +41,6 @@ func readDocumented(t *testing.T) map[string]string {
 }
 
 func scrape(t *testing.T) map[string]*dto.MetricFamily {
-	t.Helper()
 	r := run(t, configFor(t, connectorTo(newStack(t).URL)))
 	r.post(t, "/currents", "secret", unusual)
 	r.settled(t)
@@ -143,7 +141,6 @@ var (
 // wellFormed finds brackets and quotes without their partners in a query, and
 // what is no duration.
 func wellFormed(t *testing.T, query string) {
-	t.Helper()
 	require.NotEmpty(t, query)
 	left := others.ReplaceAllString(texts.ReplaceAllString(query, ""), "")
 	for pairs.MatchString(left) {

@@ -23,7 +23,6 @@ import (
 )
 
 func eventually(t *testing.T, holds func() bool, what string) {
-	t.Helper()
 	require.Eventually(t, holds, 30*time.Second, 5*time.Millisecond, what)
 }
 
@@ -308,7 +307,6 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 
 // asked gets /status with a Host header and returns the status of the response.
 func (r *running) asked(t *testing.T, host string) int {
-	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+"/status", nil)
 	require.NoError(t, err)
 	req.Host = host

@@ -82,7 +82,6 @@ func (s *stack) answer(status int) {
 }
 
 func (s *stack) items(t *testing.T, key string) []string {
-	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []string

@@ -28,7 +28,6 @@ type image map[string][]string
 // built of the host's binaries, so they need nothing of what stands above them but
 // /out.
 func images(t *testing.T) map[string]image {
-	t.Helper()
 	_, text, found := strings.Cut(read(t, "Dockerfile"), "\n# The images.\n")
 	require.True(t, found)
 	all, name := map[string]image{"scratch": {}}, ""
@@ -59,7 +58,6 @@ func (i image) ports() []string { return strings.Fields(strings.Join(i["EXPOSE"]
 
 // port is that of an address in the environment.
 func (i image) port(t *testing.T, variable string) string {
-	t.Helper()
 	_, port, found := strings.Cut(i.env()[variable], ":")
 	require.True(t, found, variable)
 	return port
@@ -67,7 +65,6 @@ func (i image) port(t *testing.T, variable string) string {
 
 // command is what an instruction runs, without a shell, as there is none.
 func (i image) command(t *testing.T, instruction string) (words []string) {
-	t.Helper()
 	for _, line := range i[instruction] {
 		_, list, _ := strings.Cut(line, "[")
 		require.NoError(t, json.Unmarshal([]byte("["+list), &words), line)
@@ -128,7 +125,6 @@ const (
 // Compose does: it matches the schema, and services, volumes and secrets that it refers
 // to are there.
 func compose(t *testing.T, path string, env map[string]string) *types.Project {
-	t.Helper()
 	dir, err := filepath.Abs(".")
 	require.NoError(t, err)
 	if env == nil {
@@ -143,7 +139,6 @@ func compose(t *testing.T, path string, env map[string]string) *types.Project {
 
 // eachService calls check for every service of every file.
 func eachService(t *testing.T, check func(t *testing.T, file *types.Project, s types.ServiceConfig)) {
-	t.Helper()
 	for _, path := range []string{demo, scale, production} {
 		file := compose(t, path, nil)
 		for name, s := range file.Services {
@@ -230,7 +225,6 @@ func TestComposeFiles(t *testing.T) {
 // bridgeOf is the configuration of a bridge of a file; a secret is secret-of- and its
 // name.
 func bridgeOf(t *testing.T, file *types.Project, s types.ServiceConfig) config.Config {
-	t.Helper()
 	env := images(t)["bridge"].env()
 	maps.Copy(env, s.Environment.ToMapping())
 	secrets := t.TempDir()
@@ -245,7 +239,6 @@ func bridgeOf(t *testing.T, file *types.Project, s types.ServiceConfig) config.C
 // checkQueue sees that the queue of a bridge is on a volume, its own or that of the
 // PostgreSQL of its URL: one in memory would lose what was acknowledged.
 func checkQueue(t *testing.T, file *types.Project, s types.ServiceConfig, cfg config.Config) {
-	t.Helper()
 	if cfg.Queue.URL == config.SQLite {
 		require.Contains(t, file.Volumes, mounted(t, s, cfg.DataDir))
 		return

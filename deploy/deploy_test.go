@@ -21,7 +21,6 @@ import (
 const namespace = "localhost/currentsbridge/"
 
 func read(t *testing.T, path string) string {
-	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return string(text)
@@ -29,7 +28,6 @@ func read(t *testing.T, path string) string {
 
 // strict decodes YAML into a value that must have every key.
 func strict(t *testing.T, text string, into any) {
-	t.Helper()
 	decoder := yaml.NewDecoder(strings.NewReader(text))
 	decoder.KnownFields(true)
 	require.NoError(t, decoder.Decode(into), text)
@@ -38,7 +36,6 @@ func strict(t *testing.T, text string, into any) {
 // bridgeConfig reads a configuration as the bridge does, with a text of the file and
 // of the environment replaced, such as a path by one of this machine.
 func bridgeConfig(t *testing.T, path string, env map[string]string, text, by string) config.Config {
-	t.Helper()
 	local := filepath.Join(t.TempDir(), "bridge.yaml")
 	require.NoError(t, os.WriteFile(local, []byte(strings.ReplaceAll(read(t, path), text, by)), 0o600))
 	cfg, err := config.Load(config.Source{File: local, Env: func(name string) (string, bool) {
@@ -100,7 +97,6 @@ var noSlug = regexp.MustCompile(`[^\w\- ]`)
 
 // anchors are what a link may name in a page.
 func anchors(t *testing.T, path string) map[string]bool {
-	t.Helper()
 	found := map[string]bool{}
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(read(t, path), -1) {
 		slug := noSlug.ReplaceAllString(strings.ToLower(heading[1]), "")

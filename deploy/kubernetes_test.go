@@ -42,7 +42,6 @@ type rendered struct {
 
 // decode decodes Kubernetes's own types and refuses fields that they do not have.
 func decode(t *testing.T, text string) runtime.Object {
-	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, networkingv1.AddToScheme} {
 		require.NoError(t, add(scheme))
@@ -54,7 +53,6 @@ func decode(t *testing.T, text string) runtime.Object {
 
 // cluster renders an overlay, here or anywhere.
 func cluster(t *testing.T, dir string) rendered {
-	t.Helper()
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join("kubernetes", dir)
 	}
@@ -107,7 +105,6 @@ func (c *rendered) add(object runtime.Object) runtime.Object {
 }
 
 func eachOverlay(t *testing.T, check func(t *testing.T, c rendered, dir string)) {
-	t.Helper()
 	for _, name := range []string{"sqlite", "postgres"} {
 		t.Run(name, func(t *testing.T) { check(t, cluster(t, "overlays/"+name), "overlays/"+name) })
 	}
@@ -115,7 +112,6 @@ func eachOverlay(t *testing.T, check func(t *testing.T, c rendered, dir string))
 
 // secretData are the values of the Secret that the pods refer to.
 func secretData(t *testing.T) map[string]string {
-	t.Helper()
 	secret := decode(t, read(t, "kubernetes/secret.example.yaml")).(*corev1.Secret)
 	require.Equal(t, "currentsbridge/bridge-secrets", secret.Namespace+"/"+secret.Name)
 	return secret.StringData
@@ -154,7 +150,6 @@ func TestKubernetesPods(t *testing.T) {
 // Volumes that are mounted are there, and lead to what is there. The mounts are returned
 // by their volume.
 func mounts(t *testing.T, c rendered) map[string]string {
-	t.Helper()
 	found, there := map[string]string{}, []string{}
 	for _, mount := range c.pod.Spec.Containers[0].VolumeMounts {
 		found[mount.Name] = mount.MountPath

@@ -14,7 +14,6 @@ import (
 
 // unitFile reads a file of systemd: by key, all values in order.
 func unitFile(t *testing.T, path string) map[string][]string {
-	t.Helper()
 	values := map[string][]string{}
 	for line := range strings.Lines(read(t, path)) {
 		if key, value, found := strings.Cut(strings.TrimSpace(line), "="); found && !strings.HasPrefix(line, "#") {

@@ -24,7 +24,6 @@ import (
 // seedEvents adds every event of fixtures/events and fixtures/requests to a fuzz
 // test, and some shapes that meet in one event.
 func seedEvents(f *testing.F) {
-	f.Helper()
 	for _, pattern := range []string{"../fixtures/requests/*.json", "../fixtures/events/*.json"} {
 		paths, err := filepath.Glob(pattern)
 		require.NoError(f, err)
@@ -49,8 +48,7 @@ func seedEvents(f *testing.F) {
 }
 
 // scanEvent finds the one event in a body made of text.
-func scanEvent(t *testing.T, text []byte) (body []byte, event currents.Event, ok bool) {
-	t.Helper()
+func scanEvent(text []byte) (body []byte, event currents.Event, ok bool) {
 	body = append(append([]byte(`{"events":[`), text...), `]}`...)
 	var batch currents.Batch
 	if err := batch.Scan(body); err != nil || len(batch.Events) != 1 {
@@ -63,7 +61,7 @@ func FuzzMappingAgainstOracle(f *testing.F) {
 	seedEvents(f)
 	mapper := mapping.Plain()
 	f.Fuzz(func(t *testing.T, text []byte) {
-		body, event, ok := scanEvent(t, text)
+		body, event, ok := scanEvent(text)
 		if !ok {
 			return
 		}

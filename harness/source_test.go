@@ -31,7 +31,6 @@ import (
 // bothMap returns what the bridge and what RudderStack's source make of an
 // event; nil: the bridge dead-letters it, or the source drops it.
 func bothMap(t *testing.T, body []byte, event currents.Event) (bridge, source any) {
-	t.Helper()
 	var err error
 	if event.Problem() == "" {
 		message := mapping.Plain().AppendMessage(nil, body[event.Start:event.End], "")
@@ -53,7 +52,7 @@ func TestMappingAgainstSourceOverTheGlossary(t *testing.T) {
 	require.NoError(t, err)
 	for i := range uint64(12 * len(rounds.Types())) { // ten of a type show every field
 		text := rounds.Append(nil, i)
-		body, event, ok := scanEvent(t, text)
+		body, event, ok := scanEvent(text)
 		require.True(t, ok, "%s", text)
 		bridge, source := bothMap(t, body, event)
 		if !bytes.Contains(text, []byte(`user_id":"`)) { // it has no user
@@ -74,7 +73,7 @@ func TestWhereMappingAndSourceDiffer(t *testing.T) {
 	for _, lines := range cases {
 		differing := strings.Split(strings.TrimSpace(lines), "\n") // name, event, message of the bridge, of the source
 		t.Run(differing[0], func(t *testing.T) {
-			body, event, ok := scanEvent(t, []byte(differing[1]))
+			body, event, ok := scanEvent([]byte(differing[1]))
 			require.True(t, ok)
 			bridge, source := bothMap(t, body, event)
 			for i, got := range []any{bridge, source} {
@@ -96,7 +95,7 @@ func TestWhereMappingAndSourceDiffer(t *testing.T) {
 func FuzzMappingAgainstSource(f *testing.F) {
 	seedEvents(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		body, event, ok := scanEvent(t, text)
+		body, event, ok := scanEvent(text)
 		if !ok {
 			return
 		}

@@ -13,7 +13,6 @@ import (
 
 // goBlocks are the examples in Go of a page, named from the root of the project.
 func goBlocks(t *testing.T, page string) []string {
-	t.Helper()
 	var blocks []string
 	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readFile(t, "../"+page), -1) {
 		blocks = append(blocks, block[1])
@@ -23,7 +22,6 @@ func goBlocks(t *testing.T, page string) []string {
 }
 
 func readFile(t *testing.T, path string) string {
-	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return string(text)

@@ -22,7 +22,6 @@ var soak = flag.Bool("soak", false, "250 times as many mutations")
 
 // fixtureTexts are the checked-in documents of a kind, by file name.
 func fixtureTexts(t testing.TB, kind string) map[string][]byte {
-	t.Helper()
 	paths, err := filepath.Glob("../fixtures/" + kind + "/*.json")
 	require.NoError(t, err)
 	require.Greater(t, len(paths), 20)
@@ -44,7 +43,6 @@ type validators struct {
 }
 
 func validatorsOf(t testing.TB) map[string]validators {
-	t.Helper()
 	g, err := Load()
 	require.NoError(t, err)
 	v, err := NewValidator()
@@ -73,7 +71,6 @@ func (v validators) library(t testing.TB, typ string, document []byte) error {
 
 // agree compares both verdicts on a document, and returns whether it is valid.
 func (v validators) agree(t testing.TB, raw []byte) (valid bool) {
-	t.Helper()
 	verdict := v.ours(raw)
 	require.Equal(t, verdict.Valid, len(verdict.Errors) == 0, "%q", raw)
 	require.Equal(t, verdict, v.ours(raw), "the same every time")

@@ -18,21 +18,18 @@ import (
 )
 
 func load(t testing.TB) *schemas.Glossary {
-	t.Helper()
 	g, err := schemas.Load()
 	require.NoError(t, err)
 	return g
 }
 
 func field(t testing.TB, fields []schemas.Field, name string) schemas.Field {
-	t.Helper()
 	i := slices.IndexFunc(fields, func(f schemas.Field) bool { return f.Name == name })
 	require.GreaterOrEqual(t, i, 0, name)
 	return fields[i]
 }
 
 func event(t testing.TB, g *schemas.Glossary, name string) *schemas.EventType {
-	t.Helper()
 	e, ok := g.Event(name)
 	require.True(t, ok, name)
 	return e

@@ -14,7 +14,6 @@ var changing = []string{
 }
 
 func (f *fixture) requireUnchanged(t *testing.T) {
-	t.Helper()
 	require.Empty(t, f.resumed)
 	require.Zero(t, f.a.moves)
 	require.Len(t, f.a.dead, 6)

@@ -150,7 +150,6 @@ func TestRefusals(t *testing.T) {
 }
 
 func answer[T any](t *testing.T, f *fixture, path string) (value T) {
-	t.Helper()
 	require.NoError(t, json.Unmarshal([]byte(f.get(t, path)), &value))
 	return value
 }

@@ -69,7 +69,6 @@ func (s *store) put(_ context.Context, body []byte) (r queue.Receipt, err error)
 // export writes two types, 250 records each in two files, and returns what
 // backfills them.
 func export(t *testing.T) (backfill.Config, *store) {
-	t.Helper()
 	dir := t.TempDir()
 	for i, name := range []string{"users.messages.email.Open", "users.messages.email.Send"} {
 		for part := range 2 {

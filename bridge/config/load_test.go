@@ -16,7 +16,6 @@ import (
 )
 
 func writeFile(t *testing.T, text string) string {
-	t.Helper()
 	name := filepath.Join(t.TempDir(), "bridge.yaml")
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 	return name
@@ -30,7 +29,6 @@ func env(variables map[string]string) func(string) (string, bool) {
 }
 
 func filesOf(t *testing.T) string {
-	t.Helper()
 	dir := t.TempDir()
 	cert, key := certtest.New(t)
 	_, other := certtest.New(t)
@@ -51,14 +49,12 @@ func TestLoadFile(t *testing.T) {
 }
 
 func asJSON(t *testing.T, value any) string {
-	t.Helper()
 	text, err := json.MarshalIndent(value, "", "  ")
 	require.NoError(t, err)
 	return string(text) + "\n"
 }
 
 func requireGolden(t *testing.T, name, got string) {
-	t.Helper()
 	want, err := os.ReadFile(filepath.Join("testdata", name))
 	require.NoError(t, err)
 	require.Equal(t, string(want), got)

@@ -38,7 +38,6 @@ func TestMain(m *testing.M) {
 }
 
 func command(t *testing.T, env []string, args ...string) *exec.Cmd {
-	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
@@ -48,7 +47,6 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 }
 
 func runBridge(t *testing.T, env []string, code int, args ...string) (stdout, stderr string) {
-	t.Helper()
 	cmd := command(t, env, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -63,7 +61,6 @@ type serving struct {
 }
 
 func serve(t *testing.T, env []string, args ...string) *serving {
-	t.Helper()
 	s := starting(t, env, args...)
 	require.NoError(t, s.AwaitReady(t.Context()))
 	return s
@@ -71,7 +68,6 @@ func serve(t *testing.T, env []string, args ...string) *serving {
 
 // starting runs a bridge on free ports and does not wait until it is ready.
 func starting(t *testing.T, env []string, args ...string) *serving {
-	t.Helper()
 	logPath := filepath.Join(t.TempDir(), "bridge.log")
 	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)
 	p, err := bridgeproc.Start(os.Args[0], logPath, append(env, asCommand+"=1"), args...)
@@ -81,14 +77,12 @@ func starting(t *testing.T, env []string, args ...string) *serving {
 }
 
 func (s *serving) output(t *testing.T) string {
-	t.Helper()
 	text, err := os.ReadFile(s.logPath)
 	require.NoError(t, err)
 	return string(text)
 }
 
 func (s *serving) signal(t *testing.T, signal os.Signal) {
-	t.Helper()
 	require.NoError(t, s.Cmd.Process.Signal(signal))
 }
 
@@ -98,12 +92,10 @@ func (s *serving) end() int {
 }
 
 func (s *serving) post(t *testing.T, body string) {
-	t.Helper()
 	require.Equal(t, 200, s.try(t, "/currents", "s3cret", body))
 }
 
 func (s *serving) try(t *testing.T, path, token, body string) int {
-	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Intake+path, strings.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+token)
@@ -114,12 +106,10 @@ func (s *serving) try(t *testing.T, path, token, body string) int {
 }
 
 func (s *serving) logged(t *testing.T, text string) {
-	t.Helper()
 	require.Eventually(t, func() bool { return strings.Contains(s.output(t), text) }, time.Minute, 5*time.Millisecond, text)
 }
 
 func (s *serving) until(t *testing.T, token, text string) {
-	t.Helper()
 	require.Eventually(t, func() bool {
 		var status json.RawMessage
 		require.NoError(t, jsoncall.API{Base: s.Admin, Token: token}.Do(t.Context(), http.MethodGet, "/status", nil, &status))

@@ -44,7 +44,6 @@ func TestOperator(t *testing.T) {
 	require.Contains(t, stderr, "401 Unauthorized: the admin token is missing or wrong")
 	env := []string{"BRIDGE_ADMIN=" + s.Admin, "BRIDGE_ADMIN_TOKEN=wrong"}
 	bridge := func(code int, args ...string) string {
-		t.Helper()
 		stdout, stderr := runBridge(t, env, code, append(args, "--admin-token-file", token)...)
 		return stdout + stderr
 	}

@@ -23,7 +23,6 @@ import (
 
 // taking answers every batch, and counts those with a token.
 func taking(t *testing.T, token string) (url string, good *atomic.Int64) {
-	t.Helper()
 	good = &atomic.Int64{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

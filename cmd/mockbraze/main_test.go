@@ -21,7 +21,6 @@ import (
 )
 
 func run(t *testing.T, args ...string) (stdout string, err error) {
-	t.Helper()
 	var out bytes.Buffer
 	err = clitest.Execute(t.Context(), newRoot(), &out, io.Discard, args...)
 	return out.String(), err

@@ -22,7 +22,6 @@ import (
 // command runs mockrudder with this standard input and returns what it wrote
 // and its exit code.
 func command(t *testing.T, stdin string, args ...string) (out string, code int, err error) {
-	t.Helper()
 	root := newRoot()
 	var buf bytes.Buffer
 	root.SetIn(strings.NewReader(stdin))
@@ -57,13 +56,11 @@ func TestCommands(t *testing.T) {
 
 // serving starts mockrudder serve and returns its address.
 func serving(t *testing.T, args ...string) (url string) {
-	t.Helper()
 	return clitest.Serving(t, newRoot(), "/_mock/", args...)
 }
 
 // status sends a request, with a change to it, and returns the status of the answer.
 func status(t *testing.T, method, url, body string, changes ...func(*http.Request)) int {
-	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
 	for _, change := range changes {
@@ -77,7 +74,6 @@ func status(t *testing.T, method, url, body string, changes ...func(*http.Reques
 
 // total is how many messages a server has that a query finds.
 func total(t *testing.T, url, query string) int {
-	t.Helper()
 	answer, err := http.Get(url + "/_mock/events?" + query)
 	require.NoError(t, err)
 	defer answer.Body.Close()
@@ -155,7 +151,6 @@ func TestDirectoriesAndGzip(t *testing.T) {
 func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }
 
 func write(t *testing.T, name, text string) (path string) {
-	t.Helper()
 	path = filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	return path

@@ -45,7 +45,6 @@ var buildOnce = sync.OnceValues(func() (program, error) {
 })
 
 func build(t *testing.T) program {
-	t.Helper()
 	p, err := buildOnce()
 	require.NoError(t, err)
 	return p
@@ -54,7 +53,6 @@ func build(t *testing.T) program {
 // launch runs the bridge at path until the test ends; its settings and its log go to
 // dir. armed is what crashpoint.Env is set to, if anything.
 func launch(t *testing.T, path, dir, settings, armed string) *bridgeproc.Process {
-	t.Helper()
 	config, log := filepath.Join(dir, "bridge.yaml"), filepath.Join(dir, "bridge.log")
 	require.NoError(t, os.WriteFile(config, []byte(settings), 0o600))
 	require.NoError(t, os.RemoveAll(log)) // that of the bridge before
@@ -71,7 +69,6 @@ func launch(t *testing.T, path, dir, settings, armed string) *bridgeproc.Process
 // wasKilled says whether the bridge ended by SIGKILL; false: it had stopped after
 // SIGTERM before. Any other end fails the test. It must be gone.
 func wasKilled(t *testing.T, p *bridgeproc.Process, stopped bool) bool {
-	t.Helper()
 	status := p.Cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if status.Signaled() && status.Signal() == syscall.SIGKILL {
 		return true

@@ -13,7 +13,6 @@ import (
 )
 
 func parsed(t *testing.T, text string) Pace {
-	t.Helper()
 	parse := ParseRate
 	if strings.Contains(text, ":") {
 		parse = ParseRamp

@@ -19,7 +19,6 @@ import (
 )
 
 func sample(t *testing.T) *Report {
-	t.Helper()
 	var r *Report
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(t, stalling(3*time.Second, 5*time.Second), Ramp(Segment{500, 1000, 4 * time.Second}, Segment{1000, 1000, 6 * time.Second}), 0)
@@ -32,7 +31,6 @@ func sample(t *testing.T) *Report {
 
 // golden holds what is written against a file of testdata.
 func golden(t *testing.T, file string, write func(io.Writer) error) string {
-	t.Helper()
 	var out strings.Builder
 	require.NoError(t, write(&out))
 	want, err := os.ReadFile(filepath.Join("testdata", file))

@@ -26,7 +26,6 @@ import (
 )
 
 func reader(t testing.TB, as string) *storageexport.Reader {
-	t.Helper()
 	x, err := storageexport.New(journeytest.Glossary(t), as)
 	require.NoError(t, err)
 	return x
@@ -35,7 +34,6 @@ func reader(t testing.TB, as string) *storageexport.Reader {
 // parts are an event's members, and those of user and properties, each as its
 // very bytes, without those that are null.
 func parts(t *testing.T, event []byte) map[string]string {
-	t.Helper()
 	out := map[string]string{}
 	var top map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(event, &top), "%s", event)
@@ -158,7 +156,6 @@ const schema = `{"type":"record","name":"Open","namespace":"com.braze.users.mess
 	{"name":"id","type":"string"}]}`
 
 func write(t testing.TB, codec ocf.CodecName, n int) []byte {
-	t.Helper()
 	var out bytes.Buffer
 	enc, err := ocf.NewEncoder(schema, &out, ocf.WithCodec(codec), ocf.WithBlockLength(10))
 	require.NoError(t, err)
@@ -177,7 +174,6 @@ func write(t testing.TB, codec ocf.CodecName, n int) []byte {
 // read reads a file, and returns the numbers of its good records and how many
 // were lost.
 func read(t testing.TB, x *storageexport.Reader, text []byte) (good []int, lost int, err error) {
-	t.Helper()
 	_, err = x.Read("f", bytes.NewReader(text), func(r storageexport.Record) error {
 		if r.Err != nil {
 			lost += r.Lost

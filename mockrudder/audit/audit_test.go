@@ -15,7 +15,6 @@ import (
 )
 
 func audited(t *testing.T, text string) audit.Report {
-	t.Helper()
 	a := audit.New()
 	require.NoError(t, a.Stream("f", strings.NewReader(text)))
 	r := a.Report()

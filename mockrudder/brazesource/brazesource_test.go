@@ -74,7 +74,6 @@ func TestUnusualEvents(t *testing.T) {
 
 // transformOne returns the message made of one event, "" for none.
 func transformOne(t *testing.T, m *Mapper, event string) string {
-	t.Helper()
 	result, err := m.Transform(`{"events":[`+event+`]}`, limit)
 	if errors.Is(err, errAllFailed) {
 		return ""

@@ -26,7 +26,6 @@ import (
 // collect returns the items of a stream, a line each: line number, text or error,
 // envelope and wrapper.
 func collect(t *testing.T, in io.Reader) (items []string, lines Lines, err error) {
-	t.Helper()
 	lines, err = Each(in, func(item Item) error {
 		require.Equal(t, len(items)+1, item.Number)
 		text := string(item.Raw)
@@ -55,7 +54,6 @@ func TestEachTakesEveryShape(t *testing.T) {
 }
 
 func gzipped(t *testing.T, text string) io.Reader {
-	t.Helper()
 	var buf bytes.Buffer
 	w := gzip.NewWriter(&buf)
 	_, err := io.WriteString(w, text)
@@ -169,7 +167,6 @@ const (
 )
 
 func run(t *testing.T, as As, format, in string) (out string, s Summary) {
-	t.Helper()
 	var buf bytes.Buffer
 	c, err := New(as, format, &buf)
 	require.NoError(t, err)
