@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,12 +163,6 @@ func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
 		return !slices.ContainsFunc(s, func(c admin.ConnectorStatus) bool { return c.Pending > 0 })
 	}, "nothing is pending")
 	return s
-}
-
-func fileOf(t *testing.T, name, text string) string {
-	path := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	return path
 }
 
 const unusual = `{"events":[

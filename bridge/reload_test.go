@@ -18,6 +18,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/certtest"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -214,7 +215,7 @@ func TestWhatNeedsARestartIsNamed(t *testing.T) {
 func TestTrustedCertificates(t *testing.T) {
 	served := newTLSStack(t)
 	cert, _ := certtest.New(t)
-	file := fileOf(t, "ca.pem", cert)
+	file := casefile.Temp(t, "ca.pem", cert)
 	r := runTo(t, served.URL, func(_ *config.Config, c *config.Connector) { c.CAFile = file })
 	r.post(t, "/currents", "secret", event("1"))
 	eventually(t, func() bool { return r.status(t)[0].Destination.State == "backing-off" }, "it is not trusted")
@@ -230,7 +231,7 @@ func TestTrustedCertificates(t *testing.T) {
 func TestSettingsOfTheBridge(t *testing.T) {
 	cert, key := certtest.New(t)
 	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) {
-		cfg.TLS = config.TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
+		cfg.TLS = config.TLS{Cert: casefile.Temp(t, "cert.pem", cert), Key: casefile.Temp(t, "key.pem", key)}
 		cfg.ScrubEvery, cfg.MaxBody = time.Second, 1<<20
 	})
 	require.True(t, strings.HasPrefix(r.Intake, "https://"), r.Intake)
@@ -353,7 +354,7 @@ func TestGlossaryIsReloaded(t *testing.T) {
 	g.SchemaVersion++
 	newer, err := g.Encode()
 	require.NoError(t, err)
-	r.cfg.Glossary = fileOf(t, "glossary.json", `{"events":7}`)
+	r.cfg.Glossary = casefile.Temp(t, "glossary.json", `{"events":7}`)
 	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg, nil), r.cfg.Glossary)
 	require.NoError(t, os.WriteFile(r.cfg.Glossary, newer, 0o600))
 	late, bad := connectorTo("http://127.0.0.1:1", "b"), r.cfg

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // image has the arguments of the instructions of an image, those of its base first.
@@ -28,7 +29,7 @@ type image map[string][]string
 // built of the host's binaries, so they need nothing of what stands above them but
 // /out.
 func images(t *testing.T) map[string]image {
-	_, text, found := strings.Cut(read(t, "Dockerfile"), "\n# The images.\n")
+	_, text, found := strings.Cut(casefile.Text(t, "Dockerfile"), "\n# The images.\n")
 	require.True(t, found)
 	all, name := map[string]image{"scratch": {}}, ""
 	for _, line := range regexp.MustCompile(`(?m)^([A-Z]+) (.*)$`).FindAllStringSubmatch(strings.ReplaceAll(text, "\\\n", " "), -1) {
@@ -84,8 +85,8 @@ func TestImages(t *testing.T) {
 	found := images(t)
 	require.ElementsMatch(t, programs, slices.Collect(maps.Keys(found)))
 	require.ElementsMatch(t, programs, []string{"bridge", "mockbraze", "mockrudder", "harness"})
-	require.Contains(t, read(t, "images.sh"), "\nprograms=\"bridge mockbraze mockrudder harness\"\n")
-	require.Regexp(t, `(?m)^image: ## .*\n\t.*deploy/images\.sh$`, read(t, "../Makefile"))
+	require.Contains(t, casefile.Text(t, "images.sh"), "\nprograms=\"bridge mockbraze mockrudder harness\"\n")
+	require.Regexp(t, `(?m)^image: ## .*\n\t.*deploy/images\.sh$`, casefile.Text(t, "../Makefile"))
 	for name, image := range found {
 		require.NotContains(t, image, "RUN", "there is no shell")
 		for _, files := range image["COPY"] {
@@ -215,8 +216,8 @@ func TestComposeFiles(t *testing.T) {
 				}
 			}
 		}
-		require.NotRegexp(t, `127\.0\.0\.1:\d`, read(t, path))
-		for _, variable := range regexp.MustCompile(`127\.0\.0\.1:\$\{\w+`).FindAllString(read(t, path), -1) {
+		require.NotRegexp(t, `127\.0\.0\.1:\d`, casefile.Text(t, path))
+		for _, variable := range regexp.MustCompile(`127\.0\.0\.1:\$\{\w+`).FindAllString(casefile.Text(t, path), -1) {
 			take(variable)
 		}
 	}
@@ -308,14 +309,14 @@ func TestProduction(t *testing.T) {
 	require.Equal(t, defaults.Services, file.Services)
 	require.Equal(t, defaults.Secrets, file.Secrets)
 
-	every, err := dotenv.Parse(strings.NewReader(regexp.MustCompile(`(?m)^#(\w+=)`).ReplaceAllString(read(t, example), "$1")))
+	every, err := dotenv.Parse(strings.NewReader(regexp.MustCompile(`(?m)^#(\w+=)`).ReplaceAllString(casefile.Text(t, example), "$1")))
 	require.NoError(t, err)
 	file = compose(t, production, every)
 	cfg = bridgeOf(t, file, file.Services["bridge"])
 	require.Contains(t, cfg.Queue.URL, "@postgres:")
 	checkQueue(t, file, file.Services["bridge"], cfg)
 	used := map[string]string{"COMPOSE_PROFILES": every["COMPOSE_PROFILES"]} // Compose itself uses it
-	for _, match := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(read(t, production), -1) {
+	for _, match := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(casefile.Text(t, production), -1) {
 		used[match[1]] = every[match[1]]
 	}
 	require.Equal(t, every, used)
@@ -325,7 +326,7 @@ func TestProduction(t *testing.T) {
 // a key may stand there.
 func TestLoadBalancer(t *testing.T) {
 	file, bridge := compose(t, scale, nil), images(t)["bridge"]
-	text := read(t, mounted(t, file.Services["loadbalancer"], "/usr/local/etc/haproxy/haproxy.cfg"))
+	text := casefile.Text(t, mounted(t, file.Services["loadbalancer"], "/usr/local/etc/haproxy/haproxy.cfg"))
 	var servers []string
 	for name, s := range file.Services {
 		if s.Image == namespace+"bridge" {
@@ -361,22 +362,22 @@ func TestMonitoringOfCompose(t *testing.T) {
 		require.True(t, found)
 		source := mounted(t, prometheus, at)
 		var cfg prometheusFile
-		strict(t, read(t, source), &cfg)
+		strict(t, casefile.Text(t, source), &cfg)
 		require.Len(t, cfg.ScrapeConfigs, 1)
 		scraped := cfg.ScrapeConfigs[0]
-		require.Contains(t, read(t, mounted(t, prometheus, cfg.RuleFiles[0])), `up{job="`+scraped.JobName+`"} == 0`)
+		require.Contains(t, casefile.Text(t, mounted(t, prometheus, cfg.RuleFiles[0])), `up{job="`+scraped.JobName+`"} == 0`)
 		require.Equal(t, authorization, scraped.Authorization)
 		require.Equal(t, authorization["credentials_file"], file.Services["bridge"].Environment.ToMapping()["BRIDGE_ADMIN_TOKEN_FILE"])
 		require.Equal(t, []string{"bridge:" + images(t)["bridge"].port(t, "BRIDGE_ADMIN")}, scraped.StaticConfigs[0].Targets)
 		tool(t, "promtool", "check", "config", "--syntax-only", source)
 
 		const provisioning = "/etc/grafana/provisioning/"
-		sources := read(t, filepath.Join(mounted(t, grafana, provisioning+"datasources"), "prometheus.yaml"))
+		sources := casefile.Text(t, filepath.Join(mounted(t, grafana, provisioning+"datasources"), "prometheus.yaml"))
 		require.Contains(t, sources, "url: http://prometheus:9090\n")
 		require.Contains(t, sources, "timeInterval: "+cfg.Global["scrape_interval"].String())
 		home := grafana.Environment.ToMapping()["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
 		require.Equal(t, filepath.Join(file.WorkingDir, "grafana/bridge.json"), mounted(t, grafana, home))
-		boards := read(t, filepath.Join(mounted(t, grafana, provisioning+"dashboards"), "bridge.yaml"))
+		boards := casefile.Text(t, filepath.Join(mounted(t, grafana, provisioning+"dashboards"), "bridge.yaml"))
 		require.Contains(t, boards, "path: "+filepath.Dir(home))
 	}
 	tool(t, "promtool", "check", "rules", "prometheus/alerts.yaml")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -28,13 +27,12 @@ func seedEvents(f *testing.F) {
 		paths, err := filepath.Glob(pattern)
 		require.NoError(f, err)
 		for _, path := range paths {
-			text, err := os.ReadFile(path)
-			require.NoError(f, err)
+			text := casefile.Text(f, path)
 			var request struct {
 				JSON struct{ Events []json.RawMessage } `json:"json"`
 			}
-			if json.Unmarshal(text, &request) != nil || request.JSON.Events == nil {
-				f.Add(text)
+			if json.Unmarshal([]byte(text), &request) != nil || request.JSON.Events == nil {
+				f.Add([]byte(text))
 				continue
 			}
 			for _, event := range request.JSON.Events {
@@ -106,9 +104,7 @@ func TestMessageFixtures(t *testing.T) {
 			continue // only this type has no user
 		}
 		var event, message bytes.Buffer
-		pretty, err := os.ReadFile(path)
-		require.NoError(t, err)
-		require.NoError(t, json.Compact(&event, pretty))
+		require.NoError(t, json.Compact(&event, []byte(casefile.Text(t, path))))
 		require.NoError(t, json.Indent(&message, mapper.AppendMessage(nil, event.Bytes(), ""), "", "  "))
 		message.WriteByte('\n')
 		verdict := validator.Message(message.Bytes())

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,10 +38,9 @@ type request struct {
 }
 
 func readRequest(t *testing.T, path string) request {
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
+	text := casefile.Text(t, path)
 	r := request{Method: http.MethodPost, Path: "/currents"}
-	dec := json.NewDecoder(bytes.NewReader(text))
+	dec := json.NewDecoder(strings.NewReader(text))
 	dec.DisallowUnknownFields()
 	require.NoError(t, dec.Decode(&r), path)
 	return r

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 	"github.com/currentsbridge/currentsbridge/harness/oracle"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/journey"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
@@ -66,9 +66,7 @@ func TestMappingAgainstSourceOverTheGlossary(t *testing.T) {
 }
 
 func TestWhereMappingAndSourceDiffer(t *testing.T) {
-	text, err := os.ReadFile("testdata/differing.txt")
-	require.NoError(t, err)
-	cases := strings.Split(string(text), "\n\n")[1:]
+	cases := strings.Split(casefile.Text(t, "testdata/differing.txt"), "\n\n")[1:]
 	require.NotEmpty(t, cases)
 	for _, lines := range cases {
 		differing := strings.Split(strings.TrimSpace(lines), "\n") // name, event, message of the bridge, of the source

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/fixtures"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
@@ -98,9 +98,7 @@ type answerCase struct {
 }
 
 func answerCases(t *testing.T, file string) (cases []answerCase) {
-	text, err := os.ReadFile("testdata/" + file + ".jsonl")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(casefile.Text(t, "testdata/"+file+".jsonl")) {
 		var c answerCase
 		require.NoError(t, json.Unmarshal([]byte(line), &c))
 		cases = append(cases, c)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 )
 
@@ -27,9 +27,7 @@ func fixtureTexts(t testing.TB, kind string) map[string][]byte {
 	require.Greater(t, len(paths), 20)
 	out := map[string][]byte{}
 	for _, path := range paths {
-		raw, err := os.ReadFile(path)
-		require.NoError(t, err)
-		out[filepath.Base(path)] = raw
+		out[filepath.Base(path)] = []byte(casefile.Text(t, path))
 	}
 	return out
 }

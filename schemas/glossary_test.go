@@ -94,9 +94,7 @@ func TestParseNamesEveryMistake(t *testing.T) {
 	require.Equal(t, schemas.Field{Name: "a", Type: "string", Personal: true, Description: "An a"}, a)
 	require.True(t, a.IsPersonal())
 
-	broken, err := os.ReadFile("testdata/mistakes.json")
-	require.NoError(t, err)
-	_, err = schemas.Parse(broken)
+	_, err = schemas.Parse([]byte(casefile.Text(t, "testdata/mistakes.json")))
 	for _, want := range casefile.Read(t, "testdata/mistakes.tsv", 1) {
 		require.ErrorContains(t, err, want[0])
 	}
@@ -158,9 +156,8 @@ func TestFilesAreFresh(t *testing.T) {
 	}
 	require.Len(t, found(), len(want), "run make generate")
 	for path, text := range want {
-		have, err := os.ReadFile(filepath.FromSlash(path))
-		require.NoError(t, err, "run make generate")
-		require.Equal(t, string(text), string(have), "run make generate: %s", path)
+		have := casefile.Text(t, filepath.FromSlash(path))
+		require.Equal(t, string(text), have, "run make generate: %s", path)
 	}
 }
 

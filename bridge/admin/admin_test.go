@@ -3,7 +3,6 @@ package admin
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 func TestStatus(t *testing.T) {
@@ -55,9 +55,7 @@ func TestMetrics(t *testing.T) {
 	f.usage = queue.Usage{Bytes: 12, Free: 34, Limit: 56, Full: true, Damaged: 2, Scrubbed: noon, Err: queue.ErrFailed, Away: errors.New("no server answers")}
 	f.b.replay = queue.Replay{Number: 1}
 	f.about = About{Version: "v1", Glossary: "g1"}
-	want, err := os.ReadFile("testdata/metrics.txt")
-	require.NoError(t, err)
-	require.Equal(t, string(want), f.get(t, "/metrics"))
+	require.Equal(t, casefile.Text(t, "testdata/metrics.txt"), f.get(t, "/metrics"))
 }
 
 // TestMetricsOfOneScrapeBelongTogether has a ledger that moves each time it is

@@ -21,6 +21,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/backfill"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -134,8 +135,7 @@ func TestNoBatchIsTooLarge(t *testing.T) {
 		for id := range 3 {
 			fmt.Fprintf(&lines, `{"id":"%d","time":1,"campaign_name":"%s"}`+"\n", id, name)
 		}
-		file := filepath.Join(t.TempDir(), "part.json")
-		require.NoError(t, os.WriteFile(file, []byte(lines.String()), 0o600))
+		file := casefile.Temp(t, "part.json", lines.String())
 		cfg.Files, cfg.AsType, cfg.Progress = []string{file}, "users.messages.email.Open", file+".progress"
 		cfg.Store = func(ctx context.Context, body []byte) (queue.Receipt, error) {
 			if len(body) > 1<<20 {
@@ -204,18 +204,15 @@ func TestTornProgress(t *testing.T) {
 	cfg, _ := export(t)
 	_, err := backfill.Run(t.Context(), cfg)
 	require.NoError(t, err)
-	whole, err := os.ReadFile(cfg.Progress)
-	require.NoError(t, err)
-	for cut := bytes.IndexByte(whole, '\n') + 1; cut < len(whole); cut += 29 {
-		require.NoError(t, os.WriteFile(cfg.Progress, whole[:cut], 0o600))
+	whole := casefile.Text(t, cfg.Progress)
+	for cut := strings.IndexByte(whole, '\n') + 1; cut < len(whole); cut += 29 {
+		require.NoError(t, os.WriteFile(cfg.Progress, []byte(whole[:cut]), 0o600))
 		s := &store{ids: map[string]bool{}}
 		cfg.Store = s.put
 		sum, err := backfill.Run(t.Context(), cfg)
 		require.NoError(t, err)
 		require.Equal(t, 500, sum.Sum.Accepted, cut)
-		again, err := os.ReadFile(cfg.Progress)
-		require.NoError(t, err)
-		require.Equal(t, string(whole), string(again))
+		require.Equal(t, whole, casefile.Text(t, cfg.Progress))
 	}
 }
 
@@ -246,15 +243,14 @@ func TestChoice(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, c.chosen, sum.Sum)
-			text, err := os.ReadFile(cfg.Progress)
-			require.NoError(t, err)
-			whole := bytes.TrimSuffix(text, []byte("{\"finished\":true}\n"))
+			text := casefile.Text(t, cfg.Progress)
+			whole := strings.TrimSuffix(text, "{\"finished\":true}\n")
 			require.NotEqual(t, len(text), len(whole))
-			require.NoError(t, os.WriteFile(cfg.Progress, whole, 0o600))
+			require.NoError(t, os.WriteFile(cfg.Progress, []byte(whole), 0o600))
 			cfg.Connector = "b"
 			_, err = backfill.Run(t.Context(), cfg)
 			require.ErrorContains(t, err, "belongs to another backfill")
-			require.NoError(t, os.WriteFile(cfg.Progress, text, 0o600))
+			require.NoError(t, os.WriteFile(cfg.Progress, []byte(text), 0o600))
 			_, err = backfill.Run(t.Context(), cfg)
 			require.NoError(t, err, "the other one has finished")
 		})

@@ -22,6 +22,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
@@ -77,9 +78,7 @@ func starting(t *testing.T, env []string, args ...string) *serving {
 }
 
 func (s *serving) output(t *testing.T) string {
-	text, err := os.ReadFile(s.logPath)
-	require.NoError(t, err)
-	return string(text)
+	return casefile.Text(t, s.logPath)
 }
 
 func (s *serving) signal(t *testing.T, signal os.Signal) {
@@ -167,18 +166,16 @@ func TestCommands(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	s := serve(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", data)
-	text, err := os.ReadFile("testdata/commands.yaml")
-	require.NoError(t, err)
+	text := casefile.Text(t, "testdata/commands.yaml")
 	var cases []struct {
 		Name, File, Args, Stdout string
 		Env, Stderr              []string
 		Code                     int
 	}
-	require.NoError(t, yaml.Unmarshal(text, &cases))
+	require.NoError(t, yaml.Unmarshal([]byte(text), &cases))
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "bridge.yaml")
-			require.NoError(t, os.WriteFile(file, []byte(c.File), 0o600))
+			file := casefile.Temp(t, "bridge.yaml", c.File)
 			names := strings.NewReplacer("FILE", file, "DATA", data, "TAKEN", strings.TrimPrefix(s.Admin, "http://"))
 			for i := range c.Env {
 				c.Env[i] = names.Replace(c.Env[i])

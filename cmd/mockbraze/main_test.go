@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,8 +33,7 @@ func TestEmit(t *testing.T) {
 	g.Events[len(g.Events)-1].Name = "users.messages.smoke.Signal"
 	text, err := g.Encode()
 	require.NoError(t, err)
-	newer := filepath.Join(t.TempDir(), "glossary.json")
-	require.NoError(t, os.WriteFile(newer, text, 0o600))
+	newer := casefile.Temp(t, "glossary.json", string(text))
 	for args, want := range map[string]struct {
 		lines int
 		text  string
@@ -88,8 +86,7 @@ func TestScenarios(t *testing.T) {
 	}
 	text, err := run(t, "scenario", "show", "flash-sale")
 	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "mine.yaml")
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	path := casefile.Temp(t, "mine.yaml", text)
 	again, err := run(t, "scenario", "show", path)
 	require.NoError(t, err)
 	require.Equal(t, strings.Replace(text, "Scenario flash-sale.", "Scenario mine.", 1), again)

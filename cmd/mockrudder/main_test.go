@@ -83,7 +83,7 @@ func total(t *testing.T, url, query string) int {
 }
 
 func TestServe(t *testing.T) {
-	url := serving(t, "--source", "a=braze,map="+write(t, "names.json", `{"t":"T"}`), "--source", "b=http", "--source", "c=braze,disabled", "--no-validate")
+	url := serving(t, "--source", "a=braze,map="+casefile.Temp(t, "names.json", `{"t":"T"}`), "--source", "b=http", "--source", "c=braze,disabled", "--no-validate")
 	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
 	require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=a", body))
 	require.Equal(t, 401, status(t, "POST", url+"/v1/webhook?writeKey=b", body))
@@ -150,28 +150,21 @@ func TestDirectoriesAndGzip(t *testing.T) {
 
 func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }
 
-func write(t *testing.T, name, text string) (path string) {
-	path = filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	return path
-}
-
 // A plan and a recording, as flags.
 func TestServeOptions(t *testing.T) {
-	record := write(t, "received.ndjson", `{"id":"0","mess`) // torn by a crash
+	record := casefile.Temp(t, "received.ndjson", `{"id":"0","mess`) // torn by a crash
 	url := serving(t, "--source", "k=http", "--plan", "testdata/in/plan.json", "--record", record, "--keep-bytes", "100000")
 	send := func(message string) {
 		require.Equal(t, 200, status(t, "POST", strings.Replace(url, "http://", "http://k@", 1)+"/v1/track", message))
 	}
 	send(`{"event":"Order Placed","userId":"u","messageId":"m"}`)
 
-	text, err := os.ReadFile(record)
-	require.NoError(t, err)
-	lines := strings.Split(string(text), "\n")
+	text := casefile.Text(t, record)
+	lines := strings.Split(text, "\n")
 	require.Len(t, lines, 3, "%s", text)
 	require.True(t, json.Valid([]byte(lines[1])), "the new line begins on its own: %s", lines[1])
-	require.Contains(t, string(text), `"in":"plan"`)
-	require.Contains(t, string(text), `"valid":false`)
+	require.Contains(t, text, `"in":"plan"`)
+	require.Contains(t, text, `"valid":false`)
 }
 
 // Faults can be there from the start, headers have RudderStack's limit, and the

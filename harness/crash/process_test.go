@@ -1,10 +1,10 @@
 package crash
 
 import (
-	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
@@ -81,12 +82,11 @@ func wasKilled(t *testing.T, p *bridgeproc.Process, stopped bool) bool {
 func TestNormalBuildHasNoCrashPoints(t *testing.T) {
 	built := build(t)
 	for path, there := range map[string]bool{built.plain: false, built.armed: true} {
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
+		text := casefile.Text(t, path)
 		// The names of functions are in a binary also without its symbols.
-		require.Equal(t, there, bytes.Contains(text, []byte("internal/crashpoint.At")), "code in %s", path)
+		require.Equal(t, there, strings.Contains(text, "internal/crashpoint.At"), "code in %s", path)
 		for _, name := range append(crashpoint.Points(), crashpoint.Env) {
-			require.Equal(t, there, bytes.Contains(text, []byte(name)), "%s in %s", name, path)
+			require.Equal(t, there, strings.Contains(text, name), "%s in %s", name, path)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -76,15 +75,14 @@ func TestEqualsHTTP(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, len(files), len(types))
 	for _, path := range files {
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		require.Contains(t, string(text), `"doc":"`)
-		dec, err := ocf.NewDecoder(bytes.NewReader(text))
+		text := casefile.Text(t, path)
+		require.Contains(t, text, `"doc":"`)
+		dec, err := ocf.NewDecoder(strings.NewReader(text))
 		require.NoError(t, err)
 		require.Contains(t, path, "event_type="+dec.Schema().(*avro.RecordSchema).FullName()+"/")
 		codecs[string(dec.Metadata()["avro.codec"])] = true
 		number := 0
-		form, err := x.Read(path, bytes.NewReader(text), func(r storageexport.Record) error {
+		form, err := x.Read(path, strings.NewReader(text), func(r storageexport.Record) error {
 			require.NoError(t, r.Err)
 			number++
 			require.Equal(t, number, r.Number)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -182,9 +181,7 @@ func TestReports(t *testing.T) {
 	for _, format := range []string{"text", "json", "junit"} {
 		out, s := run(t, Auto, format, in)
 		require.Equal(t, Summary{Events: 6, Valid: 2, Invalid: 4, Drift: 2, Lines: Lines{6, 5}}, s)
-		want, err := os.ReadFile("testdata/report." + format)
-		require.NoError(t, err)
-		require.Equal(t, string(want), out)
+		require.Equal(t, casefile.Text(t, "testdata/report."+format), out)
 	}
 	out, _ := run(t, Auto, "json", goodRudder)
 	require.JSONEq(t, `{"findings":[],"drift":[],"drift_not_listed":0,"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0,"unplanned":0,"wrapped":0,"lines":{"total":1,"read":1}}}`, out)
@@ -294,13 +291,12 @@ func TestStorageExports(t *testing.T) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
+		text := casefile.Text(t, path)
 		if !cut {
 			cut = true
-			require.ErrorContains(t, c.Stream(path, bytes.NewReader(text[:len(text)-1])), "cut off")
+			require.ErrorContains(t, c.Stream(path, strings.NewReader(text[:len(text)-1])), "cut off")
 		}
-		return c.Stream(path, bytes.NewReader(text))
+		return c.Stream(path, strings.NewReader(text))
 	}))
 	flat := `{"id":"a","time":1700000000,"user_id":"u","external_user_id":"x","app_group_id":"g","campaign_id":"c","dispatch_id":"d","email_address":"e@example.com"}`
 	require.NoError(t, c.Stream("x/event_type=users.messages.email.Open/part.json", strings.NewReader(flat)))

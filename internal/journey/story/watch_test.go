@@ -2,12 +2,12 @@ package story
 
 import (
 	_ "embed"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 )
@@ -37,9 +37,7 @@ type cause struct {
 }
 
 func causes(t *testing.T) (all []cause) {
-	text, err := os.ReadFile("testdata/causes.txt")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(casefile.Text(t, "testdata/causes.txt")) {
 		effect, line, _ := strings.Cut(line, " ← ")
 		from, by, _ := strings.Cut(line, ": ")
 		all = append(all, cause{effect, strings.Split(from, ", "), strings.Fields(by)})
