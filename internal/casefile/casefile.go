@@ -14,7 +14,6 @@ import (
 // Read returns the cases of a file, one a line, and of each its columns, between which
 // are tabs. Empty lines and those that begin with # are left out; ↵ is a line break.
 func Read(tb testing.TB, path string, columns int) (cases [][]string) {
-	tb.Helper()
 	for line := range strings.SplitSeq(Text(tb, path), "\n") {
 		if line == "" || line[0] == '#' {
 			continue
@@ -30,7 +29,6 @@ func Read(tb testing.TB, path string, columns int) (cases [][]string) {
 // RequireFiles compares the files of a directory, but for README.md, with the texts that
 // they should have, by name. With write it writes them before.
 func RequireFiles(tb testing.TB, dir string, want map[string]string, write bool) {
-	tb.Helper()
 	if write {
 		for name, text := range want {
 			require.NoError(tb, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
@@ -48,7 +46,6 @@ func RequireFiles(tb testing.TB, dir string, want map[string]string, write bool)
 
 // Text returns what is in a file.
 func Text(tb testing.TB, path string) string {
-	tb.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(tb, err)
 	return string(text)
@@ -56,7 +53,6 @@ func Text(tb testing.TB, path string) string {
 
 // Temp puts a text into a file of a new directory, and returns its path.
 func Temp(tb testing.TB, name, text string) string {
-	tb.Helper()
 	path := filepath.Join(tb.TempDir(), name)
 	require.NoError(tb, os.WriteFile(path, []byte(text), 0o600))
 	return path

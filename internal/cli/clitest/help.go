@@ -26,7 +26,6 @@ var update = flag.Bool("update", false, "write help as the commands are now")
 // help/COMMAND.txt, which cli.Describe reads; the flag -update of the test writes the
 // files. It also asks each group for a command that it does not have.
 func Help(t *testing.T, newRoot func() *cobra.Command) {
-	t.Helper()
 	var pages []string
 	root := newRoot()
 	cli.Prepare(root)
@@ -89,7 +88,6 @@ func Execute(ctx context.Context, root *cobra.Command, stdout, stderr io.Writer,
 // Serving runs the command serve of a program on a free port until the test ends, and
 // returns its URL. The line that says so has that of its page, which is at a path.
 func Serving(t *testing.T, root *cobra.Command, page string, args ...string) (url string) {
-	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	printed, out := io.Pipe()
 	done := make(chan error, 1)
