@@ -3,6 +3,7 @@ package bridge
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -220,7 +221,8 @@ func TestTrustedCertificates(t *testing.T) {
 	r.post(t, "/currents", "secret", event("1"))
 	eventually(t, func() bool { return r.status(t)[0].Destination.State == "backing-off" }, "it is not trusted")
 	require.Contains(t, r.status(t)[0].Destination.LastError, "certificate signed by unknown authority; if it is the right one, name the CA")
-	require.NoError(t, os.WriteFile(file, served.certificate(), 0o600))
+	trusted := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: served.Certificate().Raw})
+	require.NoError(t, os.WriteFile(file, trusted, 0o600))
 	r.reload(t, r.cfg)
 	r.delivered(t, 1)
 	r.logged(t, `msg="connector is changed" connector=default settings="files that it reads"`)

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"log/slog"
 	"net/http"
@@ -34,10 +33,6 @@ func newTLSStack(t *testing.T) *stack {
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	s.StartTLS()
 	return s
-}
-
-func (s *stack) certificate() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
 func unstarted(t *testing.T) *stack {

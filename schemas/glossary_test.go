@@ -23,12 +23,6 @@ func load(t testing.TB) *schemas.Glossary {
 	return g
 }
 
-func field(t testing.TB, fields []schemas.Field, name string) schemas.Field {
-	i := slices.IndexFunc(fields, func(f schemas.Field) bool { return f.Name == name })
-	require.GreaterOrEqual(t, i, 0, name)
-	return fields[i]
-}
-
 func event(t testing.TB, g *schemas.Glossary, name string) *schemas.EventType {
 	e, ok := g.Event(name)
 	require.True(t, ok, name)
@@ -90,8 +84,8 @@ func TestParseNamesEveryMistake(t *testing.T) {
 "fields":{"a":{"description":"An a","personal":true}},"events":[{"event_type":"t","family":"f","user":{},"properties":{"a":{"type":"string"}}}]}`
 	g, err := schemas.Parse([]byte(good))
 	require.NoError(t, err)
-	a := field(t, event(t, g, "t").Properties, "a")
-	require.Equal(t, schemas.Field{Name: "a", Type: "string", Personal: true, Description: "An a"}, a)
+	a, _ := schemas.FieldNamed(event(t, g, "t").Properties, "a")
+	require.Equal(t, &schemas.Field{Name: "a", Type: "string", Personal: true, Description: "An a"}, a)
 	require.True(t, a.IsPersonal())
 
 	_, err = schemas.Parse([]byte(casefile.Text(t, "testdata/mistakes.json")))

@@ -25,10 +25,6 @@ func fields(e journeytest.Event, names ...string) string {
 	return key
 }
 
-func message(e journeytest.Event) string {
-	return fields(e, "user_id", "campaign_id", "canvas_step_id", "message_variation_id")
-}
-
 // cause says what must have happened before an event, and by which fields both are
 // known to belong together.
 type cause struct {
@@ -168,7 +164,7 @@ func watchValues(t *testing.T) watch {
 			check(at == float64(sent[dispatch]), "send_time is that of the send", e)
 		}
 		if unique, ok := e.Properties["is_unique"]; ok {
-			key := e.Type + message(e)
+			key := e.Type + fields(e, "user_id", "campaign_id", "canvas_step_id", "message_variation_id")
 			check(unique == !firsts[key], "only the first is unique", e)
 			firsts[key] = true
 		}
