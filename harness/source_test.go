@@ -19,9 +19,9 @@ import (
 	"github.com/currentsbridge/currentsbridge/harness/oracle"
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // The bridge's mapping against RudderStack's own Braze source: on every event
@@ -46,9 +46,7 @@ func bothMap(t *testing.T, body []byte, event currents.Event) (bridge, source an
 }
 
 func TestMappingAgainstSourceOverTheGlossary(t *testing.T) {
-	glossary, err := schemas.Load()
-	require.NoError(t, err)
-	rounds, err := journey.New(journey.Config{Glossary: glossary, Population: population.New(population.Config{Seed: 11}), Seed: 11})
+	rounds, err := journey.New(journey.Config{Glossary: journeytest.Glossary(t), Population: population.New(population.Config{Seed: 11}), Seed: 11})
 	require.NoError(t, err)
 	for i := range uint64(12 * len(rounds.Types())) { // ten of a type show every field
 		text := rounds.Append(nil, i)

@@ -22,8 +22,8 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/backfill"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // store keeps the ids of events, as a queue would.
@@ -92,11 +92,9 @@ func export(t *testing.T) (backfill.Config, *store) {
 		}
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "_SUCCESS"), nil, 0o600))
-	glossary, err := schemas.Load()
-	require.NoError(t, err)
 	s := &store{ids: map[string]bool{}}
 	return backfill.Config{
-		Connector: "a", Files: []string{dir}, Glossary: glossary, Progress: filepath.Join(t.TempDir(), "progress"), Store: s.put, Stderr: io.Discard,
+		Connector: "a", Files: []string{dir}, Glossary: journeytest.Glossary(t), Progress: filepath.Join(t.TempDir(), "progress"), Store: s.put, Stderr: io.Discard,
 	}, s
 }
 

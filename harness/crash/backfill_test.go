@@ -19,18 +19,16 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/harness"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func exported(t *testing.T, e mockbraze.Emission) (dir string) {
-	glossary, err := schemas.Load()
-	require.NoError(t, err)
 	dir = t.TempDir()
-	w := storageexport.NewWriter(dir, glossary)
+	w := storageexport.NewWriter(dir, journeytest.Glossary(t))
 	require.NoError(t, mockbraze.Emit(t.Context(), w, e))
 	require.NoError(t, w.Close())
 	return dir

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // collect returns the items of a stream, a line each: line number, text or error,
@@ -276,10 +276,8 @@ func TestPlan(t *testing.T) {
 // Avro files of every event type, one of them cut off, and flat records as JSON, one of
 // them without its type.
 func TestStorageExports(t *testing.T) {
-	glossary, err := schemas.Load()
-	require.NoError(t, err)
 	dir := t.TempDir()
-	w := storageexport.NewWriter(dir, glossary)
+	w := storageexport.NewWriter(dir, journeytest.Glossary(t))
 	require.NoError(t, mockbraze.Emit(t.Context(), w, mockbraze.Emission{Events: 102, Seed: 2}))
 	require.NoError(t, w.Close())
 
