@@ -233,11 +233,10 @@ func mapperFor(mode string) *mapping.Mapper {
 // testBench is one sender between a queue and a RudderStack.
 type testBench struct {
 	*Sender
-	queue  *memQueue
-	rudder *rudder
-	log    *bytes.Buffer // read it while no request is in flight
-	stop   context.CancelFunc
-	ended  chan error // of Run; closed after it
+	queue *memQueue
+	log   *bytes.Buffer // read it while no request is in flight
+	stop  context.CancelFunc
+	ended chan error // of Run; closed after it
 }
 
 // bubble runs a test of that name in fake time; without a name it is not one of
@@ -260,7 +259,7 @@ func (c constant) Uint64() uint64 { return uint64(c) }
 
 // start runs a sender until finish, or until the test ends. Call it inside a synctest bubble.
 func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
-	b := &testBench{queue: q, rudder: r, log: &bytes.Buffer{}}
+	b := &testBench{queue: q, log: &bytes.Buffer{}}
 	c := Config{
 		Connector: config.DefaultConnector(), Queue: q, Transport: r, Grace: 10 * time.Second,
 		Random: rand.New(rand.NewPCG(1, 2)),
