@@ -95,13 +95,8 @@ func (s *serving) post(t *testing.T, body string) {
 }
 
 func (s *serving) try(t *testing.T, path, token, body string) int {
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Intake+path, strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	resp.Body.Close()
-	return resp.StatusCode
+	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
+	return clitest.Status(t, http.MethodPost, s.Intake+path, body, bearer)
 }
 
 func (s *serving) logged(t *testing.T, text string) {

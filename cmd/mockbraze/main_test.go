@@ -119,13 +119,8 @@ func TestServe(t *testing.T) {
 	require.ErrorContains(t, err, "/nowhere answered 404")
 
 	ask := func(status int, host, method, path, body string) {
-		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
-		require.NoError(t, err)
-		req.Host = host
-		res, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		require.NoError(t, res.Body.Close())
-		require.Equal(t, status, res.StatusCode, "%s %s", host, path)
+		answer := clitest.Status(t, method, url+path, body, func(r *http.Request) { r.Host = host })
+		require.Equal(t, status, answer, "%s %s", host, path)
 	}
 	ask(200, "braze.example.com", "GET", "", "")
 	ask(403, "evil.example.com", "GET", "", "")

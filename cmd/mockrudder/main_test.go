@@ -59,19 +59,6 @@ func serving(t *testing.T, args ...string) (url string) {
 	return clitest.Serving(t, newRoot(), "/_mock/", args...)
 }
 
-// status sends a request, with a change to it, and returns the status of the answer.
-func status(t *testing.T, method, url, body string, changes ...func(*http.Request)) int {
-	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	require.NoError(t, err)
-	for _, change := range changes {
-		change(request)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
-	return answer.StatusCode
-}
-
 // total is how many messages a server has that a query finds.
 func total(t *testing.T, url, query string) int {
 	answer, err := http.Get(url + "/_mock/events?" + query)
@@ -85,16 +72,16 @@ func total(t *testing.T, url, query string) int {
 func TestServe(t *testing.T) {
 	url := serving(t, "--source", "a=braze,map="+casefile.Temp(t, "names.json", `{"t":"T"}`), "--source", "b=http", "--source", "c=braze,disabled", "--no-validate")
 	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
-	require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=a", body))
-	require.Equal(t, 401, status(t, "POST", url+"/v1/webhook?writeKey=b", body))
-	require.Equal(t, 404, status(t, "POST", url+"/v1/webhook?writeKey=c", body))
+	require.Equal(t, 200, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=a", body))
+	require.Equal(t, 401, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=b", body))
+	require.Equal(t, 404, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=c", body))
 	require.Equal(t, 1, total(t, url, "event=T"))
 	_, _, err := command(t, "", "healthcheck", "--listen", strings.TrimPrefix(url, "http://"))
 	require.NoError(t, err)
 	_, _, err = command(t, "", "healthcheck", "--url", url+"/nowhere")
 	require.ErrorContains(t, err, "/nowhere answered 404")
 	// A request that hangs does not keep the server from stopping.
-	require.Equal(t, 200, status(t, "PUT", url+"/_mock/faults", `{"hang":true}`))
+	require.Equal(t, 200, clitest.Status(t, "PUT", url+"/_mock/faults", `{"hang":true}`))
 	go func() { _, _ = http.Post(url+"/v1/batch", "", strings.NewReader("{}")) }()
 }
 
@@ -104,15 +91,15 @@ func TestServeDefaultsAndEnvironment(t *testing.T) {
 	t.Setenv("MOCKRUDDER_ALLOW_HOST", "a.example.com, b.example.com")
 	url := serving(t)
 	for host, want := range map[string]int{"a.example.com": 200, "b.example.com:8090": 200, "c.example.com": 403} {
-		require.Equal(t, want, status(t, "GET", url+"/_mock/stats", "", func(r *http.Request) { r.Host = host }), host)
+		require.Equal(t, want, clitest.Status(t, "GET", url+"/_mock/stats", "", func(r *http.Request) { r.Host = host }), host)
 	}
-	require.Equal(t, 200, status(t, "GET", url+"/v1/webhook?writeKey=wkBraze", ""))
-	require.Equal(t, 401, status(t, "GET", url+"/v1/webhook?writeKey=wkHTTP", ""))
+	require.Equal(t, 200, clitest.Status(t, "GET", url+"/v1/webhook?writeKey=wkBraze", ""))
+	require.Equal(t, 401, clitest.Status(t, "GET", url+"/v1/webhook?writeKey=wkHTTP", ""))
 	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
 	for range 2 {
-		require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
+		require.Equal(t, 200, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
 	}
-	require.Equal(t, 429, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
+	require.Equal(t, 429, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
 }
 
 // The environment variable is split at commas, which a source may have too.
@@ -155,7 +142,7 @@ func TestServeOptions(t *testing.T) {
 	record := casefile.Temp(t, "received.ndjson", `{"id":"0","mess`) // torn by a crash
 	url := serving(t, "--source", "k=http", "--plan", "testdata/in/plan.json", "--record", record, "--keep-bytes", "100000")
 	send := func(message string) {
-		require.Equal(t, 200, status(t, "POST", strings.Replace(url, "http://", "http://k@", 1)+"/v1/track", message))
+		require.Equal(t, 200, clitest.Status(t, "POST", strings.Replace(url, "http://", "http://k@", 1)+"/v1/track", message))
 	}
 	send(`{"event":"Order Placed","userId":"u","messageId":"m"}`)
 
@@ -172,14 +159,14 @@ func TestServeOptions(t *testing.T) {
 func TestServeFaultsAndLimits(t *testing.T) {
 	url := serving(t, "--faults", `[{"status":403,"contains":"poison"}]`)
 	send := func(message string) int {
-		return status(t, "POST", strings.Replace(url, "http://", "http://wkHTTP@", 1)+"/v1/track", message)
+		return clitest.Status(t, "POST", strings.Replace(url, "http://", "http://wkHTTP@", 1)+"/v1/track", message)
 	}
 	require.Equal(t, 200, send(`{"userId":"u"}`))
 	require.Equal(t, 403, send(`{"userId":"poison"}`))
-	require.Equal(t, 200, status(t, "GET", url+"/_mock", ""), "after a redirect")
+	require.Equal(t, 200, clitest.Status(t, "GET", url+"/_mock", ""), "after a redirect")
 	for size, want := range map[int]int{500_000: 200, 600_000: 431} {
 		long := func(r *http.Request) { r.Header.Set("X-Long", strings.Repeat("x", size)) }
-		require.Equal(t, want, status(t, "GET", url+"/health", "", long))
+		require.Equal(t, want, clitest.Status(t, "GET", url+"/health", "", long))
 	}
 }
 
@@ -208,7 +195,7 @@ func TestNewerGlossary(t *testing.T) {
 	require.Contains(t, out, "2 events: 1 valid, 1 invalid; 0 with")
 
 	url := serving(t, "--glossary", newer)
-	require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", `{"events":[`+badFax+`]}`))
+	require.Equal(t, 200, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", `{"events":[`+badFax+`]}`))
 	require.Equal(t, 1, total(t, url, "valid=false&rule=type"))
 	require.Zero(t, total(t, url, "rule=unknown_event_type"))
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,4 +106,17 @@ func Serving(t *testing.T, root *cobra.Command, page string, args ...string) (ur
 	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, url)
 	require.Equal(t, "ready: listen="+url+" page="+url+page+"\n", line)
 	return url
+}
+
+// Status sends a request, with changes to it, and returns the status of the answer.
+func Status(t *testing.T, method, url, body string, changes ...func(*http.Request)) int {
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	for _, change := range changes {
+		change(request)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	return answer.StatusCode
 }
