@@ -119,10 +119,7 @@ func (r *running) logged(t *testing.T, lines ...string) {
 }
 
 func (r *running) try(t *testing.T, path, token, body string) (int, string) {
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+path, strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer "+token)
-	status, answer := do(t, http.DefaultClient, req)
+	status, answer := do(t, http.DefaultClient, http.MethodPost, r.Intake+path, body, bearer(token))
 	return status, strings.TrimSpace(answer)
 }
 
@@ -133,20 +130,28 @@ func (r *running) post(t *testing.T, path, token, body string) string {
 }
 
 func (r *running) get(t *testing.T, path string, status int) string {
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+path, nil)
-	require.NoError(t, err)
-	got, answer := do(t, http.DefaultClient, req)
+	got, answer := do(t, http.DefaultClient, http.MethodGet, r.Admin+path, "")
 	require.Equal(t, status, got, answer)
 	return answer
 }
 
-func do(t *testing.T, client *http.Client, req *http.Request) (int, string) {
+func bearer(token string) func(*http.Request) {
+	return func(req *http.Request) { req.Header.Set("Authorization", "Bearer "+token) }
+}
+
+// do sends a request, with changes to it.
+func do(t *testing.T, client *http.Client, method, url, body string, changes ...func(*http.Request)) (status int, answer string) {
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	for _, change := range changes {
+		change(req)
+	}
 	resp, err := client.Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp.StatusCode, string(body)
+	return resp.StatusCode, string(text)
 }
 
 func (r *running) status(t *testing.T) []admin.ConnectorStatus {
@@ -335,9 +340,7 @@ func TestReplayedDeadLettersAreDelivered(t *testing.T) {
 		{"reason=refused", `{"moved":1,"connectors":[{"connector":"default","moved":1}]}`},
 		{"all=true", `{"moved":0,"unfit":1,"connectors":[{"connector":"default","moved":0,"unfit":1}]}`},
 	} {
-		req, err := http.NewRequest(http.MethodPost, r.Admin+"/api/dead/replay?"+want[0], nil)
-		require.NoError(t, err)
-		_, answer := do(t, http.DefaultClient, req)
+		_, answer := do(t, http.DefaultClient, http.MethodPost, r.Admin+"/api/dead/replay?"+want[0], "")
 		require.JSONEq(t, want[1], answer, want[0])
 		r.settled(t)
 	}

@@ -244,10 +244,7 @@ func TestSettingsOfTheBridge(t *testing.T) {
 	const largest = 900 << 10
 	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
 	body := `{"events":[` + head + strings.Repeat("x", largest-len(head)-len(tail)) + tail + "]}"
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+"/currents", strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer secret")
-	status, answer := do(t, client, req)
+	status, answer := do(t, client, http.MethodPost, r.Intake+"/currents", body, bearer("secret"))
 	require.Equal(t, 200, status, answer)
 	r.delivered(t, 1)
 	eventually(t, func() bool {
@@ -298,9 +295,7 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 	r.change(t, func(cfg *config.Config, c *config.Connector) {
 		cfg.AdminToken, c.WriteKey, c.Salt = "", "wr1te-key-2", "s4lt-2"
 	})
-	resp, err := http.Post(r.Admin+"/api/forget?user=ada-4711", "", nil)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
+	do(t, http.DefaultClient, http.MethodPost, r.Admin+"/api/forget?user=ada-4711", "")
 	require.NoError(t, r.stop())
 	r.logged(t, "level=DEBUG")
 	for _, secret := range []string{"t0ken", "wr1te-key", "s4lt", "qu3ry", "writeKey", "ada@example.com", "ada-4711"} {
@@ -310,10 +305,7 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 
 // asked gets /status with a Host header and returns the status of the response.
 func (r *running) asked(t *testing.T, host string) int {
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+"/status", nil)
-	require.NoError(t, err)
-	req.Host = host
-	status, _ := do(t, http.DefaultClient, req)
+	status, _ := do(t, http.DefaultClient, http.MethodGet, r.Admin+"/status", "", func(req *http.Request) { req.Host = host })
 	return status
 }
 
