@@ -172,7 +172,7 @@ func (s sender) DeadLetter(_ context.Context, record uint64, index int) error {
 	return nil
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture() *fixture {
 	f := &fixture{states: map[string]delivery.State{
 		"a": {Name: delivery.StateOK}, "b": {Name: delivery.StatePaused, LastError: "401 Unauthorized"},
 	}}
