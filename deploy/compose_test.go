@@ -151,14 +151,9 @@ func eachService(t *testing.T, check func(t *testing.T, file *types.Project, s t
 // mounted returns what a service sees under a path: a file of this directory, or the
 // name of a volume.
 func mounted(t *testing.T, s types.ServiceConfig, at string) string {
-	t.Helper()
-	for _, volume := range s.Volumes {
-		if volume.Target == at {
-			return volume.Source
-		}
-	}
-	t.Fatalf("%s has nothing at %s", s.Name, at)
-	return ""
+	i := slices.IndexFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == at })
+	require.NotEqual(t, -1, i, "%s has nothing at %s", s.Name, at)
+	return s.Volumes[i].Source
 }
 
 // What is published is on loopback, and the program listens there; mounted files exist;
