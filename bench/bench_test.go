@@ -123,7 +123,6 @@ func build(t testing.TB) (program string) {
 }
 
 func measure(t testing.TB, program string, r row) (res result) {
-	t.Helper()
 	sink := newSink(t)
 	b, err := bridgeproc.Start(program, filepath.Join(t.TempDir(), "log"), nil, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
 		"--data-dir", t.TempDir(), "--queue", r.queue, "--mode", r.mode,
@@ -159,7 +158,6 @@ func measure(t testing.TB, program string, r row) (res result) {
 // used is the CPU that the process has used so far, user and system, in seconds, and the
 // most memory that was resident, in bytes.
 func used(t testing.TB, b *bridgeproc.Process) (cpu float64, peak uint64) {
-	t.Helper()
 	proc, err := procfs.NewProc(b.Cmd.Process.Pid)
 	require.NoError(t, err)
 	stat, err := proc.Stat()
@@ -177,7 +175,6 @@ type sink struct {
 }
 
 func newSink(t testing.TB) *sink {
-	t.Helper()
 	k := &sink{}
 	k.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -251,7 +248,6 @@ func (s *source) next() []byte {
 
 // send posts batches at a pace, so many or for so long; one of these is 0.
 func (s *source) send(t testing.TB, pace load.Pace, batches int, length time.Duration) *load.Report {
-	t.Helper()
 	run, err := load.New(load.Config{
 		URL: s.url, Token: token, Pace: pace, Events: uint64(batches * len(s.ids)), Duration: length,
 		Batch: len(s.ids), Connections: connections, Timeout: time.Minute, Body: s.next,

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,7 +47,6 @@ type change = func(cfg *config.Config, c *config.Connector)
 
 // runTo runs a bridge with one connector to a URL, beside other tests.
 func runTo(t *testing.T, url string, changes ...change) *running {
-	t.Helper()
 	t.Parallel()
 	cfg := configFor(t, connectorTo(url))
 	for _, change := range changes {
@@ -58,7 +56,6 @@ func runTo(t *testing.T, url string, changes ...change) *running {
 }
 
 func (r *running) change(t *testing.T, change change) {
-	t.Helper()
 	r.cfg.Connectors = slices.Clone(r.cfg.Connectors)
 	change(&r.cfg, &r.cfg.Connectors[0])
 	r.reload(t, r.cfg)
@@ -66,7 +63,6 @@ func (r *running) change(t *testing.T, change change) {
 
 // delivered requires that a number of events is delivered once nothing is pending.
 func (r *running) delivered(t *testing.T, n int) {
-	t.Helper()
 	require.EqualValues(t, n, r.settled(t)[0].Delivered)
 }
 
@@ -113,54 +109,52 @@ func run(t *testing.T, cfg config.Config) *running {
 }
 
 func (r *running) reload(t *testing.T, cfg config.Config) {
-	t.Helper()
 	require.NoError(t, r.bridge.Reload(t.Context(), cfg, nil))
 }
 
 func (r *running) logged(t *testing.T, lines ...string) {
-	t.Helper()
 	for _, line := range lines {
 		require.Contains(t, r.log.String(), line)
 	}
 }
 
 func (r *running) try(t *testing.T, path, token, body string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+path, strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer "+token)
-	status, answer := do(t, http.DefaultClient, req)
+	status, answer := do(t, http.DefaultClient, http.MethodPost, r.Intake+path, body, bearer(token))
 	return status, strings.TrimSpace(answer)
 }
 
 func (r *running) post(t *testing.T, path, token, body string) string {
-	t.Helper()
 	status, answer := r.try(t, path, token, body)
 	require.Equal(t, 200, status, answer)
 	return answer
 }
 
 func (r *running) get(t *testing.T, path string, status int) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+path, nil)
-	require.NoError(t, err)
-	got, answer := do(t, http.DefaultClient, req)
+	got, answer := do(t, http.DefaultClient, http.MethodGet, r.Admin+path, "")
 	require.Equal(t, status, got, answer)
 	return answer
 }
 
-func do(t *testing.T, client *http.Client, req *http.Request) (int, string) {
-	t.Helper()
+func bearer(token string) func(*http.Request) {
+	return func(req *http.Request) { req.Header.Set("Authorization", "Bearer "+token) }
+}
+
+// do sends a request, with changes to it.
+func do(t *testing.T, client *http.Client, method, url, body string, changes ...func(*http.Request)) (status int, answer string) {
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	for _, change := range changes {
+		change(req)
+	}
 	resp, err := client.Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp.StatusCode, string(body)
+	return resp.StatusCode, string(text)
 }
 
 func (r *running) status(t *testing.T) []admin.ConnectorStatus {
-	t.Helper()
 	body := r.get(t, "/status", 200)
 	var s admin.Status
 	require.NoError(t, json.Unmarshal([]byte(body), &s))
@@ -168,20 +162,12 @@ func (r *running) status(t *testing.T) []admin.ConnectorStatus {
 }
 
 func (r *running) settled(t *testing.T) []admin.ConnectorStatus {
-	t.Helper()
 	var s []admin.ConnectorStatus
 	eventually(t, func() bool {
 		s = r.status(t)
 		return !slices.ContainsFunc(s, func(c admin.ConnectorStatus) bool { return c.Pending > 0 })
 	}, "nothing is pending")
 	return s
-}
-
-func fileOf(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	return path
 }
 
 const unusual = `{"events":[
@@ -354,9 +340,7 @@ func TestReplayedDeadLettersAreDelivered(t *testing.T) {
 		{"reason=refused", `{"moved":1,"connectors":[{"connector":"default","moved":1}]}`},
 		{"all=true", `{"moved":0,"unfit":1,"connectors":[{"connector":"default","moved":0,"unfit":1}]}`},
 	} {
-		req, err := http.NewRequest(http.MethodPost, r.Admin+"/api/dead/replay?"+want[0], nil)
-		require.NoError(t, err)
-		_, answer := do(t, http.DefaultClient, req)
+		_, answer := do(t, http.DefaultClient, http.MethodPost, r.Admin+"/api/dead/replay?"+want[0], "")
 		require.JSONEq(t, want[1], answer, want[0])
 		r.settled(t)
 	}

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -18,6 +17,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 var (
@@ -28,11 +29,9 @@ var (
 
 // readDocumented returns the kind and the labels of each metric.
 func readDocumented(t *testing.T) map[string]string {
-	t.Helper()
-	page, err := os.ReadFile("../docs/metrics.md")
-	require.NoError(t, err)
+	page := casefile.Text(t, "../docs/metrics.md")
 	metrics := map[string]string{}
-	for _, line := range documentedLine.FindAllStringSubmatch(string(page), -1) {
+	for _, line := range documentedLine.FindAllStringSubmatch(page, -1) {
 		labels := quoted.FindAllString(line[3], -1)
 		slices.Sort(labels)
 		require.NotContains(t, metrics, line[1], "listed twice")
@@ -42,7 +41,6 @@ func readDocumented(t *testing.T) map[string]string {
 }
 
 func scrape(t *testing.T) map[string]*dto.MetricFamily {
-	t.Helper()
 	r := run(t, configFor(t, connectorTo(newStack(t).URL)))
 	r.post(t, "/currents", "secret", unusual)
 	r.settled(t)
@@ -74,11 +72,9 @@ func TestMetricsAreTheOnesThatAreDocumented(t *testing.T) {
 // every metric in them exists, and that the page for operators says of each alert what to do.
 func TestAlertsAndDashboard(t *testing.T) {
 	t.Parallel()
-	alerts, err := os.ReadFile("../deploy/prometheus/alerts.yaml")
-	require.NoError(t, err)
-	operations, err := os.ReadFile("../docs/operations.md")
-	require.NoError(t, err)
-	decoder := yaml.NewDecoder(bytes.NewReader(alerts))
+	alerts := casefile.Text(t, "../deploy/prometheus/alerts.yaml")
+	operations := casefile.Text(t, "../docs/operations.md")
+	decoder := yaml.NewDecoder(strings.NewReader(alerts))
 	decoder.KnownFields(true)
 	var file struct {
 		Groups []struct {
@@ -104,18 +100,17 @@ func TestAlertsAndDashboard(t *testing.T) {
 			require.NoError(t, err, rule.Alert)
 			require.Contains(t, []string{"critical", "warning", "info"}, rule.Labels["severity"], rule.Alert)
 			require.NotEmpty(t, rule.Annotations["summary"], rule.Alert)
-			require.Contains(t, string(operations), "`"+rule.Alert+"`")
+			require.Contains(t, operations, "`"+rule.Alert+"`")
 		}
 	}
-	board, err := os.ReadFile("../deploy/grafana/bridge.json")
-	require.NoError(t, err)
+	board := casefile.Text(t, "../deploy/grafana/bridge.json")
 	var dashboard struct {
 		Panels []struct {
 			ID      int
 			Targets []struct{ RefID, Expr string }
 		}
 	}
-	require.NoError(t, json.Unmarshal(board, &dashboard))
+	require.NoError(t, json.Unmarshal([]byte(board), &dashboard))
 	for _, panel := range dashboard.Panels {
 		once(panel.ID)
 		for _, target := range panel.Targets {
@@ -124,8 +119,8 @@ func TestAlertsAndDashboard(t *testing.T) {
 		}
 	}
 	families := scrape(t)
-	for _, text := range [][]byte{alerts, board} {
-		names := metricName.FindAllString(string(text), -1)
+	for _, text := range []string{alerts, board} {
+		names := metricName.FindAllString(text, -1)
 		require.Greater(t, len(names), 8)
 		for _, name := range names {
 			require.Contains(t, families, strings.TrimSuffix(name, "_bucket"))
@@ -143,7 +138,6 @@ var (
 // wellFormed finds brackets and quotes without their partners in a query, and
 // what is no duration.
 func wellFormed(t *testing.T, query string) {
-	t.Helper()
 	require.NotEmpty(t, query)
 	left := others.ReplaceAllString(texts.ReplaceAllString(query, ""), "")
 	for pairs.MatchString(left) {
@@ -160,27 +154,24 @@ func wellFormed(t *testing.T, query string) {
 
 // What an alert says of Braze's retries is what the page for operators says.
 func TestAlertsSayWhatThePageSays(t *testing.T) {
-	alerts, err := os.ReadFile("../deploy/prometheus/alerts.yaml")
-	require.NoError(t, err)
-	page, err := os.ReadFile("../docs/operations.md")
-	require.NoError(t, err)
+	alerts := casefile.Text(t, "../deploy/prometheus/alerts.yaml")
+	page := casefile.Text(t, "../docs/operations.md")
 	for _, words := range []string{
 		"the token is not one of the connector's; Braze does not send these batches again",
 		"400: what comes is no batch, so it is not Braze", "Braze does not send again what got", "413: raise max_body", "Braze retries",
 	} {
-		require.Contains(t, string(alerts), words)
-		require.Contains(t, strings.ReplaceAll(string(page), "`", ""), words)
+		require.Contains(t, alerts, words)
+		require.Contains(t, strings.ReplaceAll(page, "`", ""), words)
 	}
 	for _, rule := range []string{`absent(up{job="bridge"})`, `bridge_requests_total{connector!="",code=~"4.."}`, "bridge_store_limit_bytes > 0"} {
-		require.Contains(t, string(alerts), rule)
+		require.Contains(t, alerts, rule)
 	}
 }
 
 // Each test that the page on reliability names exists. A name that ends in … is a
 // prefix.
 func TestReliabilityNamesTestsThatExist(t *testing.T) {
-	page, err := os.ReadFile("../docs/reliability.md")
-	require.NoError(t, err)
+	page := casefile.Text(t, "../docs/reliability.md")
 	var tests strings.Builder
 	require.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
@@ -190,7 +181,7 @@ func TestReliabilityNamesTestsThatExist(t *testing.T) {
 		tests.Write(text)
 		return err
 	}))
-	names := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9]+)(…?)`").FindAllStringSubmatch(string(page), -1)
+	names := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9]+)(…?)`").FindAllStringSubmatch(page, -1)
 	require.Greater(t, len(names), 50)
 	for _, name := range names {
 		end := "("

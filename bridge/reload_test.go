@@ -3,6 +3,7 @@ package bridge
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,12 +19,12 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/certtest"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func eventually(t *testing.T, holds func() bool, what string) {
-	t.Helper()
 	require.Eventually(t, holds, 30*time.Second, 5*time.Millisecond, what)
 }
 
@@ -215,12 +216,13 @@ func TestWhatNeedsARestartIsNamed(t *testing.T) {
 func TestTrustedCertificates(t *testing.T) {
 	served := newTLSStack(t)
 	cert, _ := certtest.New(t)
-	file := fileOf(t, "ca.pem", cert)
+	file := casefile.Temp(t, "ca.pem", cert)
 	r := runTo(t, served.URL, func(_ *config.Config, c *config.Connector) { c.CAFile = file })
 	r.post(t, "/currents", "secret", event("1"))
 	eventually(t, func() bool { return r.status(t)[0].Destination.State == "backing-off" }, "it is not trusted")
 	require.Contains(t, r.status(t)[0].Destination.LastError, "certificate signed by unknown authority; if it is the right one, name the CA")
-	require.NoError(t, os.WriteFile(file, served.certificate(), 0o600))
+	trusted := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: served.Certificate().Raw})
+	require.NoError(t, os.WriteFile(file, trusted, 0o600))
 	r.reload(t, r.cfg)
 	r.delivered(t, 1)
 	r.logged(t, `msg="connector is changed" connector=default settings="files that it reads"`)
@@ -231,7 +233,7 @@ func TestTrustedCertificates(t *testing.T) {
 func TestSettingsOfTheBridge(t *testing.T) {
 	cert, key := certtest.New(t)
 	r := runTo(t, newStack(t).URL, func(cfg *config.Config, _ *config.Connector) {
-		cfg.TLS = config.TLS{Cert: fileOf(t, "cert.pem", cert), Key: fileOf(t, "key.pem", key)}
+		cfg.TLS = config.TLS{Cert: casefile.Temp(t, "cert.pem", cert), Key: casefile.Temp(t, "key.pem", key)}
 		cfg.ScrubEvery, cfg.MaxBody = time.Second, 1<<20
 	})
 	require.True(t, strings.HasPrefix(r.Intake, "https://"), r.Intake)
@@ -242,10 +244,7 @@ func TestSettingsOfTheBridge(t *testing.T) {
 	const largest = 900 << 10
 	head, tail := `{"id":"1","event_type":"users.behaviors.CustomEvent","user":{"user_id":"u"},"properties":{"x":"`, `"}}`
 	body := `{"events":[` + head + strings.Repeat("x", largest-len(head)-len(tail)) + tail + "]}"
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Intake+"/currents", strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer secret")
-	status, answer := do(t, client, req)
+	status, answer := do(t, client, http.MethodPost, r.Intake+"/currents", body, bearer("secret"))
 	require.Equal(t, 200, status, answer)
 	r.delivered(t, 1)
 	eventually(t, func() bool {
@@ -296,9 +295,7 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 	r.change(t, func(cfg *config.Config, c *config.Connector) {
 		cfg.AdminToken, c.WriteKey, c.Salt = "", "wr1te-key-2", "s4lt-2"
 	})
-	resp, err := http.Post(r.Admin+"/api/forget?user=ada-4711", "", nil)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
+	do(t, http.DefaultClient, http.MethodPost, r.Admin+"/api/forget?user=ada-4711", "")
 	require.NoError(t, r.stop())
 	r.logged(t, "level=DEBUG")
 	for _, secret := range []string{"t0ken", "wr1te-key", "s4lt", "qu3ry", "writeKey", "ada@example.com", "ada-4711"} {
@@ -308,11 +305,7 @@ func TestTheLogHoldsNoSecretsAndNobody(t *testing.T) {
 
 // asked gets /status with a Host header and returns the status of the response.
 func (r *running) asked(t *testing.T, host string) int {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+"/status", nil)
-	require.NoError(t, err)
-	req.Host = host
-	status, _ := do(t, http.DefaultClient, req)
+	status, _ := do(t, http.DefaultClient, http.MethodGet, r.Admin+"/status", "", func(req *http.Request) { req.Host = host })
 	return status
 }
 
@@ -355,7 +348,7 @@ func TestGlossaryIsReloaded(t *testing.T) {
 	g.SchemaVersion++
 	newer, err := g.Encode()
 	require.NoError(t, err)
-	r.cfg.Glossary = fileOf(t, "glossary.json", `{"events":7}`)
+	r.cfg.Glossary = casefile.Temp(t, "glossary.json", `{"events":7}`)
 	require.ErrorContains(t, r.bridge.Reload(t.Context(), r.cfg, nil), r.cfg.Glossary)
 	require.NoError(t, os.WriteFile(r.cfg.Glossary, newer, 0o600))
 	late, bad := connectorTo("http://127.0.0.1:1", "b"), r.cfg

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"log/slog"
 	"net/http"
@@ -34,10 +33,6 @@ func newTLSStack(t *testing.T) *stack {
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	s.StartTLS()
 	return s
-}
-
-func (s *stack) certificate() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
 func unstarted(t *testing.T) *stack {
@@ -82,7 +77,6 @@ func (s *stack) answer(status int) {
 }
 
 func (s *stack) items(t *testing.T, key string) []string {
-	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []string

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // image has the arguments of the instructions of an image, those of its base first.
@@ -28,8 +29,7 @@ type image map[string][]string
 // built of the host's binaries, so they need nothing of what stands above them but
 // /out.
 func images(t *testing.T) map[string]image {
-	t.Helper()
-	_, text, found := strings.Cut(read(t, "Dockerfile"), "\n# The images.\n")
+	_, text, found := strings.Cut(casefile.Text(t, "Dockerfile"), "\n# The images.\n")
 	require.True(t, found)
 	all, name := map[string]image{"scratch": {}}, ""
 	for _, line := range regexp.MustCompile(`(?m)^([A-Z]+) (.*)$`).FindAllStringSubmatch(strings.ReplaceAll(text, "\\\n", " "), -1) {
@@ -59,7 +59,6 @@ func (i image) ports() []string { return strings.Fields(strings.Join(i["EXPOSE"]
 
 // port is that of an address in the environment.
 func (i image) port(t *testing.T, variable string) string {
-	t.Helper()
 	_, port, found := strings.Cut(i.env()[variable], ":")
 	require.True(t, found, variable)
 	return port
@@ -67,7 +66,6 @@ func (i image) port(t *testing.T, variable string) string {
 
 // command is what an instruction runs, without a shell, as there is none.
 func (i image) command(t *testing.T, instruction string) (words []string) {
-	t.Helper()
 	for _, line := range i[instruction] {
 		_, list, _ := strings.Cut(line, "[")
 		require.NoError(t, json.Unmarshal([]byte("["+list), &words), line)
@@ -87,8 +85,8 @@ func TestImages(t *testing.T) {
 	found := images(t)
 	require.ElementsMatch(t, programs, slices.Collect(maps.Keys(found)))
 	require.ElementsMatch(t, programs, []string{"bridge", "mockbraze", "mockrudder", "harness"})
-	require.Contains(t, read(t, "images.sh"), "\nprograms=\"bridge mockbraze mockrudder harness\"\n")
-	require.Regexp(t, `(?m)^image: ## .*\n\t.*deploy/images\.sh$`, read(t, "../Makefile"))
+	require.Contains(t, casefile.Text(t, "images.sh"), "\nprograms=\"bridge mockbraze mockrudder harness\"\n")
+	require.Regexp(t, `(?m)^image: ## .*\n\t.*deploy/images\.sh$`, casefile.Text(t, "../Makefile"))
 	for name, image := range found {
 		require.NotContains(t, image, "RUN", "there is no shell")
 		for _, files := range image["COPY"] {
@@ -128,7 +126,6 @@ const (
 // Compose does: it matches the schema, and services, volumes and secrets that it refers
 // to are there.
 func compose(t *testing.T, path string, env map[string]string) *types.Project {
-	t.Helper()
 	dir, err := filepath.Abs(".")
 	require.NoError(t, err)
 	if env == nil {
@@ -143,7 +140,6 @@ func compose(t *testing.T, path string, env map[string]string) *types.Project {
 
 // eachService calls check for every service of every file.
 func eachService(t *testing.T, check func(t *testing.T, file *types.Project, s types.ServiceConfig)) {
-	t.Helper()
 	for _, path := range []string{demo, scale, production} {
 		file := compose(t, path, nil)
 		for name, s := range file.Services {
@@ -155,14 +151,9 @@ func eachService(t *testing.T, check func(t *testing.T, file *types.Project, s t
 // mounted returns what a service sees under a path: a file of this directory, or the
 // name of a volume.
 func mounted(t *testing.T, s types.ServiceConfig, at string) string {
-	t.Helper()
-	for _, volume := range s.Volumes {
-		if volume.Target == at {
-			return volume.Source
-		}
-	}
-	t.Fatalf("%s has nothing at %s", s.Name, at)
-	return ""
+	i := slices.IndexFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == at })
+	require.NotEqual(t, -1, i, "%s has nothing at %s", s.Name, at)
+	return s.Volumes[i].Source
 }
 
 // What is published is on loopback, and the program listens there; mounted files exist;
@@ -220,8 +211,8 @@ func TestComposeFiles(t *testing.T) {
 				}
 			}
 		}
-		require.NotRegexp(t, `127\.0\.0\.1:\d`, read(t, path))
-		for _, variable := range regexp.MustCompile(`127\.0\.0\.1:\$\{\w+`).FindAllString(read(t, path), -1) {
+		require.NotRegexp(t, `127\.0\.0\.1:\d`, casefile.Text(t, path))
+		for _, variable := range regexp.MustCompile(`127\.0\.0\.1:\$\{\w+`).FindAllString(casefile.Text(t, path), -1) {
 			take(variable)
 		}
 	}
@@ -230,7 +221,6 @@ func TestComposeFiles(t *testing.T) {
 // bridgeOf is the configuration of a bridge of a file; a secret is secret-of- and its
 // name.
 func bridgeOf(t *testing.T, file *types.Project, s types.ServiceConfig) config.Config {
-	t.Helper()
 	env := images(t)["bridge"].env()
 	maps.Copy(env, s.Environment.ToMapping())
 	secrets := t.TempDir()
@@ -245,7 +235,6 @@ func bridgeOf(t *testing.T, file *types.Project, s types.ServiceConfig) config.C
 // checkQueue sees that the queue of a bridge is on a volume, its own or that of the
 // PostgreSQL of its URL: one in memory would lose what was acknowledged.
 func checkQueue(t *testing.T, file *types.Project, s types.ServiceConfig, cfg config.Config) {
-	t.Helper()
 	if cfg.Queue.URL == config.SQLite {
 		require.Contains(t, file.Volumes, mounted(t, s, cfg.DataDir))
 		return
@@ -315,14 +304,14 @@ func TestProduction(t *testing.T) {
 	require.Equal(t, defaults.Services, file.Services)
 	require.Equal(t, defaults.Secrets, file.Secrets)
 
-	every, err := dotenv.Parse(strings.NewReader(regexp.MustCompile(`(?m)^#(\w+=)`).ReplaceAllString(read(t, example), "$1")))
+	every, err := dotenv.Parse(strings.NewReader(regexp.MustCompile(`(?m)^#(\w+=)`).ReplaceAllString(casefile.Text(t, example), "$1")))
 	require.NoError(t, err)
 	file = compose(t, production, every)
 	cfg = bridgeOf(t, file, file.Services["bridge"])
 	require.Contains(t, cfg.Queue.URL, "@postgres:")
 	checkQueue(t, file, file.Services["bridge"], cfg)
 	used := map[string]string{"COMPOSE_PROFILES": every["COMPOSE_PROFILES"]} // Compose itself uses it
-	for _, match := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(read(t, production), -1) {
+	for _, match := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(casefile.Text(t, production), -1) {
 		used[match[1]] = every[match[1]]
 	}
 	require.Equal(t, every, used)
@@ -332,7 +321,7 @@ func TestProduction(t *testing.T) {
 // a key may stand there.
 func TestLoadBalancer(t *testing.T) {
 	file, bridge := compose(t, scale, nil), images(t)["bridge"]
-	text := read(t, mounted(t, file.Services["loadbalancer"], "/usr/local/etc/haproxy/haproxy.cfg"))
+	text := casefile.Text(t, mounted(t, file.Services["loadbalancer"], "/usr/local/etc/haproxy/haproxy.cfg"))
 	var servers []string
 	for name, s := range file.Services {
 		if s.Image == namespace+"bridge" {
@@ -368,22 +357,22 @@ func TestMonitoringOfCompose(t *testing.T) {
 		require.True(t, found)
 		source := mounted(t, prometheus, at)
 		var cfg prometheusFile
-		strict(t, read(t, source), &cfg)
+		strict(t, casefile.Text(t, source), &cfg)
 		require.Len(t, cfg.ScrapeConfigs, 1)
 		scraped := cfg.ScrapeConfigs[0]
-		require.Contains(t, read(t, mounted(t, prometheus, cfg.RuleFiles[0])), `up{job="`+scraped.JobName+`"} == 0`)
+		require.Contains(t, casefile.Text(t, mounted(t, prometheus, cfg.RuleFiles[0])), `up{job="`+scraped.JobName+`"} == 0`)
 		require.Equal(t, authorization, scraped.Authorization)
 		require.Equal(t, authorization["credentials_file"], file.Services["bridge"].Environment.ToMapping()["BRIDGE_ADMIN_TOKEN_FILE"])
 		require.Equal(t, []string{"bridge:" + images(t)["bridge"].port(t, "BRIDGE_ADMIN")}, scraped.StaticConfigs[0].Targets)
 		tool(t, "promtool", "check", "config", "--syntax-only", source)
 
 		const provisioning = "/etc/grafana/provisioning/"
-		sources := read(t, filepath.Join(mounted(t, grafana, provisioning+"datasources"), "prometheus.yaml"))
+		sources := casefile.Text(t, filepath.Join(mounted(t, grafana, provisioning+"datasources"), "prometheus.yaml"))
 		require.Contains(t, sources, "url: http://prometheus:9090\n")
 		require.Contains(t, sources, "timeInterval: "+cfg.Global["scrape_interval"].String())
 		home := grafana.Environment.ToMapping()["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
 		require.Equal(t, filepath.Join(file.WorkingDir, "grafana/bridge.json"), mounted(t, grafana, home))
-		boards := read(t, filepath.Join(mounted(t, grafana, provisioning+"dashboards"), "bridge.yaml"))
+		boards := casefile.Text(t, filepath.Join(mounted(t, grafana, provisioning+"dashboards"), "bridge.yaml"))
 		require.Contains(t, boards, "path: "+filepath.Dir(home))
 	}
 	tool(t, "promtool", "check", "rules", "prometheus/alerts.yaml")

@@ -14,22 +14,15 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // namespace is that of this project's images. It names no registry, so that no other
 // image of the name is pulled.
 const namespace = "localhost/currentsbridge/"
 
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	return string(text)
-}
-
 // strict decodes YAML into a value that must have every key.
 func strict(t *testing.T, text string, into any) {
-	t.Helper()
 	decoder := yaml.NewDecoder(strings.NewReader(text))
 	decoder.KnownFields(true)
 	require.NoError(t, decoder.Decode(into), text)
@@ -38,9 +31,7 @@ func strict(t *testing.T, text string, into any) {
 // bridgeConfig reads a configuration as the bridge does, with a text of the file and
 // of the environment replaced, such as a path by one of this machine.
 func bridgeConfig(t *testing.T, path string, env map[string]string, text, by string) config.Config {
-	t.Helper()
-	local := filepath.Join(t.TempDir(), "bridge.yaml")
-	require.NoError(t, os.WriteFile(local, []byte(strings.ReplaceAll(read(t, path), text, by)), 0o600))
+	local := casefile.Temp(t, "bridge.yaml", strings.ReplaceAll(casefile.Text(t, path), text, by))
 	cfg, err := config.Load(config.Source{File: local, Env: func(name string) (string, bool) {
 		value, set := env[name]
 		return strings.ReplaceAll(value, text, by), set
@@ -86,7 +77,7 @@ func TestCommandLinesAreKnown(t *testing.T) {
 	}
 	for _, line := range lines {
 		program := filepath.Base(line[0])
-		help := read(t, filepath.Join("../cmd", program, "help", program+"-"+line[1]+".txt"))
+		help := casefile.Text(t, filepath.Join("../cmd", program, "help", program+"-"+line[1]+".txt"))
 		for _, word := range line[2:] {
 			if strings.HasPrefix(word, "--") {
 				require.Regexp(t, `(?m)^ +`+regexp.QuoteMeta(word)+`\b`, help, line)
@@ -100,9 +91,8 @@ var noSlug = regexp.MustCompile(`[^\w\- ]`)
 
 // anchors are what a link may name in a page.
 func anchors(t *testing.T, path string) map[string]bool {
-	t.Helper()
 	found := map[string]bool{}
-	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(read(t, path), -1) {
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(casefile.Text(t, path), -1) {
 		slug := noSlug.ReplaceAllString(strings.ToLower(heading[1]), "")
 		found[strings.ReplaceAll(slug, " ", "-")] = true
 	}
@@ -115,7 +105,7 @@ func TestLinksOfThePages(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, pages)
 	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md", "../CHANGELOG.md", "../SECURITY.md", "../fixtures/gateway/README.md") {
-		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(read(t, page), -1) {
+		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(casefile.Text(t, page), -1) {
 			target, anchor, _ := strings.Cut(link[1], "#")
 			if strings.Contains(target, "://") {
 				continue
@@ -131,12 +121,12 @@ func TestLinksOfThePages(t *testing.T) {
 			}
 		}
 	}
-	require.Contains(t, read(t, "../README.md"), "](docs/deploy.md)")
+	require.Contains(t, casefile.Text(t, "../README.md"), "](docs/deploy.md)")
 }
 
 // What the pages say is deployed are all files that there are.
 func TestPageNamesEachPart(t *testing.T) {
-	page := read(t, "../docs/deploy.md")
+	page := casefile.Text(t, "../docs/deploy.md")
 	entries, err := os.ReadDir(".")
 	require.NoError(t, err)
 	for _, entry := range entries {
@@ -166,10 +156,10 @@ func TestFakesNeedFewModules(t *testing.T) {
 // Each module is in go.work and in the Makefile, and the root replaces nothing,
 // so that go install …/cmd/bridge@version works.
 func TestModules(t *testing.T) {
-	root := read(t, "../go.mod")
+	root := casefile.Text(t, "../go.mod")
 	require.NotContains(t, root, "replace")
 	require.NotContains(t, root, "\ntool")
-	work, makefile := read(t, "../go.work"), read(t, "../Makefile")
+	work, makefile := casefile.Text(t, "../go.work"), casefile.Text(t, "../Makefile")
 	found := 0
 	require.NoError(t, filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.Name() != "go.mod" {

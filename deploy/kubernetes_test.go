@@ -24,6 +24,8 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 var update = flag.Bool("update", false, "write what is made of other files")
@@ -42,7 +44,6 @@ type rendered struct {
 
 // decode decodes Kubernetes's own types and refuses fields that they do not have.
 func decode(t *testing.T, text string) runtime.Object {
-	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, networkingv1.AddToScheme} {
 		require.NoError(t, add(scheme))
@@ -54,7 +55,6 @@ func decode(t *testing.T, text string) runtime.Object {
 
 // cluster renders an overlay, here or anywhere.
 func cluster(t *testing.T, dir string) rendered {
-	t.Helper()
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join("kubernetes", dir)
 	}
@@ -107,7 +107,6 @@ func (c *rendered) add(object runtime.Object) runtime.Object {
 }
 
 func eachOverlay(t *testing.T, check func(t *testing.T, c rendered, dir string)) {
-	t.Helper()
 	for _, name := range []string{"sqlite", "postgres"} {
 		t.Run(name, func(t *testing.T) { check(t, cluster(t, "overlays/"+name), "overlays/"+name) })
 	}
@@ -115,8 +114,7 @@ func eachOverlay(t *testing.T, check func(t *testing.T, c rendered, dir string))
 
 // secretData are the values of the Secret that the pods refer to.
 func secretData(t *testing.T) map[string]string {
-	t.Helper()
-	secret := decode(t, read(t, "kubernetes/secret.example.yaml")).(*corev1.Secret)
+	secret := decode(t, casefile.Text(t, "kubernetes/secret.example.yaml")).(*corev1.Secret)
 	require.Equal(t, "currentsbridge/bridge-secrets", secret.Namespace+"/"+secret.Name)
 	return secret.StringData
 }
@@ -154,7 +152,6 @@ func TestKubernetesPods(t *testing.T) {
 // Volumes that are mounted are there, and lead to what is there. The mounts are returned
 // by their volume.
 func mounts(t *testing.T, c rendered) map[string]string {
-	t.Helper()
 	found, there := map[string]string{}, []string{}
 	for _, mount := range c.pod.Spec.Containers[0].VolumeMounts {
 		found[mount.Name] = mount.MountPath
@@ -245,7 +242,7 @@ func TestKustomizationsListAllFiles(t *testing.T) {
 	require.Len(t, overlays, 2)
 	for _, path := range append(kustomizations, overlays...) {
 		var k types.Kustomization
-		require.NoError(t, k.Unmarshal([]byte(read(t, path)))) // it is strict
+		require.NoError(t, k.Unmarshal([]byte(casefile.Text(t, path)))) // it is strict
 		listed := append(k.Resources, "kustomization.yaml")
 		for _, patch := range k.Patches {
 			listed = append(listed, patch.Path)
@@ -264,7 +261,7 @@ func TestKustomizationsListAllFiles(t *testing.T) {
 // The rule for the operator has the same alerts as the file for Prometheus.
 func TestPrometheusRuleIsMadeOfTheAlerts(t *testing.T) {
 	const path = "kubernetes/monitoring/prometheusrule.yaml"
-	_, groups, found := strings.Cut(read(t, "prometheus/alerts.yaml"), "\ngroups:\n")
+	_, groups, found := strings.Cut(casefile.Text(t, "prometheus/alerts.yaml"), "\ngroups:\n")
 	require.True(t, found)
 	want := "# Made of prometheus/alerts.yaml: go test ./deploy -run TestPrometheusRule -update\n" +
 		"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: bridge\nspec:\n  groups:\n"
@@ -274,11 +271,11 @@ func TestPrometheusRuleIsMadeOfTheAlerts(t *testing.T) {
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
 	}
-	require.Equal(t, want, read(t, path), "run this test with -update")
+	require.Equal(t, want, casefile.Text(t, path), "run this test with -update")
 	var rule struct{ Spec any }
 	var alerts any
 	require.NoError(t, yaml.Unmarshal([]byte(want), &rule))
-	require.NoError(t, yaml.Unmarshal([]byte(read(t, "prometheus/alerts.yaml")), &alerts))
+	require.NoError(t, yaml.Unmarshal([]byte(casefile.Text(t, "prometheus/alerts.yaml")), &alerts))
 	require.Equal(t, alerts, rule.Spec)
 }
 

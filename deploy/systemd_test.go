@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // unitFile reads a file of systemd: by key, all values in order.
 func unitFile(t *testing.T, path string) map[string][]string {
-	t.Helper()
 	values := map[string][]string{}
-	for line := range strings.Lines(read(t, path)) {
+	for line := range strings.Lines(casefile.Text(t, path)) {
 		if key, value, found := strings.Cut(strings.TrimSpace(line), "="); found && !strings.HasPrefix(line, "#") {
 			values[key] = append(values[key], value)
 		}
@@ -37,7 +38,7 @@ func TestUnit(t *testing.T) {
 	}
 	require.Equal(t, []string{""}, dropIn["LoadCredential"])
 	require.Equal(t, []string{"CREDENTIALS_DIRECTORY=/etc/bridge/secrets"}, dropIn["Environment"])
-	require.NotContains(t, read(t, "systemd/bridge.service"), "%d", "it needs systemd 250")
+	require.NotContains(t, casefile.Text(t, "systemd/bridge.service"), "%d", "it needs systemd 250")
 	// A certificate is made elsewhere; without it the file is the example's.
 	cfg := bridgeConfig(t, "systemd/bridge.yaml", map[string]string{"CREDENTIALS_DIRECTORY": dir}, tlsLine, "")
 	require.Equal(t, []string{"one"}, cfg.Connectors[0].Tokens)
@@ -63,11 +64,10 @@ const tlsLine = "tls: {cert: /etc/bridge/tls.crt, key: /etc/bridge/tls.key}\n"
 func TestUnitIsVerified(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	text := strings.ReplaceAll(read(t, "systemd/bridge.service"), "=/usr/local/bin/bridge ", "="+self+" ")
-	file := filepath.Join(t.TempDir(), "bridge.service")
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	text := strings.ReplaceAll(casefile.Text(t, "systemd/bridge.service"), "=/usr/local/bin/bridge ", "="+self+" ")
+	file := casefile.Temp(t, "bridge.service", text)
 	require.NoError(t, os.Mkdir(file+".d", 0o700))
-	require.NoError(t, os.WriteFile(file+".d/reload-secrets.conf", []byte(read(t, "systemd/reload-secrets.conf")), 0o600))
+	require.NoError(t, os.WriteFile(file+".d/reload-secrets.conf", []byte(casefile.Text(t, "systemd/reload-secrets.conf")), 0o600))
 	tool(t, "systemd-analyze", "verify", file)
 	tool(t, "systemd-analyze", "security", "--offline=true", "--threshold=20", "systemd/bridge.service")
 }
@@ -75,9 +75,9 @@ func TestUnitIsVerified(t *testing.T) {
 // The hook of certbot copies the certificate of its name and no other's.
 func TestLetsEncryptHook(t *testing.T) {
 	live, to := t.TempDir(), t.TempDir()
-	require.Contains(t, read(t, "systemd/bridge.yaml"), tlsLine)
+	require.Contains(t, casefile.Text(t, "systemd/bridge.yaml"), tlsLine)
 	text := strings.NewReplacer("/etc/letsencrypt/live", live, "to=/etc/bridge\n", "to="+to+"\n", "group=bridge\n", "group="+strconv.Itoa(os.Getgid())+"\n").
-		Replace(read(t, "systemd/letsencrypt.sh"))
+		Replace(casefile.Text(t, "systemd/letsencrypt.sh"))
 	hook := filepath.Join(t.TempDir(), "hook")
 	require.NoError(t, os.WriteFile(hook, []byte(text), 0o700))
 	renew := func(name string) {
@@ -94,7 +94,7 @@ func TestLetsEncryptHook(t *testing.T) {
 	renew("bridge.example.com")
 	renew("other.example.com")
 	for name, want := range map[string]string{"tls.crt": "bridge.example.com fullchain.pem", "tls.key": "bridge.example.com privkey.pem"} {
-		require.Equal(t, want, read(t, filepath.Join(to, name)))
+		require.Equal(t, want, casefile.Text(t, filepath.Join(to, name)))
 		info, err := os.Stat(filepath.Join(to, name))
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o640), info.Mode().Perm())

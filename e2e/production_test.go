@@ -97,7 +97,6 @@ func composeCommand(t *testing.T) []string {
 }
 
 func run(t *testing.T, command ...string) string {
-	t.Helper()
 	said, err := exec.Command(command[0], command[1:]...).CombinedOutput()
 	require.NoError(t, err, "%v: %s", command, said)
 	return string(said)

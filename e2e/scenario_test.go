@@ -99,7 +99,6 @@ type scenario struct {
 // before it stores and again before it has answered, so that there is always
 // something in flight, and some of it done.
 func open(t *testing.T, name string, seed uint64, rate float64) *scenario {
-	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	if deadline, ok := t.Deadline(); ok {
 		cancel()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -24,18 +23,16 @@ import (
 // seedEvents adds every event of fixtures/events and fixtures/requests to a fuzz
 // test, and some shapes that meet in one event.
 func seedEvents(f *testing.F) {
-	f.Helper()
 	for _, pattern := range []string{"../fixtures/requests/*.json", "../fixtures/events/*.json"} {
 		paths, err := filepath.Glob(pattern)
 		require.NoError(f, err)
 		for _, path := range paths {
-			text, err := os.ReadFile(path)
-			require.NoError(f, err)
+			text := casefile.Text(f, path)
 			var request struct {
 				JSON struct{ Events []json.RawMessage } `json:"json"`
 			}
-			if json.Unmarshal(text, &request) != nil || request.JSON.Events == nil {
-				f.Add(text)
+			if json.Unmarshal([]byte(text), &request) != nil || request.JSON.Events == nil {
+				f.Add([]byte(text))
 				continue
 			}
 			for _, event := range request.JSON.Events {
@@ -49,8 +46,7 @@ func seedEvents(f *testing.F) {
 }
 
 // scanEvent finds the one event in a body made of text.
-func scanEvent(t *testing.T, text []byte) (body []byte, event currents.Event, ok bool) {
-	t.Helper()
+func scanEvent(text []byte) (body []byte, event currents.Event, ok bool) {
 	body = append(append([]byte(`{"events":[`), text...), `]}`...)
 	var batch currents.Batch
 	if err := batch.Scan(body); err != nil || len(batch.Events) != 1 {
@@ -63,7 +59,7 @@ func FuzzMappingAgainstOracle(f *testing.F) {
 	seedEvents(f)
 	mapper := mapping.Plain()
 	f.Fuzz(func(t *testing.T, text []byte) {
-		body, event, ok := scanEvent(t, text)
+		body, event, ok := scanEvent(text)
 		if !ok {
 			return
 		}
@@ -108,9 +104,7 @@ func TestMessageFixtures(t *testing.T) {
 			continue // only this type has no user
 		}
 		var event, message bytes.Buffer
-		pretty, err := os.ReadFile(path)
-		require.NoError(t, err)
-		require.NoError(t, json.Compact(&event, pretty))
+		require.NoError(t, json.Compact(&event, []byte(casefile.Text(t, path))))
 		require.NoError(t, json.Indent(&message, mapper.AppendMessage(nil, event.Bytes(), ""), "", "  "))
 		message.WriteByte('\n')
 		verdict := validator.Message(message.Bytes())

@@ -29,7 +29,6 @@ type remains struct {
 }
 
 func leave(t *testing.T, mode Mode) remains {
-	t.Helper()
 	ctx := t.Context()
 	var recording, sent bytes.Buffer
 	bridge := startTogether(t, mode, mockrudder.WithRecording(&recording))

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,11 +38,9 @@ type request struct {
 }
 
 func readRequest(t *testing.T, path string) request {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
+	text := casefile.Text(t, path)
 	r := request{Method: http.MethodPost, Path: "/currents"}
-	dec := json.NewDecoder(bytes.NewReader(text))
+	dec := json.NewDecoder(strings.NewReader(text))
 	dec.DisallowUnknownFields()
 	require.NoError(t, dec.Decode(&r), path)
 	return r
@@ -52,7 +49,6 @@ func readRequest(t *testing.T, path string) request {
 // post sends the request to the bridge at base, and returns the status and the body
 // of the response.
 func (r request) post(t *testing.T, base string) (status int, answer string) {
-	t.Helper()
 	token := strings.NewReplacer("{token}", brazeToken)
 	body := slices.Concat(r.JSON, []byte(r.Text), r.Base64) // one of them
 	req, err := http.NewRequest(r.Method, base+token.Replace(r.Path), bytes.NewReader(body))
@@ -82,7 +78,6 @@ type together struct {
 }
 
 func startTogether(t *testing.T, mode Mode, opts ...mockrudder.Option) together {
-	t.Helper()
 	rudder := mockrudder.Start(t, opts...)
 	c, err := Config{Mode: mode}.withDefaults()
 	require.NoError(t, err)
@@ -94,7 +89,6 @@ func startTogether(t *testing.T, mode Mode, opts ...mockrudder.Option) together 
 }
 
 func (b together) settled(t *testing.T) Ledger {
-	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var ledger Ledger
@@ -108,7 +102,6 @@ func (b together) settled(t *testing.T) Ledger {
 }
 
 func (b together) deadLetters(t *testing.T) (list []letter) {
-	t.Helper()
 	require.NoError(t, readLetters(t.Context(), b.adminURL(), connector, func(l letter) { list = append(list, l) }))
 	return list
 }
@@ -156,7 +149,6 @@ func TestUnusualRequests(t *testing.T) {
 // same fields, and the same bytes of properties. A wanted message without messageId
 // stands for one whose messageId the bridge makes up.
 func requireArrived(t *testing.T, want []json.RawMessage, got []mockrudder.Event) {
-	t.Helper()
 	sent := map[any]bool{}
 	canonical := func(message []byte) string {
 		v, err := oracle.Decode(message)

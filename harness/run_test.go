@@ -45,14 +45,12 @@ func TestMain(m *testing.M) {
 }
 
 func bridgeProgram(t *testing.T) string {
-	t.Helper()
 	path, err := BuildBridge()
 	require.NoError(t, err)
 	return path
 }
 
 func requirePass(t *testing.T, c Config) Report {
-	t.Helper()
 	c.Bridge = bridgeProgram(t)
 	r, err := Run(t.Context(), c)
 	require.NoError(t, err)

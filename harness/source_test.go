@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,10 +17,11 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
 	"github.com/currentsbridge/currentsbridge/bridge/sourceloss"
 	"github.com/currentsbridge/currentsbridge/harness/oracle"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/journey"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/population"
 	"github.com/currentsbridge/currentsbridge/mockrudder/brazesource"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // The bridge's mapping against RudderStack's own Braze source: on every event
@@ -31,7 +31,6 @@ import (
 // bothMap returns what the bridge and what RudderStack's source make of an
 // event; nil: the bridge dead-letters it, or the source drops it.
 func bothMap(t *testing.T, body []byte, event currents.Event) (bridge, source any) {
-	t.Helper()
 	var err error
 	if event.Problem() == "" {
 		message := mapping.Plain().AppendMessage(nil, body[event.Start:event.End], "")
@@ -47,13 +46,11 @@ func bothMap(t *testing.T, body []byte, event currents.Event) (bridge, source an
 }
 
 func TestMappingAgainstSourceOverTheGlossary(t *testing.T) {
-	glossary, err := schemas.Load()
-	require.NoError(t, err)
-	rounds, err := journey.New(journey.Config{Glossary: glossary, Population: population.New(population.Config{Seed: 11}), Seed: 11})
+	rounds, err := journey.New(journey.Config{Glossary: journeytest.Glossary(t), Population: population.New(population.Config{Seed: 11}), Seed: 11})
 	require.NoError(t, err)
 	for i := range uint64(12 * len(rounds.Types())) { // ten of a type show every field
 		text := rounds.Append(nil, i)
-		body, event, ok := scanEvent(t, text)
+		body, event, ok := scanEvent(text)
 		require.True(t, ok, "%s", text)
 		bridge, source := bothMap(t, body, event)
 		if !bytes.Contains(text, []byte(`user_id":"`)) { // it has no user
@@ -67,14 +64,12 @@ func TestMappingAgainstSourceOverTheGlossary(t *testing.T) {
 }
 
 func TestWhereMappingAndSourceDiffer(t *testing.T) {
-	text, err := os.ReadFile("testdata/differing.txt")
-	require.NoError(t, err)
-	cases := strings.Split(string(text), "\n\n")[1:]
+	cases := strings.Split(casefile.Text(t, "testdata/differing.txt"), "\n\n")[1:]
 	require.NotEmpty(t, cases)
 	for _, lines := range cases {
 		differing := strings.Split(strings.TrimSpace(lines), "\n") // name, event, message of the bridge, of the source
 		t.Run(differing[0], func(t *testing.T) {
-			body, event, ok := scanEvent(t, []byte(differing[1]))
+			body, event, ok := scanEvent([]byte(differing[1]))
 			require.True(t, ok)
 			bridge, source := bothMap(t, body, event)
 			for i, got := range []any{bridge, source} {
@@ -96,7 +91,7 @@ func TestWhereMappingAndSourceDiffer(t *testing.T) {
 func FuzzMappingAgainstSource(f *testing.F) {
 	seedEvents(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		body, event, ok := scanEvent(t, text)
+		body, event, ok := scanEvent(text)
 		if !ok {
 			return
 		}

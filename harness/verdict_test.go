@@ -3,7 +3,6 @@ package harness
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/harness/oracle"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // goodRun is the evidence of a run of 100 events, one of them dead, with two
@@ -115,9 +115,7 @@ func TestReportAsJSON(t *testing.T) {
 func TestReportAsText(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, failedReport().WriteText(&out))
-	want, err := os.ReadFile("testdata/report.txt")
-	require.NoError(t, err)
-	require.Equal(t, string(want), out.String())
+	require.Equal(t, casefile.Text(t, "testdata/report.txt"), out.String())
 }
 
 func TestReportFiles(t *testing.T) {
@@ -125,18 +123,16 @@ func TestReportFiles(t *testing.T) {
 	page, text := filepath.Join(dir, "r.HTML"), filepath.Join(dir, "r.json")
 	require.NoError(t, failedReport().WriteFile(page))
 	require.NoError(t, failedReport().WriteFile(text))
-	html, err := os.ReadFile(page)
-	require.NoError(t, err)
+	html := casefile.Text(t, page)
 	for _, part := range []string{
 		`<span class="verdict fail">fail</span>`, "such as &lt;x&gt;", "19,791", `<div class="tile wrong"><b>1</b><span>lost</span></div>`,
 		`style="width: 98.955%"`, "<tr><td>429</td><td class=\"v\">3</td></tr>", "prefers-color-scheme: dark",
 	} {
-		require.Contains(t, string(html), part)
+		require.Contains(t, html, part)
 	}
-	require.NotRegexp(t, `(?i)(src|href)\s*=|url\(|@import|<script|<link`, string(html), "it loads nothing")
-	written, err := os.ReadFile(text)
-	require.NoError(t, err)
-	require.True(t, json.Valid(written))
+	require.NotRegexp(t, `(?i)(src|href)\s*=|url\(|@import|<script|<link`, html, "it loads nothing")
+	written := casefile.Text(t, text)
+	require.True(t, json.Valid([]byte(written)))
 	require.ErrorContains(t, failedReport().WriteFile(filepath.Join(dir, "no", "r.json")), "there is no directory")
 	require.ErrorContains(t, failedReport().WriteFile(filepath.Join(dir, "r.txt")), "FILE.json or FILE.html")
 }

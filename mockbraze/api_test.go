@@ -26,7 +26,6 @@ func localRequest(method, path, body string) *http.Request {
 // control calls the control API and returns its answer, which must have the
 // status, unless that is 0.
 func control(t *testing.T, h http.Handler, status int, method, path, body string) map[string]any {
-	t.Helper()
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, localRequest(method, path, body))
 	require.True(t, status == 0 || status == rec.Code, "%s %s %s: %d %s", method, path, body, rec.Code, rec.Body)

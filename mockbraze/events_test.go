@@ -24,7 +24,6 @@ import (
 )
 
 func emitted(t *testing.T, e Emission) []string {
-	t.Helper()
 	var out bytes.Buffer
 	require.NoError(t, Emit(t.Context(), &out, e))
 	if out.Len() == 0 {

@@ -365,7 +365,6 @@ func (e *endpoint) launch(t *testing.T, spec Current) *Connector {
 }
 
 func inBubble(t *testing.T, answer func(request) int, spec Current, do func(t *testing.T, e *endpoint, c *Connector)) {
-	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{answer: answer}
 		do(t, e, e.launch(t, spec))
@@ -389,7 +388,6 @@ func opens(n int) []Event {
 
 // requireFailed looks at what became of the events of a send that failed.
 func requireFailed(t *testing.T, err, cause error, want Outcome) {
-	t.Helper()
 	var failed *SendError
 	require.ErrorAs(t, err, &failed)
 	require.ErrorIs(t, err, cause)
@@ -401,7 +399,6 @@ func requireFailed(t *testing.T, err, cause error, want Outcome) {
 
 // consistent checks that a report adds up.
 func consistent(t *testing.T, r Report) {
-	t.Helper()
 	sum := r.Counts.Queued + r.Counts.Sent
 	for _, n := range r.Dropped {
 		sum += n

@@ -22,7 +22,6 @@ import (
 // inFakeTime runs a test against a server in a bubble of synctest, so that
 // hangs and latencies take no time.
 func inFakeTime(t *testing.T, run func(t *testing.T, s *mockrudder.Server)) {
-	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		run(t, mockrudder.StartInMemory(t, append(recordedSources(), mockrudder.WithoutValidation())...))
 	})

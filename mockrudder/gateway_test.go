@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/fixtures"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
 )
@@ -98,10 +98,7 @@ type answerCase struct {
 }
 
 func answerCases(t *testing.T, file string) (cases []answerCase) {
-	t.Helper()
-	text, err := os.ReadFile("testdata/" + file + ".jsonl")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(casefile.Text(t, "testdata/"+file+".jsonl")) {
 		var c answerCase
 		require.NoError(t, json.Unmarshal([]byte(line), &c))
 		cases = append(cases, c)
@@ -111,7 +108,6 @@ func answerCases(t *testing.T, file string) (cases []answerCase) {
 
 // require sends the request and compares what comes of it, but for Stored.
 func (c answerCase) require(t *testing.T, s *mockrudder.Server) {
-	t.Helper()
 	body := strings.Replace(c.Body, "…", strings.Repeat(c.Fill, max(0, c.Size-len(c.Body)+len("…"))), 1)
 	if c.Gzip {
 		body = gzipped(t, body)
@@ -151,7 +147,6 @@ func findings(e mockrudder.Event) string {
 
 // requireLike compares texts; … in the wanted one stands for anything, as does "".
 func requireLike(t *testing.T, want, got string, about ...any) {
-	t.Helper()
 	if want == "" {
 		return
 	}
@@ -195,7 +190,6 @@ func TestSequencesOfAnswers(t *testing.T) {
 
 // exchange sends a recorded request as it was sent, byte for byte.
 func exchange(t *testing.T, rudder *mockrudder.Server, c fixtures.GatewayCase) (answer *http.Response, text string) {
-	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(rudder.URL, "http://"))
 	require.NoError(t, err)
 	defer conn.Close()
@@ -229,7 +223,6 @@ func exchange(t *testing.T, rudder *mockrudder.Server, c fixtures.GatewayCase) (
 
 // requireStored compares messages as JSON; <uuid> and <now> match any UUID and time.
 func requireStored(t *testing.T, want string, got json.RawMessage) {
-	t.Helper()
 	varying := map[string]string{
 		`"<uuid>"`: `"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"`,
 		`"<now>"`:  `"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z"`,
@@ -280,7 +273,6 @@ func (p probe) send(s *mockrudder.Server) *httptest.ResponseRecorder {
 // a word about one that is cut off, or "closed" if there is none; and the headers. The
 // request goes over the network of the server, if it has one.
 func (p probe) ask(t *testing.T, s *mockrudder.Server) (got string, header http.Header) {
-	t.Helper()
 	var answer *http.Response
 	if s.URL == "" {
 		answer = p.send(s).Result()
@@ -302,7 +294,6 @@ func (p probe) ask(t *testing.T, s *mockrudder.Server) (got string, header http.
 }
 
 func (p probe) answer(t *testing.T, s *mockrudder.Server) string {
-	t.Helper()
 	got, _ := p.ask(t, s)
 	return got
 }
@@ -314,7 +305,6 @@ func batch(s *mockrudder.Server, body string) *httptest.ResponseRecorder {
 
 // server returns a server with the recorded sources, without validation.
 func server(t testing.TB, opts ...mockrudder.Option) *mockrudder.Server {
-	t.Helper()
 	s, err := mockrudder.New(append(append(recordedSources(), mockrudder.WithoutValidation()), opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
@@ -322,7 +312,6 @@ func server(t testing.TB, opts ...mockrudder.Option) *mockrudder.Server {
 }
 
 func gzipped(t *testing.T, text string) string {
-	t.Helper()
 	var buf bytes.Buffer
 	w := gzip.NewWriter(&buf)
 	_, err := io.WriteString(w, text)

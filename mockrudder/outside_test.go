@@ -9,24 +9,18 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // goBlocks are the examples in Go of a page, named from the root of the project.
 func goBlocks(t *testing.T, page string) []string {
-	t.Helper()
 	var blocks []string
-	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readFile(t, "../"+page), -1) {
+	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(casefile.Text(t, "../"+page), -1) {
 		blocks = append(blocks, block[1])
 	}
 	require.NotEmpty(t, blocks, "%s has an example in Go", page)
 	return blocks
-}
-
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	return string(text)
 }
 
 // A project outside of this repository runs the README's example as it stands, and
@@ -48,7 +42,7 @@ func TestPageExamplesInAnotherProject(t *testing.T) {
 	}
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
-	_, versions, _ := strings.Cut(readFile(t, root+base+"/go.mod"), "\n")
+	_, versions, _ := strings.Cut(casefile.Text(t, root+base+"/go.mod"), "\n")
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"readme/readme_test.go": "package outside\n\n" + goBlocks(t, "README.md")[0],
@@ -59,7 +53,7 @@ func TestPageExamplesInAnotherProject(t *testing.T) {
 			page("docs/mockbraze.md", "testing", containers, containers+"/network", ours+"/mockbraze", ours+"/mockbraze/container"),
 		"go.mod": "module example.com/outside\n" + strings.ReplaceAll(versions, "=> ../..", "=> "+root) +
 			"\nrequire " + ours + base + " v0.0.0\n\nreplace " + ours + base + " => " + root + base + "\n",
-		"go.sum": readFile(t, root+base+"/go.sum"),
+		"go.sum": casefile.Text(t, root+base+"/go.sum"),
 	} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))

@@ -37,7 +37,6 @@ func (p page) ids() string {
 }
 
 func query(t *testing.T, s *mockrudder.Server, rawQuery string) page {
-	t.Helper()
 	answer := probe{method: http.MethodGet, path: "/_mock/events?" + rawQuery}.send(s)
 	require.Equal(t, http.StatusOK, answer.Code, answer.Body)
 	require.Equal(t, "application/json; charset=utf-8", answer.Header().Get("Content-Type"))
@@ -187,7 +186,6 @@ func TestRecording(t *testing.T) {
 
 // openAPI is the description of the query API.
 func openAPI(t *testing.T) openapitest.Document {
-	t.Helper()
 	return openapitest.Read(t, probe{method: http.MethodGet, path: "/_mock/openapi.json"}.send(server(t)).Body.Bytes())
 }
 

@@ -39,7 +39,6 @@ func (e sse) names() string {
 
 // listen opens a stream and returns a function that waits for its next event.
 func listen(t *testing.T, rudder *mockrudder.Server, query, lastID string) (next func() sse, leave func()) {
-	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://rudder.test/_mock/stream"+query, nil)
 	require.NoError(t, err)
 	if lastID != "" {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/openapitest"
 )
 
@@ -22,15 +22,12 @@ var soak = flag.Bool("soak", false, "250 times as many mutations")
 
 // fixtureTexts are the checked-in documents of a kind, by file name.
 func fixtureTexts(t testing.TB, kind string) map[string][]byte {
-	t.Helper()
 	paths, err := filepath.Glob("../fixtures/" + kind + "/*.json")
 	require.NoError(t, err)
 	require.Greater(t, len(paths), 20)
 	out := map[string][]byte{}
 	for _, path := range paths {
-		raw, err := os.ReadFile(path)
-		require.NoError(t, err)
-		out[filepath.Base(path)] = raw
+		out[filepath.Base(path)] = []byte(casefile.Text(t, path))
 	}
 	return out
 }
@@ -44,7 +41,6 @@ type validators struct {
 }
 
 func validatorsOf(t testing.TB) map[string]validators {
-	t.Helper()
 	g, err := Load()
 	require.NoError(t, err)
 	v, err := NewValidator()
@@ -73,7 +69,6 @@ func (v validators) library(t testing.TB, typ string, document []byte) error {
 
 // agree compares both verdicts on a document, and returns whether it is valid.
 func (v validators) agree(t testing.TB, raw []byte) (valid bool) {
-	t.Helper()
 	verdict := v.ours(raw)
 	require.Equal(t, verdict.Valid, len(verdict.Errors) == 0, "%q", raw)
 	require.Equal(t, verdict, v.ours(raw), "the same every time")

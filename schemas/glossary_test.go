@@ -18,21 +18,12 @@ import (
 )
 
 func load(t testing.TB) *schemas.Glossary {
-	t.Helper()
 	g, err := schemas.Load()
 	require.NoError(t, err)
 	return g
 }
 
-func field(t testing.TB, fields []schemas.Field, name string) schemas.Field {
-	t.Helper()
-	i := slices.IndexFunc(fields, func(f schemas.Field) bool { return f.Name == name })
-	require.GreaterOrEqual(t, i, 0, name)
-	return fields[i]
-}
-
 func event(t testing.TB, g *schemas.Glossary, name string) *schemas.EventType {
-	t.Helper()
 	e, ok := g.Event(name)
 	require.True(t, ok, name)
 	return e
@@ -93,13 +84,11 @@ func TestParseNamesEveryMistake(t *testing.T) {
 "fields":{"a":{"description":"An a","personal":true}},"events":[{"event_type":"t","family":"f","user":{},"properties":{"a":{"type":"string"}}}]}`
 	g, err := schemas.Parse([]byte(good))
 	require.NoError(t, err)
-	a := field(t, event(t, g, "t").Properties, "a")
-	require.Equal(t, schemas.Field{Name: "a", Type: "string", Personal: true, Description: "An a"}, a)
+	a, _ := schemas.FieldNamed(event(t, g, "t").Properties, "a")
+	require.Equal(t, &schemas.Field{Name: "a", Type: "string", Personal: true, Description: "An a"}, a)
 	require.True(t, a.IsPersonal())
 
-	broken, err := os.ReadFile("testdata/mistakes.json")
-	require.NoError(t, err)
-	_, err = schemas.Parse(broken)
+	_, err = schemas.Parse([]byte(casefile.Text(t, "testdata/mistakes.json")))
 	for _, want := range casefile.Read(t, "testdata/mistakes.tsv", 1) {
 		require.ErrorContains(t, err, want[0])
 	}
@@ -161,9 +150,8 @@ func TestFilesAreFresh(t *testing.T) {
 	}
 	require.Len(t, found(), len(want), "run make generate")
 	for path, text := range want {
-		have, err := os.ReadFile(filepath.FromSlash(path))
-		require.NoError(t, err, "run make generate")
-		require.Equal(t, string(text), string(have), "run make generate: %s", path)
+		have := casefile.Text(t, filepath.FromSlash(path))
+		require.Equal(t, string(text), have, "run make generate: %s", path)
 	}
 }
 

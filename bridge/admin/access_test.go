@@ -14,7 +14,6 @@ var changing = []string{
 }
 
 func (f *fixture) requireUnchanged(t *testing.T) {
-	t.Helper()
 	require.Empty(t, f.resumed)
 	require.Zero(t, f.a.moves)
 	require.Len(t, f.a.dead, 6)
@@ -23,7 +22,7 @@ func (f *fixture) requireUnchanged(t *testing.T) {
 
 // withToken is a fixture whose token is operator, and a session that is open in it.
 func withToken(t *testing.T) (f *fixture, cookie *http.Cookie, had []string) {
-	f = newFixture(t)
+	f = newFixture()
 	f.a.dead = letters()
 	f.SetToken("operator")
 	resp := f.ask("POST /api/login", `{"token":"operator"}`)
@@ -127,7 +126,7 @@ func named(host string) []string {
 // A page of the internet may have its own name resolve to this address after it was
 // loaded (DNS rebinding). It can read and change nothing.
 func TestForeignNamesReachNothing(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.a.dead = letters()
 	for _, host := range []string{"evil.com:9090", "bridge.example.com", "127.0.0.1.evil.com", "bridge.default.svc:9090", "a.local"} {
 		for _, path := range []string{"/", "/status", "/metrics", "/api/dead", "/api/dead/1", "/api/replay", "/api/drift", "/nothing"} {
@@ -148,7 +147,7 @@ func TestForeignNamesReachNothing(t *testing.T) {
 // Prometheus asks by an IP address or by the name of a container or service, an
 // operator also through a tunnel or a proxy that is named.
 func TestOwnNamesReachAll(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	require.NoError(t, f.SetHosts([]string{"bridge.example.com", ".svc", ".svc.cluster.local"}))
 	for _, host := range []string{
 		"localhost:9090", "127.0.0.1:9090", "[::1]:9090", "10.2.3.4:9090", "bridge", "bridge:9090", "host.docker.internal:9090",

@@ -3,7 +3,6 @@ package admin
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,10 +15,11 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/bridge/drift"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 func TestStatus(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	body := f.get(t, "/status")
 	require.Equal(t, `{"connectors":[`+
 		`{"name":"a","received":100,"duplicates":10,"accepted":90,"filtered":5,"delivered":40,"dead":7,"purged":3,"pending":35,"replayed":2,"backfilled":4,"oldest_pending_seconds":90.5,"destination":{"state":"ok","last_error":""},"parked":0},`+
@@ -41,7 +41,7 @@ func TestHealth(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := newFixture(t)
+			f := newFixture()
 			f.usage = tt.usage
 			body := f.call(t, tt.status, "GET /readyz", "")
 			require.True(t, strings.HasPrefix(body, tt.body), body)
@@ -51,19 +51,17 @@ func TestHealth(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.usage = queue.Usage{Bytes: 12, Free: 34, Limit: 56, Full: true, Damaged: 2, Scrubbed: noon, Err: queue.ErrFailed, Away: errors.New("no server answers")}
 	f.b.replay = queue.Replay{Number: 1}
 	f.about = About{Version: "v1", Glossary: "g1"}
-	want, err := os.ReadFile("testdata/metrics.txt")
-	require.NoError(t, err)
-	require.Equal(t, string(want), f.get(t, "/metrics"))
+	require.Equal(t, casefile.Text(t, "testdata/metrics.txt"), f.get(t, "/metrics"))
 }
 
 // TestMetricsOfOneScrapeBelongTogether has a ledger that moves each time it is
 // read: were it read twice for one scrape, the sums would not hold.
 func TestMetricsOfOneScrapeBelongTogether(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	var n atomic.Uint64
 	f.a.ledger = func() queue.Ledger {
 		i := n.Add(1)
@@ -84,7 +82,7 @@ func TestMetricsOfOneScrapeBelongTogether(t *testing.T) {
 }
 
 func TestOverview(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.usage = queue.Usage{Bytes: 12, Free: 34, Damaged: 2, Scrubbed: noon, Full: true}
 	f.drift = []drift.Item{{EventType: "x"}}
 	f.states["a"] = delivery.State{Name: delivery.StatePaused, LastError: "401 no", Since: noon.Add(-time.Hour), NextTry: noon.Add(time.Second)}
@@ -109,7 +107,7 @@ func TestOverview(t *testing.T) {
 }
 
 func TestSamples(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	var n, pending uint64
 	f.a.ledger = func() queue.Ledger { return queue.Ledger{Accepted: 10*n + pending, Delivered: 10 * n} }
 	ack := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: ackHistogram, Buckets: []float64{0.1, 0.2, 0.4}}, []string{"connector"})
@@ -159,7 +157,7 @@ func TestSamples(t *testing.T) {
 }
 
 func TestConfigWithoutSecrets(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	c := config.DefaultConnector()
 	c.Tokens, c.WriteKey, c.Salt = []string{"t0ken"}, "wr1tekey", "s4lt"
 	f.about = About{Settings: config.Config{AdminToken: "adm1n"}.Shown(), Connectors: []ConnectorSettings{{c.Name, c.Shown()}}}

@@ -16,7 +16,7 @@ import (
 )
 
 func TestDead(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	for n := range uint64(3) {
 		f.a.dead = append(f.a.dead, queue.DeadLetter{Number: n + 1, ReceivedAt: noon, DiedAt: noon, Reason: "refused", Status: 400, Answer: "no <good>", Attempts: 2, Event: []byte(`{"id":"<é>"}`)})
 	}
@@ -37,7 +37,7 @@ func TestDead(t *testing.T) {
 // An event may go deeper than encoding/json, which goes 10,000 levels deep, and a large
 // one ends a page before its limit.
 func TestUnusualDeadLetters(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
 	f.a.dead = []queue.DeadLetter{{Number: 1, Event: []byte(deep)}}
 	require.Equal(t, deep, answer[struct{ Dead []struct{ Event string } }](t, f, "/api/dead").Dead[0].Event)
@@ -59,7 +59,7 @@ func TestDeadLettersAreChosen(t *testing.T) {
 		"after=4&last=9&type=a&number=5": {After: 4, Last: 9, Type: "a", Numbers: []uint64{5}},
 	} {
 		for _, path := range []string{"/api/dead", "/api/dead/summary"} {
-			f := newFixture(t)
+			f := newFixture()
 			f.get(t, path+"?connector=a&"+query)
 			require.Equal(t, want, f.a.chosen, query)
 		}
@@ -70,7 +70,7 @@ func TestDeadLettersAreChosen(t *testing.T) {
 // the clock jumps; and a letter with a time in the future is replayed like the others.
 func TestReplayEnds(t *testing.T) {
 	for _, diedAt := range []time.Time{noon, noon.Add(-48 * time.Hour), noon.Add(48 * time.Hour)} {
-		f := newFixture(t)
+		f := newFixture()
 		f.a.dead, f.a.diedAt = letters(), diedAt
 		f.a.dead[4].DiedAt = noon.Add(time.Hour)
 		body := f.call(t, 200, "POST /api/dead/replay?all=true", "")
@@ -82,7 +82,7 @@ func TestReplayEnds(t *testing.T) {
 // Each connector counts its letters for itself, so all of them are moved only by
 // what can be said of all.
 func TestMovesOverAllConnectors(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.a.dead, f.b.dead, f.gone.dead = letters(), letters()[:2], letters()[:1]
 	body := f.call(t, 200, "POST /api/dead/purge", `{"reason":"refused","all":true}`)
 	require.JSONEq(t, `{"moved":4,"connectors":[{"connector":"a","moved":3},{"connector":"b","moved":1}]}`, body)
@@ -110,7 +110,7 @@ func (b broken) Letters(ctx context.Context, f queue.LetterFilter) ([]queue.Dead
 
 // What was moved before an error is moved, and the error says how many these are.
 func TestMovesThatFailHalfWay(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.a.dead, f.b.dead = letters()[:3], letters()
 	f.Show([]Connector{{Name: "a", Queue: f.a}, {Name: "b", Queue: broken{f.b, 2}}})
 	require.Equal(t, `{"error":"connector b: purge, after 5: disk on fire"}`, f.call(t, 500, "POST /api/dead/purge?all=true", ""))
@@ -121,7 +121,7 @@ func TestMovesThatFailHalfWay(t *testing.T) {
 
 // A brief list shows no personal data.
 func TestBriefDeadLetters(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.a.dead = letters()
 	for i := range f.a.dead {
 		f.a.dead[i].ExternalUserID, f.a.dead[i].UserID = "jo@example.com", "user-77"
@@ -136,7 +136,7 @@ func TestBriefDeadLetters(t *testing.T) {
 
 // What is refused changes nothing.
 func TestRefusals(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.a.dead = letters()
 	for _, row := range casefile.Read(t, "testdata/refused.tsv", 2) {
 		status, _ := strconv.Atoi(row[0])
@@ -150,7 +150,6 @@ func TestRefusals(t *testing.T) {
 }
 
 func answer[T any](t *testing.T, f *fixture, path string) (value T) {
-	t.Helper()
 	require.NoError(t, json.Unmarshal([]byte(f.get(t, path)), &value))
 	return value
 }

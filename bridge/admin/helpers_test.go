@@ -172,7 +172,7 @@ func (s sender) DeadLetter(_ context.Context, record uint64, index int) error {
 	return nil
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture() *fixture {
 	f := &fixture{states: map[string]delivery.State{
 		"a": {Name: delivery.StateOK}, "b": {Name: delivery.StatePaused, LastError: "401 Unauthorized"},
 	}}
@@ -213,7 +213,6 @@ func (f *fixture) ask(line, body string, headers ...string) *http.Response {
 }
 
 func (f *fixture) call(t *testing.T, status int, line, body string, headers ...string) string {
-	t.Helper()
 	resp := f.ask(line, body, headers...)
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
@@ -222,7 +221,6 @@ func (f *fixture) call(t *testing.T, status int, line, body string, headers ...s
 }
 
 func (f *fixture) get(t *testing.T, path string) string {
-	t.Helper()
 	return f.call(t, 200, "GET "+path, "")
 }
 

@@ -21,14 +21,14 @@ import (
 )
 
 func TestResume(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	require.JSONEq(t, `{"resumed":["a","b"]}`, f.call(t, 200, "POST /api/resume", ""))
 	f.call(t, 200, "POST /api/resume?connector=b", "")
 	require.Equal(t, []string{"a", "b", "b"}, f.resumed)
 }
 
 func TestReplayIsOrdered(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	require.JSONEq(t, `{"replays":[]}`, f.get(t, "/api/replay"))
 	body := f.call(t, 200, "POST /api/replay", `{"connector":"b","from":"2026-01-02T10:00:00Z","to":"2026-01-02T11:00:00Z","type":["users.*","x"],"rate":2.5}`)
 	require.JSONEq(t, `{"replays":[{"connector":"b","number":1,"active":true,"from":"2026-01-02T10:00:00Z","to":"2026-01-02T11:00:00Z",
@@ -57,7 +57,7 @@ func TestReplayIsOrdered(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.a.erase = []string{
 		`{"user":{"external_user_id":"jo"}}`, `{"user":{"external_user_id":"j\u006f"}}`,
 		`{"user":{"external_user_id":"Jo"}}`, `{"user":{"external_user_id":"jo "}}`, `{"user":{"user_id":"jo"}}`,
@@ -96,7 +96,7 @@ func (s slow) Erase(ctx context.Context, match func([]byte) bool) (queue.Erasure
 
 // The time limits of the server are for requests that should be short.
 func TestForgetMayTakeLongerThanTheServerAllows(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.Show([]Connector{{Name: "a", Queue: slow{f.a, 300 * time.Millisecond}}})
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = f.Server()
@@ -112,14 +112,14 @@ func TestForgetMayTakeLongerThanTheServerAllows(t *testing.T) {
 }
 
 func TestDrift(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	require.JSONEq(t, `{"drift":[]}`, f.get(t, "/api/drift"))
 	f.drift = []drift.Item{{EventType: "new.Type", Count: 3, FirstSeen: noon, LastSeen: noon}}
 	require.Equal(t, f.drift, answer[Drift](t, f, "/api/drift").Drift)
 }
 
 func TestPending(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.parked = []delivery.ParkedEvent{{Seq: 7, Index: 3, EventType: "users.behaviors.CustomEvent", ID: "x", With: 1, Failures: 4, Status: 403, LastAnswer: "blocked"}}
 	body := f.get(t, "/api/pending?connector=a")
 	require.Contains(t, body, `"parked":1`)
@@ -133,7 +133,7 @@ func TestPending(t *testing.T) {
 }
 
 func TestBackup(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture()
 	f.cfg.BackupDir = t.TempDir()
 	f.store = "a store"
 	require.Equal(t, "a store", f.get(t, "/api/backup"))
@@ -161,7 +161,7 @@ func TestBackfill(t *testing.T) {
 		"a connector not configured": {"?connector=gone", 0, nil, 409, "not in the configuration"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
+			f := newFixture()
 			f.b.ledger = func() queue.Ledger { return queue.Ledger{Accepted: c.pending} }
 			f.failure = c.err
 			require.Contains(t, f.call(t, c.status, "POST /api/backfill"+c.query, `{"events":[]}`), c.want)

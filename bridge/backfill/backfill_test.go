@@ -21,8 +21,9 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/backfill"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // store keeps the ids of events, as a queue would.
@@ -69,7 +70,6 @@ func (s *store) put(_ context.Context, body []byte) (r queue.Receipt, err error)
 // export writes two types, 250 records each in two files, and returns what
 // backfills them.
 func export(t *testing.T) (backfill.Config, *store) {
-	t.Helper()
 	dir := t.TempDir()
 	for i, name := range []string{"users.messages.email.Open", "users.messages.email.Send"} {
 		for part := range 2 {
@@ -92,11 +92,9 @@ func export(t *testing.T) (backfill.Config, *store) {
 		}
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "_SUCCESS"), nil, 0o600))
-	glossary, err := schemas.Load()
-	require.NoError(t, err)
 	s := &store{ids: map[string]bool{}}
 	return backfill.Config{
-		Connector: "a", Files: []string{dir}, Glossary: glossary, Progress: filepath.Join(t.TempDir(), "progress"), Store: s.put, Stderr: io.Discard,
+		Connector: "a", Files: []string{dir}, Glossary: journeytest.Glossary(t), Progress: filepath.Join(t.TempDir(), "progress"), Store: s.put, Stderr: io.Discard,
 	}, s
 }
 
@@ -135,8 +133,7 @@ func TestNoBatchIsTooLarge(t *testing.T) {
 		for id := range 3 {
 			fmt.Fprintf(&lines, `{"id":"%d","time":1,"campaign_name":"%s"}`+"\n", id, name)
 		}
-		file := filepath.Join(t.TempDir(), "part.json")
-		require.NoError(t, os.WriteFile(file, []byte(lines.String()), 0o600))
+		file := casefile.Temp(t, "part.json", lines.String())
 		cfg.Files, cfg.AsType, cfg.Progress = []string{file}, "users.messages.email.Open", file+".progress"
 		cfg.Store = func(ctx context.Context, body []byte) (queue.Receipt, error) {
 			if len(body) > 1<<20 {
@@ -205,18 +202,15 @@ func TestTornProgress(t *testing.T) {
 	cfg, _ := export(t)
 	_, err := backfill.Run(t.Context(), cfg)
 	require.NoError(t, err)
-	whole, err := os.ReadFile(cfg.Progress)
-	require.NoError(t, err)
-	for cut := bytes.IndexByte(whole, '\n') + 1; cut < len(whole); cut += 29 {
-		require.NoError(t, os.WriteFile(cfg.Progress, whole[:cut], 0o600))
+	whole := casefile.Text(t, cfg.Progress)
+	for cut := strings.IndexByte(whole, '\n') + 1; cut < len(whole); cut += 29 {
+		require.NoError(t, os.WriteFile(cfg.Progress, []byte(whole[:cut]), 0o600))
 		s := &store{ids: map[string]bool{}}
 		cfg.Store = s.put
 		sum, err := backfill.Run(t.Context(), cfg)
 		require.NoError(t, err)
 		require.Equal(t, 500, sum.Sum.Accepted, cut)
-		again, err := os.ReadFile(cfg.Progress)
-		require.NoError(t, err)
-		require.Equal(t, string(whole), string(again))
+		require.Equal(t, whole, casefile.Text(t, cfg.Progress))
 	}
 }
 
@@ -247,15 +241,14 @@ func TestChoice(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, c.chosen, sum.Sum)
-			text, err := os.ReadFile(cfg.Progress)
-			require.NoError(t, err)
-			whole := bytes.TrimSuffix(text, []byte("{\"finished\":true}\n"))
+			text := casefile.Text(t, cfg.Progress)
+			whole := strings.TrimSuffix(text, "{\"finished\":true}\n")
 			require.NotEqual(t, len(text), len(whole))
-			require.NoError(t, os.WriteFile(cfg.Progress, whole, 0o600))
+			require.NoError(t, os.WriteFile(cfg.Progress, []byte(whole), 0o600))
 			cfg.Connector = "b"
 			_, err = backfill.Run(t.Context(), cfg)
 			require.ErrorContains(t, err, "belongs to another backfill")
-			require.NoError(t, os.WriteFile(cfg.Progress, text, 0o600))
+			require.NoError(t, os.WriteFile(cfg.Progress, []byte(text), 0o600))
 			_, err = backfill.Run(t.Context(), cfg)
 			require.NoError(t, err, "the other one has finished")
 		})

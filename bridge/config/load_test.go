@@ -12,15 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/certtest"
 )
-
-func writeFile(t *testing.T, text string) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "bridge.yaml")
-	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
-	return name
-}
 
 func env(variables map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
@@ -30,7 +24,6 @@ func env(variables map[string]string) func(string) (string, bool) {
 }
 
 func filesOf(t *testing.T) string {
-	t.Helper()
 	dir := t.TempDir()
 	cert, key := certtest.New(t)
 	_, other := certtest.New(t)
@@ -51,30 +44,25 @@ func TestLoadFile(t *testing.T) {
 }
 
 func asJSON(t *testing.T, value any) string {
-	t.Helper()
 	text, err := json.MarshalIndent(value, "", "  ")
 	require.NoError(t, err)
 	return string(text) + "\n"
 }
 
 func requireGolden(t *testing.T, name, got string) {
-	t.Helper()
-	want, err := os.ReadFile(filepath.Join("testdata", name))
-	require.NoError(t, err)
-	require.Equal(t, string(want), got)
+	require.Equal(t, casefile.Text(t, filepath.Join("testdata", name)), got)
 }
 
 // Each mistake is named with its place, once, and none shows a secret; warnings are named,
 // and what flags, variables and a file say is the same as what one file would say.
 func TestLoad(t *testing.T) {
-	text, err := os.ReadFile("testdata/cases.yaml")
-	require.NoError(t, err)
+	text := casefile.Text(t, "testdata/cases.yaml")
 	var cases []struct {
 		Name, File, Path, As string
 		Env, Flags           map[string]string
 		Want, Warnings       []string
 	}
-	require.NoError(t, yaml.Unmarshal(text, &cases))
+	require.NoError(t, yaml.Unmarshal([]byte(text), &cases))
 	dir := filesOf(t)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
@@ -84,14 +72,14 @@ func TestLoad(t *testing.T) {
 			}
 			src := Source{File: c.Path, Env: env(variables), Flags: c.Flags}
 			if c.File != "" {
-				src.File = writeFile(t, c.File)
+				src.File = casefile.Temp(t, "bridge.yaml", c.File)
 			}
 			cfg, err := Load(src)
 			if c.Want == nil {
 				require.NoError(t, err)
 				require.Equal(t, c.Warnings, cfg.Warnings())
 				if c.As != "" {
-					want, err := Load(Source{File: writeFile(t, c.As)})
+					want, err := Load(Source{File: casefile.Temp(t, "bridge.yaml", c.As)})
 					require.NoError(t, err)
 					require.Equal(t, want, cfg)
 				}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/mapping"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // alterEach gives each setting in v another value, calls check with its key, and
@@ -121,9 +122,8 @@ var update = flag.Bool("update", false, "write the tables in docs/operations.md 
 // with those that the tags make. With -update it writes them.
 func TestSettingsAreDocumented(t *testing.T) {
 	const path, end = "../../docs/operations.md", "<!-- end of the settings -->\n"
-	page, err := os.ReadFile(path)
-	require.NoError(t, err)
-	text := string(page)
+	page := casefile.Text(t, path)
+	text := page
 	for name, connector := range map[string]bool{"bridge": false, "connector": true} {
 		begin := "<!-- settings of the " + name + ", made by make generate -->\n"
 		before, rest, found := strings.Cut(text, begin)
@@ -136,7 +136,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 		return
 	}
-	require.Equal(t, text, string(page), "run make generate")
+	require.Equal(t, text, page, "run make generate")
 }
 
 // table is the table of settings in docs/operations.md, in Markdown: those of

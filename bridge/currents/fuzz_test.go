@@ -6,7 +6,6 @@ import (
 	"errors"
 	"iter"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,15 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // rows gives the rows of a file in testdata: what is expected of a text, a space, and
 // the text as Go quotes it.
 func rows(t testing.TB, file string) iter.Seq2[string, string] {
-	all, err := os.ReadFile("testdata/" + file)
-	require.NoError(t, err)
+	all := casefile.Text(t, "testdata/"+file)
 	return func(yield func(want, text string) bool) {
-		for line := range strings.Lines(string(all)) {
+		for line := range strings.Lines(all) {
 			want, quoted, _ := strings.Cut(strings.TrimSpace(line), " ")
 			text, err := strconv.Unquote(quoted)
 			require.NoError(t, err, line)

@@ -13,7 +13,6 @@ import (
 )
 
 func scan(t *testing.T, body string) []currents.Event {
-	t.Helper()
 	var batch currents.Batch
 	require.NoError(t, batch.Scan([]byte(body)))
 	return batch.Events
@@ -21,7 +20,6 @@ func scan(t *testing.T, body string) []currents.Event {
 
 // scanOne scans a body whose only event is given.
 func scanOne(t *testing.T, event string) currents.Event {
-	t.Helper()
 	events := scan(t, `{"events":[`+event+`]}`)
 	require.Len(t, events, 1)
 	return events[0]

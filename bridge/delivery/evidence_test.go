@@ -123,21 +123,6 @@ func TestWhatSaysNothingOfTheEvents(t *testing.T) {
 	require.Equal(t, rate, e.rate(), "else bad events would be found later beside a limiter")
 }
 
-// Only deaths on the evidence of probes are limited.
-func TestManyMayDieBesideOneAcceptance(t *testing.T) {
-	e, dead := testEvidence(), 0
-	trials := make([]trial, mostByProbe+1)
-	for second := 0.0; second < 100 && dead == 0; second++ {
-		e.takes(second)
-		for i := range trials {
-			if e.judge(&trials[i], 1, response{kind: refused, began: at(second + 0.5), ended: at(second + 0.5)}, time.Hour) == die {
-				dead++
-			}
-		}
-	}
-	require.Len(t, trials, dead)
-}
-
 // A Retry-After of a 429 is for all, whichever request was told so. Another one may
 // be for the request alone where that is suspected, and must not hold up others.
 func TestRetryAfterOfASuspect(t *testing.T) {
@@ -179,36 +164,5 @@ func TestRetryAfter(t *testing.T) {
 func TestStatusClass(t *testing.T) {
 	for status, want := range map[int]string{0: "none", 99: "other", 103: "1xx", 200: "2xx", 399: "3xx", 404: "4xx", 599: "5xx", 600: "other"} {
 		require.Equal(t, want, statusClass(status))
-	}
-}
-
-// Requests shrink where only small ones are accepted, grow again, and stay as they
-// are where failures are no matter of the size.
-func TestSizes(t *testing.T) {
-	s := newSizes(100)
-	for i := range 12 {
-		s.learn(s.size, s.size <= 25, at(10+float64(i)))
-		s.learn(1, true, at(float64(i)))
-	}
-	require.Equal(t, 25, s.size)
-	for i := range 1000 {
-		s.learn(s.size, true, at(100+float64(i)))
-	}
-	require.Equal(t, 100, s.size)
-	for i := range 1000 {
-		s.learn(1, i%2 == 0, at(2000+float64(i)))
-		s.learn(100, i%2 == 1, at(2000+float64(i)))
-	}
-	require.Equal(t, 100, s.size)
-}
-
-// How often is enough is arithmetic; the figures are those of the design.
-func TestTimesNeeded(t *testing.T) {
-	for _, test := range []struct {
-		rate        float64
-		split, dead int
-	}{{0.03, 2, 6}, {0.1, 2, 9}, {0.33, 5, 19}, {0.6, 10, 41}, {0.95, 90, 405}} {
-		require.Equal(t, test.split, timesNeeded(test.rate, splitChance), "split at %g", test.rate)
-		require.Equal(t, test.dead, timesNeeded(test.rate, deadChance), "dead at %g", test.rate)
 	}
 }

@@ -32,7 +32,6 @@ func fat(prefix string, n int) []string {
 
 // compresses runs a sender that has asked its destination by the time it returns.
 func compresses(t *testing.T, r *rudder, version reply, change func(*Config)) *testBench {
-	t.Helper()
 	r.version = version
 	b := start(t, newMemQueue(), r, change)
 	b.deliver(t, time.Second, fat("first", 1)...)

@@ -233,17 +233,15 @@ func mapperFor(mode string) *mapping.Mapper {
 // testBench is one sender between a queue and a RudderStack.
 type testBench struct {
 	*Sender
-	queue  *memQueue
-	rudder *rudder
-	log    *bytes.Buffer // read it while no request is in flight
-	stop   context.CancelFunc
-	ended  chan error // of Run; closed after it
+	queue *memQueue
+	log   *bytes.Buffer // read it while no request is in flight
+	stop  context.CancelFunc
+	ended chan error // of Run; closed after it
 }
 
 // bubble runs a test of that name in fake time; without a name it is not one of
 // several.
 func bubble(t *testing.T, name string, test func(*testing.T, *rudder, *memQueue)) {
-	t.Helper()
 	run := func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { test(t, &rudder{}, newMemQueue()) })
 	}
@@ -261,8 +259,7 @@ func (c constant) Uint64() uint64 { return uint64(c) }
 
 // start runs a sender until finish, or until the test ends. Call it inside a synctest bubble.
 func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBench {
-	t.Helper()
-	b := &testBench{queue: q, rudder: r, log: &bytes.Buffer{}}
+	b := &testBench{queue: q, log: &bytes.Buffer{}}
 	c := Config{
 		Connector: config.DefaultConnector(), Queue: q, Transport: r, Grace: 10 * time.Second,
 		Random: rand.New(rand.NewPCG(1, 2)),
@@ -292,7 +289,6 @@ func start(t *testing.T, q *memQueue, r *rudder, change func(*Config)) *testBenc
 // finish ends the sender, checks that it kept to the queue's contract, and returns
 // how long it took.
 func (b *testBench) finish(t *testing.T) (took time.Duration) {
-	t.Helper()
 	stopped := time.Now()
 	b.stop()
 	require.NoError(t, <-b.ended)
@@ -308,27 +304,23 @@ func (b *testBench) finish(t *testing.T) (took time.Duration) {
 
 // settledWithin waits until nothing is pending; time is the bubble's.
 func (b *testBench) settledWithin(t *testing.T, d time.Duration) {
-	t.Helper()
 	b.within(t, d, func() bool { return b.queue.countLocked(queue.Pending) == 0 })
 }
 
 // deliver puts a record and waits until nothing is pending.
 func (b *testBench) deliver(t *testing.T, within time.Duration, events ...string) {
-	t.Helper()
 	b.queue.put(events...)
 	b.settledWithin(t, within)
 }
 
 // replay replays history and waits until that has ended.
 func (b *testBench) replay(t *testing.T, order queue.ReplayOrder, within time.Duration) queue.Replay {
-	t.Helper()
 	b.queue.order(order)
 	return b.replayedWithin(t, within)
 }
 
 // replayedWithin waits until the replay has ended.
 func (b *testBench) replayedWithin(t *testing.T, d time.Duration) queue.Replay {
-	t.Helper()
 	b.within(t, d, func() bool { return !b.queue.replay.Active() })
 	return b.queue.replayed()
 }
@@ -350,7 +342,6 @@ func pass(d time.Duration) {
 }
 
 func (b *testBench) within(t *testing.T, d time.Duration, done func() bool) {
-	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), d)
 	defer stop()
 	err := b.queue.await(ctx, done)

@@ -21,7 +21,6 @@ import (
 type pairFiles struct{ cert, key string }
 
 func newPair(t *testing.T, name string) pairFiles {
-	t.Helper()
 	dir := t.TempDir()
 	f := pairFiles{filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")}
 	f.write(t, name)
@@ -29,14 +28,12 @@ func newPair(t *testing.T, name string) pairFiles {
 }
 
 func (f pairFiles) write(t *testing.T, name string) {
-	t.Helper()
 	cert, key := certtest.Named(t, name)
 	require.NoError(t, os.WriteFile(f.cert, []byte(cert), 0o600))
 	require.NoError(t, os.WriteFile(f.key, []byte(key), 0o600))
 }
 
 func (f pairFiles) certificates(t *testing.T, log io.Writer) *Certificates {
-	t.Helper()
 	c, err := NewCertificates(f.cert, f.key, slog.New(slog.NewTextHandler(log, nil)))
 	require.NoError(t, err)
 	return c
@@ -114,7 +111,7 @@ func TestNewCertificatesRefuses(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	certs := newPair(t, "one").certificates(t, io.Discard)
-	b := prepare(t, Config{MaxBody: 1 << 20})
+	b := prepare(Config{MaxBody: 1 << 20})
 	b.serve(t, 0, certs)
 	b.url = strings.Replace(b.url, "http", "https", 1)
 	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}

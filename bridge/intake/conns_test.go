@@ -24,7 +24,6 @@ import (
 // idle returns once n connections with a good token wait for a request: the server
 // says so after the response is there.
 func (b *bench) idle(t *testing.T, n int) {
-	t.Helper()
 	require.Eventually(t, func() bool {
 		b.listener.mu.Lock()
 		defer b.listener.mu.Unlock()
@@ -33,7 +32,6 @@ func (b *bench) idle(t *testing.T, n int) {
 }
 
 func (b *bench) speak(t *testing.T, conn net.Conn) net.Conn {
-	t.Helper()
 	if conn == nil {
 		conn = b.raw(t, "")
 	}
@@ -44,7 +42,7 @@ func (b *bench) speak(t *testing.T, conn net.Conn) net.Conn {
 }
 
 func TestIdleConnectionsMakeRoom(t *testing.T) {
-	b := prepare(t, Config{})
+	b := prepare(Config{})
 	b.serve(t, 2, nil)
 	first := b.speak(t, nil)
 	b.idle(t, 1)
@@ -64,7 +62,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 // Connections that have shown no good token make room before any that has,
 // whatever they do.
 func TestUntrustedConnectionsMakeRoomFirst(t *testing.T) {
-	b := prepare(t, Config{})
+	b := prepare(Config{})
 	b.serve(t, 3, nil)
 	kept := b.speak(t, nil)
 	b.idle(t, 1)
@@ -88,7 +86,7 @@ func TestUntrustedConnectionsMakeRoomFirst(t *testing.T) {
 // A connection in the middle of a request with a good token is never ended for
 // another; the other waits, and is not refused.
 func TestBusyConnectionsAreKept(t *testing.T) {
-	b := prepare(t, Config{})
+	b := prepare(Config{})
 	b.serve(t, 2, nil)
 	q := b.queues["a"]
 	q.hang()
@@ -124,7 +122,7 @@ func TestAcceptEnds(t *testing.T) {
 }
 
 func TestSlowHandshakesDelayNoOther(t *testing.T) {
-	b := prepare(t, Config{})
+	b := prepare(Config{})
 	b.server.ReadHeaderTimeout = 5 * time.Second
 	b.serve(t, 4, newPair(t, "one").certificates(t, io.Discard))
 	b.url = strings.Replace(b.url, "http", "https", 1)
@@ -151,7 +149,6 @@ type stream2 struct {
 // speak2 begins HTTP/2 on a new connection, with a flow-control window for each
 // stream. What has come is sent to the channel when the connection has ended.
 func (b *bench) speak2(t *testing.T, window uint32) (*stream2, <-chan ended2) {
-	t.Helper()
 	conn := b.raw(t, "")
 	s := &stream2{Framer: http2.NewFramer(conn, conn), conn: conn, next: 1}
 	s.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -166,7 +163,6 @@ func (b *bench) speak2(t *testing.T, window uint32) (*stream2, <-chan ended2) {
 // post sends a request with the first part of a body; more says whether the rest
 // is still to come.
 func (s *stream2) post(t *testing.T, token, body string, more bool) {
-	t.Helper()
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	for _, field := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/currents"}, {"authorization", "Bearer " + token}} {

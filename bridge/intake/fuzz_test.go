@@ -106,7 +106,6 @@ func expected(plain []byte, whole bool) int {
 }
 
 func requireStored(t *testing.T, q *fakeQueue, plain, answer []byte) {
-	t.Helper()
 	var acked struct{ Accepted, Duplicates int }
 	require.NoError(t, json.Unmarshal(answer, &acked))
 	var want struct {
@@ -168,7 +167,6 @@ func FuzzRawRequest(f *testing.F) {
 }
 
 func acknowledged(t *testing.T, answer reply) int {
-	t.Helper()
 	if answer.status != http.StatusOK {
 		return 0
 	}
@@ -178,7 +176,6 @@ func acknowledged(t *testing.T, answer reply) int {
 }
 
 func (b *bench) exchange(t *testing.T, text []byte) []reply {
-	t.Helper()
 	client, err := b.dial()
 	require.NoError(t, err)
 	defer client.Close()

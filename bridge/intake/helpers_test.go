@@ -124,7 +124,6 @@ func (s *fakeQueue) events() (n int) {
 }
 
 func (s *fakeQueue) waits(t *testing.T, n int) {
-	t.Helper()
 	require.Eventually(t, func() bool { return s.inside() == n }, 20*time.Second, time.Millisecond)
 }
 
@@ -155,8 +154,7 @@ func queued(q Appender, name string, tokens ...string) Connector {
 
 // prepare makes an Intake with connectors a (token "secret", and "next+/==") and b
 // (token "other") unless cfg has its own.
-func prepare(t *testing.T, cfg Config) *bench {
-	t.Helper()
+func prepare(cfg Config) *bench {
 	b := &bench{queues: map[string]*fakeQueue{}, registry: prometheus.NewRegistry(), log: &logbuffer.Buffer{}}
 	if cfg.Connectors == nil {
 		cfg.Connectors = []Connector{
@@ -177,14 +175,12 @@ func prepare(t *testing.T, cfg Config) *bench {
 }
 
 func start(t *testing.T, cfg Config) *bench {
-	t.Helper()
-	b := prepare(t, cfg)
+	b := prepare(cfg)
 	b.serve(t, 0, nil)
 	return b
 }
 
 func (b *bench) serve(t *testing.T, maxConnections int, certs *Certificates) {
-	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	b.listener = Listen(ln, maxConnections, certs).(*listener)
@@ -202,7 +198,7 @@ func (b *bench) serve(t *testing.T, maxConnections int, certs *Certificates) {
 // inBubble runs a test in fake time, over connections in memory.
 func inBubble(t *testing.T, cfg Config, maxConnections int, test func(t *testing.T, b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
-		b := prepare(t, cfg)
+		b := prepare(cfg)
 		conns := memnet.Listen()
 		b.listener = Listen(conns, maxConnections, nil).(*listener)
 		b.dial = func() (net.Conn, error) { return conns.Dial(t.Context(), "", "") }
@@ -222,12 +218,10 @@ func inBubble(t *testing.T, cfg Config, maxConnections int, test func(t *testing
 
 // quiet returns once nothing is held for a request any more.
 func (b *bench) quiet(t *testing.T) {
-	t.Helper()
 	require.Eventually(t, func() bool { return b.inFlight.Load() == 0 && b.buffers.used.Load() == 0 }, 20*time.Second, time.Millisecond, "something is still held")
 }
 
 func (b *bench) raw(t *testing.T, text string) net.Conn {
-	t.Helper()
 	conn, err := b.dial()
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
@@ -237,7 +231,6 @@ func (b *bench) raw(t *testing.T, text string) net.Conn {
 }
 
 func answerOn(t *testing.T, conn net.Conn) *http.Response {
-	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
@@ -247,12 +240,10 @@ func answerOn(t *testing.T, conn net.Conn) *http.Response {
 }
 
 func requireOK(t *testing.T, conn net.Conn) {
-	t.Helper()
 	require.Equal(t, 200, answerOn(t, conn).StatusCode)
 }
 
 func requireEnded(t *testing.T, conn net.Conn) {
-	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
 	_, err := io.Copy(io.Discard, conn)
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -261,7 +252,6 @@ func requireEnded(t *testing.T, conn net.Conn) {
 // metric returns the sum of a counter or gauge over connector a's series, or
 // over all where there is no such label.
 func (b *bench) metric(t *testing.T, name string) string {
-	t.Helper()
 	families, err := b.registry.Gather()
 	require.NoError(t, err)
 	sum := 0.0
@@ -291,7 +281,6 @@ type reply struct {
 }
 
 func (b *bench) do(t *testing.T, r request) reply {
-	t.Helper()
 	if r.method == "" {
 		r.method = http.MethodPost
 	}

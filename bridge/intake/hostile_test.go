@@ -28,7 +28,6 @@ import (
 // attack sends text as it is, ends its half of the connection, and returns all
 // responses that came. The process may allocate at most the bytes given.
 func (b *bench) attack(t *testing.T, text string, most int64) []reply {
-	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	conn := b.raw(t, "")
@@ -52,7 +51,6 @@ func (b *bench) attack(t *testing.T, text string, most int64) []reply {
 // settle checks that exactly what was acknowledged is stored, and that nothing
 // is held once all is over.
 func (b *bench) settle(t *testing.T, got []reply) {
-	t.Helper()
 	for _, r := range got {
 		b.acked += acknowledged(t, r)
 	}
@@ -68,7 +66,6 @@ func (b *bench) last() queue.Batch {
 }
 
 func answersOn(t *testing.T, conn net.Conn, longest time.Duration) []reply {
-	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(longest)))
 	got, err := responsesOn(conn)
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection never ended; answers: %v", got)

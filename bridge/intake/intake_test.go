@@ -33,7 +33,6 @@ type answer struct {
 }
 
 func answersOf(t *testing.T, file string) (list []answer) {
-	t.Helper()
 	for _, row := range casefile.Read(t, file, 7) {
 		a := answer{name: row[0], stored: row[2], body: row[3], req: request{header: map[string]string{}}}
 		a.status, _ = strconv.Atoi(row[1])
@@ -93,7 +92,6 @@ func TestAnswers(t *testing.T) {
 }
 
 func (b *bench) requireAnswers(t *testing.T, file string) {
-	t.Helper()
 	for _, tt := range answersOf(t, file) {
 		got := b.do(t, tt.req)
 		require.Equal(t, tt.status, got.status, tt.name)

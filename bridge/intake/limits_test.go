@@ -19,7 +19,6 @@ import (
 
 // requireServed posts to connector b; the response is 200 and takes no time.
 func (b *bench) requireServed(t *testing.T) {
-	t.Helper()
 	for range 3 {
 		began := time.Now()
 		conn := b.raw(t, strings.Replace(post("Connection: close\r\n", oneEvent), "/currents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret", "/currents/b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer other", 1))
@@ -31,7 +30,6 @@ func (b *bench) requireServed(t *testing.T) {
 // flood sends a text on n connections. The first response of each is sent to the
 // channel.
 func (b *bench) flood(t *testing.T, n int, text string) <-chan *http.Response {
-	t.Helper()
 	responses := make(chan *http.Response, n)
 	for range n {
 		conn := b.raw(t, "")

@@ -97,7 +97,6 @@ func counted(w *drift.Watch) (list []string) {
 // bothModes maps events in each mode with a watch, and makes sure that what leaves is
 // what leaves without one.
 func bothModes(t *testing.T, personal mapping.Personal, events ...string) (seen []string) {
-	t.Helper()
 	for _, webhook := range []bool{false, true} {
 		w := drift.New(drift.Config{})
 		m := newMapper(t, mapping.Options{Webhook: webhook, Drift: w, Personal: personal})
@@ -199,14 +198,12 @@ var loadGlossary = sync.OnceValues(schemas.Load)
 
 // glossary is the one that is built in, loaded once.
 func glossary(t testing.TB) *schemas.Glossary {
-	t.Helper()
 	g, err := loadGlossary()
 	require.NoError(t, err)
 	return g
 }
 
 func newMapper(t testing.TB, opts mapping.Options) *mapping.Mapper {
-	t.Helper()
 	if opts.Glossary == nil {
 		opts.Glossary = glossary(t)
 	}
@@ -217,7 +214,6 @@ func newMapper(t testing.TB, opts mapping.Options) *mapping.Mapper {
 
 // eventName returns what a message has under event, as it is written.
 func eventName(t *testing.T, m *mapping.Mapper, eventType string) string {
-	t.Helper()
 	event := `{"event_type":` + eventType + `,"id":"i"}`
 	message := m.Append(nil, []byte(event), "")
 	require.True(t, json.Valid(message), "%s", message)
@@ -250,7 +246,6 @@ func TestNames(t *testing.T) {
 
 // optionsOf returns the options that an error of New names.
 func optionsOf(t *testing.T, err error) (names []string) {
-	t.Helper()
 	if err == nil {
 		return nil
 	}

@@ -40,7 +40,6 @@ type actions = map[string]mapping.Action
 
 // rewritten is what leaves in webhook mode.
 func rewritten(t *testing.T, preset mapping.Action, fields actions, event string) string {
-	t.Helper()
 	m := newMapper(t, mapping.Options{Webhook: true, Personal: mapping.Personal{Preset: preset, Fields: fields, Salt: []byte(salt)}})
 	got := string(m.Append([]byte("before,"), []byte(event), ""))
 	require.True(t, strings.HasPrefix(got, "before,"))
@@ -179,7 +178,6 @@ func TestRedacted(t *testing.T) {
 }
 
 func redacted(t *testing.T, registry *prometheus.Registry) map[string]float64 {
-	t.Helper()
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	found := map[string]float64{}

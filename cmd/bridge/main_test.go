@@ -22,6 +22,7 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/config"
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 )
@@ -38,7 +39,6 @@ func TestMain(m *testing.M) {
 }
 
 func command(t *testing.T, env []string, args ...string) *exec.Cmd {
-	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
@@ -48,7 +48,6 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 }
 
 func runBridge(t *testing.T, env []string, code int, args ...string) (stdout, stderr string) {
-	t.Helper()
 	cmd := command(t, env, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -63,7 +62,6 @@ type serving struct {
 }
 
 func serve(t *testing.T, env []string, args ...string) *serving {
-	t.Helper()
 	s := starting(t, env, args...)
 	require.NoError(t, s.AwaitReady(t.Context()))
 	return s
@@ -71,7 +69,6 @@ func serve(t *testing.T, env []string, args ...string) *serving {
 
 // starting runs a bridge on free ports and does not wait until it is ready.
 func starting(t *testing.T, env []string, args ...string) *serving {
-	t.Helper()
 	logPath := filepath.Join(t.TempDir(), "bridge.log")
 	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)
 	p, err := bridgeproc.Start(os.Args[0], logPath, append(env, asCommand+"=1"), args...)
@@ -81,14 +78,10 @@ func starting(t *testing.T, env []string, args ...string) *serving {
 }
 
 func (s *serving) output(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile(s.logPath)
-	require.NoError(t, err)
-	return string(text)
+	return casefile.Text(t, s.logPath)
 }
 
 func (s *serving) signal(t *testing.T, signal os.Signal) {
-	t.Helper()
 	require.NoError(t, s.Cmd.Process.Signal(signal))
 }
 
@@ -98,28 +91,19 @@ func (s *serving) end() int {
 }
 
 func (s *serving) post(t *testing.T, body string) {
-	t.Helper()
 	require.Equal(t, 200, s.try(t, "/currents", "s3cret", body))
 }
 
 func (s *serving) try(t *testing.T, path, token, body string) int {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Intake+path, strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	resp.Body.Close()
-	return resp.StatusCode
+	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
+	return clitest.Status(t, http.MethodPost, s.Intake+path, body, bearer)
 }
 
 func (s *serving) logged(t *testing.T, text string) {
-	t.Helper()
 	require.Eventually(t, func() bool { return strings.Contains(s.output(t), text) }, time.Minute, 5*time.Millisecond, text)
 }
 
 func (s *serving) until(t *testing.T, token, text string) {
-	t.Helper()
 	require.Eventually(t, func() bool {
 		var status json.RawMessage
 		require.NoError(t, jsoncall.API{Base: s.Admin, Token: token}.Do(t.Context(), http.MethodGet, "/status", nil, &status))
@@ -177,18 +161,16 @@ func TestCommands(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	s := serve(t, nil, "--open", "--rudder-url", "http://127.0.0.1:1", "--write-key", "wk", "--data-dir", data)
-	text, err := os.ReadFile("testdata/commands.yaml")
-	require.NoError(t, err)
+	text := casefile.Text(t, "testdata/commands.yaml")
 	var cases []struct {
 		Name, File, Args, Stdout string
 		Env, Stderr              []string
 		Code                     int
 	}
-	require.NoError(t, yaml.Unmarshal(text, &cases))
+	require.NoError(t, yaml.Unmarshal([]byte(text), &cases))
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "bridge.yaml")
-			require.NoError(t, os.WriteFile(file, []byte(c.File), 0o600))
+			file := casefile.Temp(t, "bridge.yaml", c.File)
 			names := strings.NewReplacer("FILE", file, "DATA", data, "TAKEN", strings.TrimPrefix(s.Admin, "http://"))
 			for i := range c.Env {
 				c.Env[i] = names.Replace(c.Env[i])

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // answering is a data plane that answers POSTs with a status that can change.
@@ -37,14 +38,12 @@ func answering(t *testing.T, status int) (url string, answer *atomic.Int64) {
 func TestOperator(t *testing.T) {
 	t.Parallel()
 	url, answer := answering(t, 401)
-	token := filepath.Join(t.TempDir(), "admin-token")
-	require.NoError(t, os.WriteFile(token, []byte("operator\n"), 0o600))
+	token := casefile.Temp(t, "admin-token", "operator\n")
 	s := serve(t, []string{"BRIDGE_ADMIN_TOKEN_FILE=" + token}, "--braze-token", "s3cret", "--rudder-url", url, "--write-key", "wk", "--data-dir", t.TempDir())
 	_, stderr := runBridge(t, nil, 1, "status", "--admin", s.Admin)
 	require.Contains(t, stderr, "401 Unauthorized: the admin token is missing or wrong")
 	env := []string{"BRIDGE_ADMIN=" + s.Admin, "BRIDGE_ADMIN_TOKEN=wrong"}
 	bridge := func(code int, args ...string) string {
-		t.Helper()
 		stdout, stderr := runBridge(t, env, code, append(args, "--admin-token-file", token)...)
 		return stdout + stderr
 	}

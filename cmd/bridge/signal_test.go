@@ -18,7 +18,6 @@ import (
 
 // stalled is a client in the middle of its body, which shutdown waits for.
 func (s *serving) stalled(t *testing.T, token string) net.Conn {
-	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.Intake, "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
@@ -31,7 +30,6 @@ func (s *serving) stalled(t *testing.T, token string) net.Conn {
 }
 
 func (s *serving) closed(t *testing.T) {
-	t.Helper()
 	require.Eventually(t, func() bool {
 		c, err := net.Dial("tcp", strings.TrimPrefix(s.Intake, "http://"))
 		if err == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
@@ -60,10 +61,9 @@ func TestProgram(t *testing.T) {
 			require.Contains(t, stdout.String(), tt.out)
 			require.Contains(t, stderr.String(), tt.err)
 			if tt.verdict != "" {
-				text, err := os.ReadFile(report)
-				require.NoError(t, err)
+				text := casefile.Text(t, report)
 				var r struct{ Verdict string }
-				require.NoError(t, json.Unmarshal(text, &r))
+				require.NoError(t, json.Unmarshal([]byte(text), &r))
 				require.Equal(t, tt.verdict, r.Verdict)
 			}
 		})

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/cli/clitest"
 	"github.com/currentsbridge/currentsbridge/internal/load"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
@@ -23,7 +23,6 @@ import (
 
 // taking answers every batch, and counts those with a token.
 func taking(t *testing.T, token string) (url string, good *atomic.Int64) {
-	t.Helper()
 	good = &atomic.Int64{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -51,15 +50,13 @@ func TestLoad(t *testing.T) {
 	require.NotContains(t, out, "sEcReT")
 	require.NotContains(t, out, "t0ken")
 
-	text, err := os.ReadFile(asJSON)
-	require.NoError(t, err)
+	text := casefile.Text(t, asJSON)
 	var report load.Report
-	require.NoError(t, json.Unmarshal(text, &report))
+	require.NoError(t, json.Unmarshal([]byte(text), &report))
 	require.True(t, report.Passed())
 	require.EqualValues(t, 1000, report.Events.Acked)
-	text, err = os.ReadFile(asHTML)
-	require.NoError(t, err)
-	require.Contains(t, string(text), "<svg")
+	text = casefile.Text(t, asHTML)
+	require.Contains(t, text, "<svg")
 }
 
 func TestLoadExitCodes(t *testing.T) {
@@ -106,7 +103,5 @@ func TestLoadInterrupted(t *testing.T) {
 	require.Eventually(t, func() bool { return good.Load() > 3 }, 20*time.Second, 10*time.Millisecond)
 	cancel()
 	require.NoError(t, <-done)
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Contains(t, string(text), `"interrupted": true`)
+	require.Contains(t, casefile.Text(t, file), `"interrupted": true`)
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,7 +20,6 @@ import (
 )
 
 func run(t *testing.T, args ...string) (stdout string, err error) {
-	t.Helper()
 	var out bytes.Buffer
 	err = clitest.Execute(t.Context(), newRoot(), &out, io.Discard, args...)
 	return out.String(), err
@@ -35,8 +33,7 @@ func TestEmit(t *testing.T) {
 	g.Events[len(g.Events)-1].Name = "users.messages.smoke.Signal"
 	text, err := g.Encode()
 	require.NoError(t, err)
-	newer := filepath.Join(t.TempDir(), "glossary.json")
-	require.NoError(t, os.WriteFile(newer, text, 0o600))
+	newer := casefile.Temp(t, "glossary.json", string(text))
 	for args, want := range map[string]struct {
 		lines int
 		text  string
@@ -89,8 +86,7 @@ func TestScenarios(t *testing.T) {
 	}
 	text, err := run(t, "scenario", "show", "flash-sale")
 	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "mine.yaml")
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	path := casefile.Temp(t, "mine.yaml", text)
 	again, err := run(t, "scenario", "show", path)
 	require.NoError(t, err)
 	require.Equal(t, strings.Replace(text, "Scenario flash-sale.", "Scenario mine.", 1), again)
@@ -123,13 +119,8 @@ func TestServe(t *testing.T) {
 	require.ErrorContains(t, err, "/nowhere answered 404")
 
 	ask := func(status int, host, method, path, body string) {
-		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
-		require.NoError(t, err)
-		req.Host = host
-		res, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		require.NoError(t, res.Body.Close())
-		require.Equal(t, status, res.StatusCode, "%s %s", host, path)
+		answer := clitest.Status(t, method, url+path, body, func(r *http.Request) { r.Host = host })
+		require.Equal(t, status, answer, "%s %s", host, path)
 	}
 	ask(200, "braze.example.com", "GET", "", "")
 	ask(403, "evil.example.com", "GET", "", "")

@@ -22,7 +22,6 @@ import (
 // command runs mockrudder with this standard input and returns what it wrote
 // and its exit code.
 func command(t *testing.T, stdin string, args ...string) (out string, code int, err error) {
-	t.Helper()
 	root := newRoot()
 	var buf bytes.Buffer
 	root.SetIn(strings.NewReader(stdin))
@@ -57,27 +56,11 @@ func TestCommands(t *testing.T) {
 
 // serving starts mockrudder serve and returns its address.
 func serving(t *testing.T, args ...string) (url string) {
-	t.Helper()
 	return clitest.Serving(t, newRoot(), "/_mock/", args...)
-}
-
-// status sends a request, with a change to it, and returns the status of the answer.
-func status(t *testing.T, method, url, body string, changes ...func(*http.Request)) int {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	require.NoError(t, err)
-	for _, change := range changes {
-		change(request)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
-	return answer.StatusCode
 }
 
 // total is how many messages a server has that a query finds.
 func total(t *testing.T, url, query string) int {
-	t.Helper()
 	answer, err := http.Get(url + "/_mock/events?" + query)
 	require.NoError(t, err)
 	defer answer.Body.Close()
@@ -87,18 +70,18 @@ func total(t *testing.T, url, query string) int {
 }
 
 func TestServe(t *testing.T) {
-	url := serving(t, "--source", "a=braze,map="+write(t, "names.json", `{"t":"T"}`), "--source", "b=http", "--source", "c=braze,disabled", "--no-validate")
+	url := serving(t, "--source", "a=braze,map="+casefile.Temp(t, "names.json", `{"t":"T"}`), "--source", "b=http", "--source", "c=braze,disabled", "--no-validate")
 	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
-	require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=a", body))
-	require.Equal(t, 401, status(t, "POST", url+"/v1/webhook?writeKey=b", body))
-	require.Equal(t, 404, status(t, "POST", url+"/v1/webhook?writeKey=c", body))
+	require.Equal(t, 200, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=a", body))
+	require.Equal(t, 401, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=b", body))
+	require.Equal(t, 404, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=c", body))
 	require.Equal(t, 1, total(t, url, "event=T"))
 	_, _, err := command(t, "", "healthcheck", "--listen", strings.TrimPrefix(url, "http://"))
 	require.NoError(t, err)
 	_, _, err = command(t, "", "healthcheck", "--url", url+"/nowhere")
 	require.ErrorContains(t, err, "/nowhere answered 404")
 	// A request that hangs does not keep the server from stopping.
-	require.Equal(t, 200, status(t, "PUT", url+"/_mock/faults", `{"hang":true}`))
+	require.Equal(t, 200, clitest.Status(t, "PUT", url+"/_mock/faults", `{"hang":true}`))
 	go func() { _, _ = http.Post(url+"/v1/batch", "", strings.NewReader("{}")) }()
 }
 
@@ -108,15 +91,15 @@ func TestServeDefaultsAndEnvironment(t *testing.T) {
 	t.Setenv("MOCKRUDDER_ALLOW_HOST", "a.example.com, b.example.com")
 	url := serving(t)
 	for host, want := range map[string]int{"a.example.com": 200, "b.example.com:8090": 200, "c.example.com": 403} {
-		require.Equal(t, want, status(t, "GET", url+"/_mock/stats", "", func(r *http.Request) { r.Host = host }), host)
+		require.Equal(t, want, clitest.Status(t, "GET", url+"/_mock/stats", "", func(r *http.Request) { r.Host = host }), host)
 	}
-	require.Equal(t, 200, status(t, "GET", url+"/v1/webhook?writeKey=wkBraze", ""))
-	require.Equal(t, 401, status(t, "GET", url+"/v1/webhook?writeKey=wkHTTP", ""))
+	require.Equal(t, 200, clitest.Status(t, "GET", url+"/v1/webhook?writeKey=wkBraze", ""))
+	require.Equal(t, 401, clitest.Status(t, "GET", url+"/v1/webhook?writeKey=wkHTTP", ""))
 	body := `{"events":[{"event_type":"t","user":{"user_id":"u"}}]}`
 	for range 2 {
-		require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
+		require.Equal(t, 200, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
 	}
-	require.Equal(t, 429, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
+	require.Equal(t, 429, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", body))
 }
 
 // The environment variable is split at commas, which a source may have too.
@@ -154,29 +137,21 @@ func TestDirectoriesAndGzip(t *testing.T) {
 
 func TestHelp(t *testing.T) { clitest.Help(t, newRoot) }
 
-func write(t *testing.T, name, text string) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	return path
-}
-
 // A plan and a recording, as flags.
 func TestServeOptions(t *testing.T) {
-	record := write(t, "received.ndjson", `{"id":"0","mess`) // torn by a crash
+	record := casefile.Temp(t, "received.ndjson", `{"id":"0","mess`) // torn by a crash
 	url := serving(t, "--source", "k=http", "--plan", "testdata/in/plan.json", "--record", record, "--keep-bytes", "100000")
 	send := func(message string) {
-		require.Equal(t, 200, status(t, "POST", strings.Replace(url, "http://", "http://k@", 1)+"/v1/track", message))
+		require.Equal(t, 200, clitest.Status(t, "POST", strings.Replace(url, "http://", "http://k@", 1)+"/v1/track", message))
 	}
 	send(`{"event":"Order Placed","userId":"u","messageId":"m"}`)
 
-	text, err := os.ReadFile(record)
-	require.NoError(t, err)
-	lines := strings.Split(string(text), "\n")
+	text := casefile.Text(t, record)
+	lines := strings.Split(text, "\n")
 	require.Len(t, lines, 3, "%s", text)
 	require.True(t, json.Valid([]byte(lines[1])), "the new line begins on its own: %s", lines[1])
-	require.Contains(t, string(text), `"in":"plan"`)
-	require.Contains(t, string(text), `"valid":false`)
+	require.Contains(t, text, `"in":"plan"`)
+	require.Contains(t, text, `"valid":false`)
 }
 
 // Faults can be there from the start, headers have RudderStack's limit, and the
@@ -184,14 +159,14 @@ func TestServeOptions(t *testing.T) {
 func TestServeFaultsAndLimits(t *testing.T) {
 	url := serving(t, "--faults", `[{"status":403,"contains":"poison"}]`)
 	send := func(message string) int {
-		return status(t, "POST", strings.Replace(url, "http://", "http://wkHTTP@", 1)+"/v1/track", message)
+		return clitest.Status(t, "POST", strings.Replace(url, "http://", "http://wkHTTP@", 1)+"/v1/track", message)
 	}
 	require.Equal(t, 200, send(`{"userId":"u"}`))
 	require.Equal(t, 403, send(`{"userId":"poison"}`))
-	require.Equal(t, 200, status(t, "GET", url+"/_mock", ""), "after a redirect")
+	require.Equal(t, 200, clitest.Status(t, "GET", url+"/_mock", ""), "after a redirect")
 	for size, want := range map[int]int{500_000: 200, 600_000: 431} {
 		long := func(r *http.Request) { r.Header.Set("X-Long", strings.Repeat("x", size)) }
-		require.Equal(t, want, status(t, "GET", url+"/health", "", long))
+		require.Equal(t, want, clitest.Status(t, "GET", url+"/health", "", long))
 	}
 }
 
@@ -220,7 +195,7 @@ func TestNewerGlossary(t *testing.T) {
 	require.Contains(t, out, "2 events: 1 valid, 1 invalid; 0 with")
 
 	url := serving(t, "--glossary", newer)
-	require.Equal(t, 200, status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", `{"events":[`+badFax+`]}`))
+	require.Equal(t, 200, clitest.Status(t, "POST", url+"/v1/webhook?writeKey=wkBraze", `{"events":[`+badFax+`]}`))
 	require.Equal(t, 1, total(t, url, "valid=false&rule=type"))
 	require.Zero(t, total(t, url, "rule=unknown_event_type"))
 }

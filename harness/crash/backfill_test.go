@@ -19,19 +19,16 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/harness"
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/jsoncall"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func exported(t *testing.T, e mockbraze.Emission) (dir string) {
-	t.Helper()
-	glossary, err := schemas.Load()
-	require.NoError(t, err)
 	dir = t.TempDir()
-	w := storageexport.NewWriter(dir, glossary)
+	w := storageexport.NewWriter(dir, journeytest.Glossary(t))
 	require.NoError(t, mockbraze.Emit(t.Context(), w, e))
 	require.NoError(t, w.Close())
 	return dir
@@ -48,7 +45,6 @@ func settingsOf(dir, rudderURL, more string, connectors ...string) string {
 }
 
 func settled(t *testing.T, admin, connector string, n int) (l harness.Ledger) {
-	t.Helper()
 	require.Eventually(t, func() bool {
 		var err error
 		l, err = harness.ReadLedger(t.Context(), admin, connector)
@@ -65,13 +61,11 @@ func (p program) backfill(ctx context.Context, dir string, args ...string) (*exe
 }
 
 func post(t *testing.T, p *bridgeproc.Process, connector, body string) {
-	t.Helper()
 	api := jsoncall.API{Base: p.Intake, Token: "tok-" + connector}
 	require.NoError(t, api.Do(t.Context(), http.MethodPost, "/currents/"+connector, json.RawMessage(body), nil))
 }
 
 func startReady(t *testing.T, dir, settings string) *bridgeproc.Process {
-	t.Helper()
 	p := launch(t, build(t).plain, dir, settings, "")
 	require.NoError(t, p.AwaitReady(t.Context()))
 	return p
@@ -80,7 +74,6 @@ func startReady(t *testing.T, dir, settings string) *bridgeproc.Process {
 // messages are what a source received, by messageId, without sentAt and without null,
 // which storage exports do not have.
 func messages(t *testing.T, rudder *mockrudder.Server, source string) map[string]string {
-	t.Helper()
 	out := map[string]string{}
 	for _, event := range rudder.Events(mockrudder.Filter{Source: source}) {
 		var message map[string]any

@@ -104,8 +104,8 @@ func (f *fullDisk) ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
-	ctx, cancel := context.WithTimeout(f.ctx, d)
+func (f *fullDisk) eventually(done func() bool, what string) {
+	ctx, cancel := context.WithTimeout(f.ctx, diskTimeout)
 	defer cancel()
 	for !done() {
 		select {
@@ -119,15 +119,15 @@ func (f *fullDisk) within(d time.Duration, done func() bool, what string) {
 }
 
 func (f *fullDisk) awaitRejected() {
-	f.within(diskTimeout, func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
+	f.eventually(func() bool { return !f.ready() && !f.post(1) && !f.post(100) }, "the bridge does not see that the disk is full")
 }
 
 func (f *fullDisk) awaitAccepted() {
-	f.within(diskTimeout, func() bool { return f.ready() && f.post(1) && f.post(100) }, "there is space again, and batches are still rejected")
+	f.eventually(func() bool { return f.ready() && f.post(1) && f.post(100) }, "there is space again, and batches are still rejected")
 }
 
 func (f *fullDisk) awaitDelivered() {
-	f.within(diskTimeout, func() bool {
+	f.eventually(func() bool {
 		return !slices.ContainsFunc(f.acked, func(id string) bool {
 			_, there := f.arrived.Load(id)
 			return !there
@@ -139,7 +139,7 @@ func (f *fullDisk) awaitDelivered() {
 func (f *fullDisk) fill() {
 	for _, events := range []int{100, 10, 1} { // a small batch may fit where a large one does not
 		refused := 0
-		f.within(diskTimeout, func() bool {
+		f.eventually(func() bool {
 			if f.post(events) {
 				refused = 0
 			} else {

@@ -1,10 +1,10 @@
 package crash
 
 import (
-	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/bridgeproc"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/crashpoint"
 	"github.com/currentsbridge/currentsbridge/internal/gobuild"
 )
@@ -45,7 +46,6 @@ var buildOnce = sync.OnceValues(func() (program, error) {
 })
 
 func build(t *testing.T) program {
-	t.Helper()
 	p, err := buildOnce()
 	require.NoError(t, err)
 	return p
@@ -54,7 +54,6 @@ func build(t *testing.T) program {
 // launch runs the bridge at path until the test ends; its settings and its log go to
 // dir. armed is what crashpoint.Env is set to, if anything.
 func launch(t *testing.T, path, dir, settings, armed string) *bridgeproc.Process {
-	t.Helper()
 	config, log := filepath.Join(dir, "bridge.yaml"), filepath.Join(dir, "bridge.log")
 	require.NoError(t, os.WriteFile(config, []byte(settings), 0o600))
 	require.NoError(t, os.RemoveAll(log)) // that of the bridge before
@@ -71,7 +70,6 @@ func launch(t *testing.T, path, dir, settings, armed string) *bridgeproc.Process
 // wasKilled says whether the bridge ended by SIGKILL; false: it had stopped after
 // SIGTERM before. Any other end fails the test. It must be gone.
 func wasKilled(t *testing.T, p *bridgeproc.Process, stopped bool) bool {
-	t.Helper()
 	status := p.Cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if status.Signaled() && status.Signal() == syscall.SIGKILL {
 		return true
@@ -84,12 +82,11 @@ func wasKilled(t *testing.T, p *bridgeproc.Process, stopped bool) bool {
 func TestNormalBuildHasNoCrashPoints(t *testing.T) {
 	built := build(t)
 	for path, there := range map[string]bool{built.plain: false, built.armed: true} {
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
+		text := casefile.Text(t, path)
 		// The names of functions are in a binary also without its symbols.
-		require.Equal(t, there, bytes.Contains(text, []byte("internal/crashpoint.At")), "code in %s", path)
+		require.Equal(t, there, strings.Contains(text, "internal/crashpoint.At"), "code in %s", path)
 		for _, name := range append(crashpoint.Points(), crashpoint.Env) {
-			require.Equal(t, there, bytes.Contains(text, []byte(name)), "%s in %s", name, path)
+			require.Equal(t, there, strings.Contains(text, name), "%s in %s", name, path)
 		}
 	}
 }

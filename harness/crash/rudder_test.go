@@ -37,7 +37,6 @@ type rudder struct {
 }
 
 func newRudder(t *testing.T, c connector, seed uint64) *rudder {
-	t.Helper()
 	s := &rudder{rng: rand.New(rand.NewPCG(seed, uint64(len(c.name)))), refused: map[string]int{}}
 	var err error
 	s.Server, err = mockrudder.New(mockrudder.WithSource(writeKey, c.source), mockrudder.WithRecording(&s.recording), mockrudder.WithKeep(1))

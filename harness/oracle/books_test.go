@@ -19,7 +19,6 @@ const head = `"context":{"library":{"name":"unknown","version":"unknown"},"integ
 	`"integrations":{"Braze":false},"type":"track"`
 
 func open(t *testing.T, rules oracle.Rules) *oracle.Books {
-	t.Helper()
 	archive, err := os.Create(filepath.Join(t.TempDir(), "sent"))
 	require.NoError(t, err)
 	t.Cleanup(func() { archive.Close() })
@@ -39,7 +38,6 @@ func message(id, properties string) oracle.Delivery {
 const good = `{"n":1,"s":"x"}`
 
 func issued(t *testing.T, ids ...string) *oracle.Books {
-	t.Helper()
 	books := open(t, oracle.Rules{})
 	for _, id := range ids {
 		require.NoError(t, books.Issue(event(id)))

@@ -17,13 +17,11 @@ import (
 
 // New makes a certificate for localhost that signs itself, and its key, both in PEM.
 func New(t testing.TB) (cert, key string) {
-	t.Helper()
 	return Named(t, "localhost")
 }
 
 // Named is New with a common name.
 func Named(t testing.TB, name string) (cert, key string) {
-	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := x509.Certificate{

@@ -12,7 +12,6 @@ import (
 )
 
 func check(t *testing.T, args ...string) (int, string) {
-	t.Helper()
 	cmd := HealthCommand(Health{Env: "X", Flag: "listen", Address: "127.0.0.1:1", Path: "/readyz", Live: "/livez"})
 	cmd.SetArgs(args)
 	var stdout, stderr bytes.Buffer
@@ -23,7 +22,6 @@ func check(t *testing.T, args ...string) (int, string) {
 }
 
 func program(t *testing.T) string {
-	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/livez", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {

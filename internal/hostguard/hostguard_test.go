@@ -11,7 +11,6 @@ import (
 )
 
 func guard(t *testing.T, allow ...string) *Guard {
-	t.Helper()
 	g, err := New("--allow-host", allow...)
 	require.NoError(t, err)
 	return g

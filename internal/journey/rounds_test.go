@@ -27,7 +27,6 @@ import (
 
 // rounds makes those of the retired types, too.
 func rounds(t testing.TB, seed uint64, types ...string) *Rounds {
-	t.Helper()
 	r, err := New(Config{Glossary: journeytest.Glossary(t), Seed: seed, Types: types, Retired: true})
 	require.NoError(t, err)
 	return r

@@ -23,7 +23,6 @@ func seeds() []string {
 
 // agree holds a text against encoding/json.
 func agree(t *testing.T, s string) {
-	t.Helper()
 	require.Equal(t, json.Valid([]byte(s)), Valid(s), "%q", s)
 	if Valid(s) && s[0] == '"' {
 		_, escaped := String(s, 0)

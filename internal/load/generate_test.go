@@ -14,7 +14,6 @@ import (
 )
 
 func decodeBatch(t *testing.T, body []byte) (events []journeytest.Event) {
-	t.Helper()
 	var batch struct{ Events []json.RawMessage }
 	require.NoError(t, json.Unmarshal(body, &batch))
 	for _, raw := range batch.Events {

@@ -13,7 +13,6 @@ import (
 )
 
 func parsed(t *testing.T, text string) Pace {
-	t.Helper()
 	parse := ParseRate
 	if strings.Contains(text, ":") {
 		parse = ParseRamp
@@ -46,23 +45,6 @@ func TestEventsAndRateOfPacers(t *testing.T) {
 		require.Equal(t, row[2:], []string{fmt.Sprint(pace.Events(until)), fmt.Sprint(pace.Rate(until))}, row)
 	}
 	require.Greater(t, Max().Events(time.Second), uint64(1e15))
-}
-
-// Due and Events are each other's inverse, and instants never go back.
-func TestDueAndEventsAgree(t *testing.T) {
-	for _, p := range []Pace{
-		Constant(2000), Constant(333.3), Ramp(Segment{0, 5000, time.Minute}, Segment{5000, 100, 30 * time.Second}, Segment{100, 100, time.Second}),
-	} {
-		last := time.Duration(-1)
-		for n := uint64(0); n < 100_000; n += 100 {
-			due, ok := p.Due(n)
-			require.True(t, ok)
-			require.Greater(t, due, last)
-			last = due
-			require.LessOrEqual(t, p.Events(due), n+1)
-			require.GreaterOrEqual(t, p.Events(due+time.Microsecond), n)
-		}
-	}
 }
 
 func TestParsePacers(t *testing.T) {

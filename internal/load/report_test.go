@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,7 +18,6 @@ import (
 )
 
 func sample(t *testing.T) *Report {
-	t.Helper()
 	var r *Report
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(t, stalling(3*time.Second, 5*time.Second), Ramp(Segment{500, 1000, 4 * time.Second}, Segment{1000, 1000, 6 * time.Second}), 0)
@@ -32,12 +30,9 @@ func sample(t *testing.T) *Report {
 
 // golden holds what is written against a file of testdata.
 func golden(t *testing.T, file string, write func(io.Writer) error) string {
-	t.Helper()
 	var out strings.Builder
 	require.NoError(t, write(&out))
-	want, err := os.ReadFile(filepath.Join("testdata", file))
-	require.NoError(t, err)
-	require.Equal(t, string(want), out.String())
+	require.Equal(t, casefile.Text(t, filepath.Join("testdata", file)), out.String())
 	return out.String()
 }
 
@@ -48,10 +43,9 @@ func TestTextAndJSONReport(t *testing.T) {
 	times := Latencies{P50: 1.5, P90: 2, P95: 2, P99: 25, P999: 26, Max: 3000, Mean: 4}
 	r.Verify = &Verification{Acked: 8400, Arrived: 8400, FromAnswer: times, FromIntended: times}
 	golden(t, "report.txt", r.WriteText)
-	docs, err := os.ReadFile("../../docs/load.md")
-	require.NoError(t, err)
+	docs := casefile.Text(t, "../../docs/load.md")
 	for _, name := range regexp.MustCompile(`"([a-zA-Z_0-9.]+)":`).FindAllStringSubmatch(golden(t, "report.json", r.WriteJSON), -1) {
-		require.Contains(t, string(docs), "`"+name[1]+"`", "docs/load.md does not say what it is")
+		require.Contains(t, docs, "`"+name[1]+"`", "docs/load.md does not say what it is")
 	}
 }
 
@@ -62,10 +56,9 @@ func TestHTMLReport(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, r.WriteHTML(&out))
 	page := out.String()
-	style, err := os.ReadFile("../reportfile/style.css")
-	require.NoError(t, err)
+	style := casefile.Text(t, "../reportfile/style.css")
 	golden(t, "report.html", func(w io.Writer) error { // which names the style that all reports share
-		_, err := strings.NewReplacer(string(style), "(style.css)\n").WriteString(w, page)
+		_, err := strings.NewReplacer(style, "(style.css)\n").WriteString(w, page)
 		return err
 	})
 	require.Contains(t, page, "prefers-color-scheme: dark")
@@ -83,9 +76,8 @@ func TestReportOfNothing(t *testing.T) {
 		dir := t.TempDir()
 		for _, file := range []string{"a.json", "a.html"} {
 			require.NoError(t, r.WriteFile(filepath.Join(dir, file)))
-			text, err := os.ReadFile(filepath.Join(dir, file))
-			require.NoError(t, err)
-			require.NotContains(t, string(text), "NaN")
+			text := casefile.Text(t, filepath.Join(dir, file))
+			require.NotContains(t, text, "NaN")
 		}
 		require.ErrorContains(t, r.WriteFile(filepath.Join(dir, "a.pdf")), "FILE.json or FILE.html")
 		require.Error(t, r.WriteFile(filepath.Join(dir, "no", "a.json")))

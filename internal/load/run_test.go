@@ -278,7 +278,6 @@ func TestAnswersAreCountedAndNothingIsSentTwice(t *testing.T) {
 // serve answers in memory until the test is over. Bodies are read before h is
 // called.
 func serve(t *testing.T, h http.HandlerFunc) DialFunc {
-	t.Helper()
 	p := memnet.Listen()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -298,7 +297,6 @@ func serve(t *testing.T, h http.HandlerFunc) DialFunc {
 }
 
 func config(t *testing.T, h http.HandlerFunc, pace Pace, d time.Duration) Config {
-	t.Helper()
 	return Config{
 		URL: "http://target/currents?writeKey=sEcReT", Pace: pace, Duration: d, Seed: 1, Dial: serve(t, h),
 		Types: []string{"users.messages.email.Open", "users.messages.email.Click"}, Connections: 4,
@@ -306,14 +304,12 @@ func config(t *testing.T, h http.HandlerFunc, pace Pace, d time.Duration) Config
 }
 
 func do(t *testing.T, cfg Config) *Report {
-	t.Helper()
 	report, err := newRun(t, cfg).Do(t.Context())
 	require.NoError(t, err)
 	return report
 }
 
 func newRun(t *testing.T, cfg Config) *Run {
-	t.Helper()
 	run, err := New(cfg)
 	require.NoError(t, err)
 	if run.far != nil {
@@ -323,7 +319,6 @@ func newRun(t *testing.T, cfg Config) *Run {
 }
 
 func conditions(t *testing.T, text string) []Condition {
-	t.Helper()
 	all, err := ParseConditions(text)
 	require.NoError(t, err)
 	return all

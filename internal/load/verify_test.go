@@ -24,7 +24,6 @@ import (
 // forwarder forwards batches to a mockrudder's webhook as a bridge does, after
 // change has changed them, and answers.
 func forwarder(t *testing.T, rudder *mockrudder.Server, change func(events []json.RawMessage) []json.RawMessage, answer http.HandlerFunc) string {
-	t.Helper()
 	var mu sync.Mutex
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var batch struct {
@@ -53,7 +52,6 @@ func accept(http.ResponseWriter, *http.Request) {}
 
 // requireCounts looks at all counts of a verification that knows what was lost.
 func requireCounts(t *testing.T, want Verification, r *Report) {
-	t.Helper()
 	got := *r.Verify
 	got.FarEnd, got.FromAnswer, got.FromIntended, got.LostIDs = "", Latencies{}, Latencies{}, nil
 	require.Equal(t, want, got)

@@ -33,7 +33,6 @@ type Document struct {
 
 // Read reads a description.
 func Read(t testing.TB, text []byte) (d Document) {
-	t.Helper()
 	require.NoError(t, json.Unmarshal(text, &d))
 	return d
 }
@@ -46,7 +45,6 @@ type Route struct {
 
 // RequireRoutes checks that the description has exactly these routes and parameters.
 func (d Document) RequireRoutes(t testing.TB, routes []Route) {
-	t.Helper()
 	line := func(method, path string, params []string, id bool) string {
 		return fmt.Sprintf("%s %s %s id:%t", strings.ToLower(method), path, strings.Join(slices.Sorted(slices.Values(params)), ","), id)
 	}
@@ -82,7 +80,6 @@ type Call struct {
 // with send and checks the responses by the description. There must be a call of every
 // described operation but that of the path stream.
 func (d Document) RequireAnswers(t testing.TB, send func(Call) *httptest.ResponseRecorder, stream, path string) {
-	t.Helper()
 	seen := map[string]bool{}
 	for _, f := range casefile.Read(t, path, 5) {
 		c := Call{Method: f[0], Path: f[1], Body: f[2], Described: f[3], Status: f[4]}
@@ -101,7 +98,6 @@ func (d Document) RequireAnswers(t testing.TB, send func(Call) *httptest.Respons
 
 // RequireShape checks the body of a response by the description.
 func (d Document) RequireShape(t testing.TB, method, path, status, media string, answer []byte) {
-	t.Helper()
 	content := d.Paths[path][strings.ToLower(method)].Responses[status].Content
 	require.Contains(t, content, media, "%s %s %s", method, path, status)
 	whole := fmt.Sprintf(`{"components":%s,"allOf":[%s]}`, d.Components, content[media].Schema)
@@ -111,7 +107,6 @@ func (d Document) RequireShape(t testing.TB, method, path, status, media string,
 // Schema compiles a JSON Schema, of draft 7 unless it names another, with another library
 // than the validator of events, and returns a function that validates a document.
 func Schema(t testing.TB, schema []byte) (validate func(document []byte) error) {
-	t.Helper()
 	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	require.NoError(t, err)
 	c := jsonschema.NewCompiler()

@@ -137,7 +137,6 @@ func (s *Server) URL(database string) string {
 
 // Database makes a new database and returns its URL.
 func (s *Server) Database(t *testing.T) string {
-	t.Helper()
 	name := fmt.Sprint("test", s.databases.Add(1))
 	conn, err := pgx.Connect(context.Background(), s.URL("postgres"))
 	require.NoError(t, err)

@@ -3,11 +3,12 @@ package scenario
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // TestShowPrintsWhatLoadReads also keeps the groups of outcomes together.
@@ -19,9 +20,7 @@ func TestShowPrintsWhatLoadReads(t *testing.T) {
 		require.NotEmpty(t, s.About)
 		text, err := s.YAML()
 		require.NoError(t, err)
-		path := filepath.Join(t.TempDir(), name+".yaml")
-		require.NoError(t, os.WriteFile(path, text, 0o600))
-		again, err := Load(path)
+		again, err := Load(casefile.Temp(t, name+".yaml", string(text)))
 		require.NoError(t, err)
 		require.Equal(t, s, again)
 	}
@@ -52,12 +51,8 @@ func TestAFileNamesOnlyWhatItChanges(t *testing.T) {
 
 // TestEveryMistakeIsNamedWithItsLine has one mistake a line.
 func TestEveryMistakeIsNamedWithItsLine(t *testing.T) {
-	text, err := os.ReadFile("testdata/bad.yaml")
-	require.NoError(t, err)
-	want, err := os.ReadFile("testdata/bad.txt")
-	require.NoError(t, err)
-	_, err = Parse("bad.yaml", text)
-	require.EqualError(t, err, strings.TrimSpace(string(want)))
+	_, err := Parse("bad.yaml", []byte(casefile.Text(t, "testdata/bad.yaml")))
+	require.EqualError(t, err, strings.TrimSpace(casefile.Text(t, "testdata/bad.txt")))
 }
 
 func TestOtherMistakes(t *testing.T) {
@@ -111,15 +106,13 @@ func TestValuesAreWrittenAsTheyAreRead(t *testing.T) {
 
 // TestTheDocumentationHasEveryRate holds docs/mockbraze-rates.md against the table.
 func TestTheDocumentationHasEveryRate(t *testing.T) {
-	text, err := os.ReadFile("../../docs/mockbraze-rates.md")
-	require.NoError(t, err)
-	require.True(t, strings.HasSuffix(string(text), table), "the page ends with the rows of outcomes.txt")
+	text := casefile.Text(t, "../../docs/mockbraze-rates.md")
+	require.True(t, strings.HasSuffix(text, table), "the page ends with the rows of outcomes.txt")
 	for _, start := range KnownStarts() {
-		require.Contains(t, string(text), fmt.Sprintf("| `%s` | %d | %s |\n", start.Name, start.PerHour, start.What))
+		require.Contains(t, text, fmt.Sprintf("| `%s` | %d | %s |\n", start.Name, start.PerHour, start.What))
 	}
-	page, err := os.ReadFile("../../docs/mockbraze.md")
-	require.NoError(t, err)
+	page := casefile.Text(t, "../../docs/mockbraze.md")
 	for _, name := range Names() {
-		require.True(t, strings.Contains(string(page), "`"+name+"`"), name)
+		require.True(t, strings.Contains(page, "`"+name+"`"), name)
 	}
 }

@@ -29,7 +29,6 @@ func Mount(t testing.TB, size int64) string {
 
 // Free returns the bytes that are free in the file system of a directory.
 func Free(t testing.TB, dir string) int64 {
-	t.Helper()
 	var st syscall.Statfs_t
 	require.NoError(t, syscall.Statfs(dir, &st))
 	return int64(st.Bavail) * st.Bsize
@@ -38,7 +37,6 @@ func Free(t testing.TB, dir string) int64 {
 // Fill writes to a file until the file system has only leave bytes free; 0: until
 // nothing can be written any more.
 func Fill(t testing.TB, file string, leave int64) {
-	t.Helper()
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
 	defer f.Close()

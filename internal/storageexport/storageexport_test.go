@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -26,7 +25,6 @@ import (
 )
 
 func reader(t testing.TB, as string) *storageexport.Reader {
-	t.Helper()
 	x, err := storageexport.New(journeytest.Glossary(t), as)
 	require.NoError(t, err)
 	return x
@@ -35,7 +33,6 @@ func reader(t testing.TB, as string) *storageexport.Reader {
 // parts are an event's members, and those of user and properties, each as its
 // very bytes, without those that are null.
 func parts(t *testing.T, event []byte) map[string]string {
-	t.Helper()
 	out := map[string]string{}
 	var top map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(event, &top), "%s", event)
@@ -78,15 +75,14 @@ func TestEqualsHTTP(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, len(files), len(types))
 	for _, path := range files {
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		require.Contains(t, string(text), `"doc":"`)
-		dec, err := ocf.NewDecoder(bytes.NewReader(text))
+		text := casefile.Text(t, path)
+		require.Contains(t, text, `"doc":"`)
+		dec, err := ocf.NewDecoder(strings.NewReader(text))
 		require.NoError(t, err)
 		require.Contains(t, path, "event_type="+dec.Schema().(*avro.RecordSchema).FullName()+"/")
 		codecs[string(dec.Metadata()["avro.codec"])] = true
 		number := 0
-		form, err := x.Read(path, bytes.NewReader(text), func(r storageexport.Record) error {
+		form, err := x.Read(path, strings.NewReader(text), func(r storageexport.Record) error {
 			require.NoError(t, r.Err)
 			number++
 			require.Equal(t, number, r.Number)
@@ -158,7 +154,6 @@ const schema = `{"type":"record","name":"Open","namespace":"com.braze.users.mess
 	{"name":"id","type":"string"}]}`
 
 func write(t testing.TB, codec ocf.CodecName, n int) []byte {
-	t.Helper()
 	var out bytes.Buffer
 	enc, err := ocf.NewEncoder(schema, &out, ocf.WithCodec(codec), ocf.WithBlockLength(10))
 	require.NoError(t, err)
@@ -177,7 +172,6 @@ func write(t testing.TB, codec ocf.CodecName, n int) []byte {
 // read reads a file, and returns the numbers of its good records and how many
 // were lost.
 func read(t testing.TB, x *storageexport.Reader, text []byte) (good []int, lost int, err error) {
-	t.Helper()
 	_, err = x.Read("f", bytes.NewReader(text), func(r storageexport.Record) error {
 		if r.Err != nil {
 			lost += r.Lost

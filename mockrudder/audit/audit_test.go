@@ -1,21 +1,19 @@
 package audit_test
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/mockrudder/audit"
 	"github.com/currentsbridge/currentsbridge/mockrudder/check"
 )
 
 func audited(t *testing.T, text string) audit.Report {
-	t.Helper()
 	a := audit.New()
 	require.NoError(t, a.Stream("f", strings.NewReader(text)))
 	r := a.Report()
@@ -88,9 +86,7 @@ func TestTheGlossaryIsFine(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		require.NoError(t, a.Stream(file, bytes.NewReader(text)))
+		require.NoError(t, a.Stream(file, strings.NewReader(casefile.Text(t, file))))
 	}
 	for _, f := range a.Report().Findings {
 		require.Equal(t, audit.Dropped, f.What, "%+v", f) // tool calls have no user

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/fixtures"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 const limit = 4_096_000
@@ -23,9 +23,7 @@ func TestCases(t *testing.T) {
 	cases, err := fixtures.BrazeSourceCases()
 	require.NoError(t, err)
 	require.Len(t, cases, 114)
-	text, err := os.ReadFile("testdata/cases.jsonl")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(casefile.Text(t, "testdata/cases.jsonl")) {
 		var c fixtures.BrazeSourceCase
 		require.NoError(t, json.Unmarshal([]byte(line), &c))
 		cases = append(cases, c)
@@ -60,9 +58,7 @@ func TestCases(t *testing.T) {
 // with dots and backslashes; its messages were made with a plain walk along each path.
 func TestUnusualEvents(t *testing.T) {
 	for _, file := range []string{"testdata/unusual.jsonl", "testdata/paths.jsonl"} {
-		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		for line := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n") {
+		for line := range strings.SplitSeq(strings.TrimSpace(casefile.Text(t, file)), "\n") {
 			var c struct{ Event, Want string }
 			require.NoError(t, json.Unmarshal([]byte(line), &c))
 			t.Run(c.Event, func(t *testing.T) {
@@ -74,7 +70,6 @@ func TestUnusualEvents(t *testing.T) {
 
 // transformOne returns the message made of one event, "" for none.
 func transformOne(t *testing.T, m *Mapper, event string) string {
-	t.Helper()
 	result, err := m.Transform(`{"events":[`+event+`]}`, limit)
 	if errors.Is(err, errAllFailed) {
 		return ""
@@ -202,9 +197,8 @@ func BenchmarkTransform(b *testing.B) {
 	require.NoError(b, err)
 	var events []string
 	for _, file := range files[:80] {
-		text, err := os.ReadFile(file)
-		require.NoError(b, err)
-		events = append(events, string(text))
+		text := casefile.Text(b, file)
+		events = append(events, text)
 	}
 	body := `{"events":[` + strings.Join(events, ",") + `]}`
 	m := New()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,16 +16,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/storageexport"
 	"github.com/currentsbridge/currentsbridge/mockbraze"
 	"github.com/currentsbridge/currentsbridge/mockrudder/plan"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 // collect returns the items of a stream, a line each: line number, text or error,
 // envelope and wrapper.
 func collect(t *testing.T, in io.Reader) (items []string, lines Lines, err error) {
-	t.Helper()
 	lines, err = Each(in, func(item Item) error {
 		require.Equal(t, len(items)+1, item.Number)
 		text := string(item.Raw)
@@ -55,7 +53,6 @@ func TestEachTakesEveryShape(t *testing.T) {
 }
 
 func gzipped(t *testing.T, text string) io.Reader {
-	t.Helper()
 	var buf bytes.Buffer
 	w := gzip.NewWriter(&buf)
 	_, err := io.WriteString(w, text)
@@ -169,7 +166,6 @@ const (
 )
 
 func run(t *testing.T, as As, format, in string) (out string, s Summary) {
-	t.Helper()
 	var buf bytes.Buffer
 	c, err := New(as, format, &buf)
 	require.NoError(t, err)
@@ -185,9 +181,7 @@ func TestReports(t *testing.T) {
 	for _, format := range []string{"text", "json", "junit"} {
 		out, s := run(t, Auto, format, in)
 		require.Equal(t, Summary{Events: 6, Valid: 2, Invalid: 4, Drift: 2, Lines: Lines{6, 5}}, s)
-		want, err := os.ReadFile("testdata/report." + format)
-		require.NoError(t, err)
-		require.Equal(t, string(want), out)
+		require.Equal(t, casefile.Text(t, "testdata/report."+format), out)
 	}
 	out, _ := run(t, Auto, "json", goodRudder)
 	require.JSONEq(t, `{"findings":[],"drift":[],"drift_not_listed":0,"unread":[],"summary":{"events":1,"valid":1,"invalid":0,"drift":0,"unplanned":0,"wrapped":0,"lines":{"total":1,"read":1}}}`, out)
@@ -282,10 +276,8 @@ func TestPlan(t *testing.T) {
 // Avro files of every event type, one of them cut off, and flat records as JSON, one of
 // them without its type.
 func TestStorageExports(t *testing.T) {
-	glossary, err := schemas.Load()
-	require.NoError(t, err)
 	dir := t.TempDir()
-	w := storageexport.NewWriter(dir, glossary)
+	w := storageexport.NewWriter(dir, journeytest.Glossary(t))
 	require.NoError(t, mockbraze.Emit(t.Context(), w, mockbraze.Emission{Events: 102, Seed: 2}))
 	require.NoError(t, w.Close())
 
@@ -297,13 +289,12 @@ func TestStorageExports(t *testing.T) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
+		text := casefile.Text(t, path)
 		if !cut {
 			cut = true
-			require.ErrorContains(t, c.Stream(path, bytes.NewReader(text[:len(text)-1])), "cut off")
+			require.ErrorContains(t, c.Stream(path, strings.NewReader(text[:len(text)-1])), "cut off")
 		}
-		return c.Stream(path, bytes.NewReader(text))
+		return c.Stream(path, strings.NewReader(text))
 	}))
 	flat := `{"id":"a","time":1700000000,"user_id":"u","external_user_id":"x","app_group_id":"g","campaign_id":"c","dispatch_id":"d","email_address":"e@example.com"}`
 	require.NoError(t, c.Stream("x/event_type=users.messages.email.Open/part.json", strings.NewReader(flat)))

@@ -30,7 +30,6 @@ const oneOpen = `{"events":[{"event_type":"users.messages.email.Open","id":"ID",
 
 // open posts an event as Braze does and returns the status.
 func open(t *testing.T, rudder *container.Container, key, id string) int {
-	t.Helper()
 	url, err := rudder.WebhookURL(t.Context(), key)
 	require.NoError(t, err)
 	res, err := http.Post(url, "application/json", strings.NewReader(strings.Replace(oneOpen, "ID", id, 1)))

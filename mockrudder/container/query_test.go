@@ -20,7 +20,6 @@ func inProcess(t *testing.T) (*Container, *mockrudder.Server) {
 }
 
 func post(t *testing.T, server *mockrudder.Server, body string) int {
-	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/v1/batch", strings.NewReader(body))
 	require.NoError(t, err)
 	req.SetBasicAuth("wkHTTP", "")

@@ -19,7 +19,6 @@ import (
 )
 
 func load(t testing.TB) *schemas.Glossary {
-	t.Helper()
 	g, err := schemas.Load()
 	require.NoError(t, err)
 	return g
@@ -27,7 +26,6 @@ func load(t testing.TB) *schemas.Glossary {
 
 // property returns a field of an event type's properties; nil: it has none.
 func property(t testing.TB, g *schemas.Glossary, eventType, name string) *schemas.Field {
-	t.Helper()
 	e, ok := g.Event(eventType)
 	require.True(t, ok, eventType)
 	f, _ := schemas.FieldNamed(e.Properties, name)
@@ -35,7 +33,6 @@ func property(t testing.TB, g *schemas.Glossary, eventType, name string) *schema
 }
 
 func write(t testing.TB, dir, name, text string) {
-	t.Helper()
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -75,7 +72,6 @@ func block(e schemas.EventType) string {
 
 // sample renders an event with every field filled.
 func sample(t testing.TB, e schemas.EventType) string {
-	t.Helper()
 	values := map[string]any{"string": "text", "integer": 7, "number": 1.5, "boolean": true, "object": map[string]any{"a": 1}, "array<string>": []any{"a", nil}}
 	fill := func(fields []schemas.Field) map[string]any {
 		out := map[string]any{}
@@ -91,7 +87,6 @@ func sample(t testing.TB, e schemas.EventType) string {
 
 // container renders an event type as an empty object container file, flat.
 func container(t testing.TB, e schemas.EventType) string {
-	t.Helper()
 	types := map[string]any{
 		"string": "string", "integer": "long", "number": "double", "boolean": "boolean",
 		"array<string>": map[string]any{"type": "array", "items": []any{"null", "string"}},
@@ -131,7 +126,6 @@ func current(g *schemas.Glossary) (list []schemas.EventType) {
 
 // render writes event types as sources of some kinds, each in a folder of its kind.
 func render(t testing.TB, events []schemas.EventType, kinds ...refresh.Kind) (dir string) {
-	t.Helper()
 	dir = t.TempDir()
 	half := len(events) / 2
 	if slices.Contains(kinds, refresh.Page) {
@@ -154,7 +148,6 @@ func render(t testing.TB, events []schemas.EventType, kinds ...refresh.Kind) (di
 }
 
 func read(t testing.TB, g *schemas.Glossary, dir string) *refresh.Sources {
-	t.Helper()
 	s, err := refresh.Read(dir, g)
 	require.NoError(t, err)
 	return s
@@ -196,7 +189,6 @@ func TestTheGlossaryItselfIsTheSame(t *testing.T) {
 // changed is the glossary with one added type, one added field, one changed type
 // and one new [PII].
 func changed(t testing.TB) []schemas.EventType {
-	t.Helper()
 	g := load(t)
 	property(t, g, "users.messages.email.Open", "is_amp").Type = "integer"
 	property(t, g, "users.messages.sms.Send", "category").PII = true

@@ -8,6 +8,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +27,6 @@ var update = flag.Bool("update", false, "write help as the commands are now")
 // help/COMMAND.txt, which cli.Describe reads; the flag -update of the test writes the
 // files. It also asks each group for a command that it does not have.
 func Help(t *testing.T, newRoot func() *cobra.Command) {
-	t.Helper()
 	var pages []string
 	root := newRoot()
 	cli.Prepare(root)
@@ -89,7 +89,6 @@ func Execute(ctx context.Context, root *cobra.Command, stdout, stderr io.Writer,
 // Serving runs the command serve of a program on a free port until the test ends, and
 // returns its URL. The line that says so has that of its page, which is at a path.
 func Serving(t *testing.T, root *cobra.Command, page string, args ...string) (url string) {
-	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	printed, out := io.Pipe()
 	done := make(chan error, 1)
@@ -107,4 +106,17 @@ func Serving(t *testing.T, root *cobra.Command, page string, args ...string) (ur
 	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, url)
 	require.Equal(t, "ready: listen="+url+" page="+url+page+"\n", line)
 	return url
+}
+
+// Status sends a request, with changes to it, and returns the status of the answer.
+func Status(t *testing.T, method, url, body string, changes ...func(*http.Request)) int {
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	for _, change := range changes {
+		change(request)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	return answer.StatusCode
 }

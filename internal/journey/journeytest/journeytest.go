@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
 	"github.com/currentsbridge/currentsbridge/schemas"
 )
@@ -14,21 +16,15 @@ var builtin = sync.OnceValues(schemas.Load)
 
 // Glossary is the one that is built in. It is shared: do not change it.
 func Glossary(tb testing.TB) *schemas.Glossary {
-	tb.Helper()
 	g, err := builtin()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	require.NoError(tb, err)
 	return g
 }
 
 // Scenario reads a scenario.
 func Scenario(tb testing.TB, text string) *scenario.Scenario {
-	tb.Helper()
 	s, err := scenario.Parse("test.yaml", []byte(text))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	require.NoError(tb, err)
 	return s
 }
 

@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/scenario"
-	"github.com/currentsbridge/currentsbridge/schemas"
 )
 
 func TestEveryOutcomeIsInThePlot(t *testing.T) {
@@ -26,8 +26,7 @@ func TestEveryOutcomeIsInThePlot(t *testing.T) {
 }
 
 func TestEveryNodeCanBeReached(t *testing.T) {
-	known, err := schemas.Load()
-	require.NoError(t, err)
+	known := journeytest.Glossary(t)
 	steady, err := scenario.Builtin("steady")
 	require.NoError(t, err)
 	g, err := New(known, steady, nil)

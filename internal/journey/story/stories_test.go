@@ -28,7 +28,6 @@ import (
 // requireAlphabetical encodes an event again, and the objects in it apart from the free
 // ones: package json sorts the members.
 func requireAlphabetical(t testing.TB, object []byte) {
-	t.Helper()
 	var members map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(object, &members))
 	var sorted bytes.Buffer
@@ -57,7 +56,6 @@ func builtin(t testing.TB, name string) *scenario.Scenario {
 }
 
 func stories(t testing.TB, seed uint64, s *scenario.Scenario, types ...string) *Stories {
-	t.Helper()
 	out, err := New(Config{Glossary: journeytest.Glossary(t), Seed: seed, Scenario: s, Types: types})
 	require.NoError(t, err)
 	return out

@@ -2,12 +2,12 @@ package story
 
 import (
 	_ "embed"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 	"github.com/currentsbridge/currentsbridge/internal/journey/journeytest"
 	"github.com/currentsbridge/currentsbridge/internal/journey/plot"
 )
@@ -25,10 +25,6 @@ func fields(e journeytest.Event, names ...string) string {
 	return key
 }
 
-func message(e journeytest.Event) string {
-	return fields(e, "user_id", "campaign_id", "canvas_step_id", "message_variation_id")
-}
-
 // cause says what must have happened before an event, and by which fields both are
 // known to belong together.
 type cause struct {
@@ -37,9 +33,7 @@ type cause struct {
 }
 
 func causes(t *testing.T) (all []cause) {
-	text, err := os.ReadFile("testdata/causes.txt")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(casefile.Text(t, "testdata/causes.txt")) {
 		effect, line, _ := strings.Cut(line, " ← ")
 		from, by, _ := strings.Cut(line, ": ")
 		all = append(all, cause{effect, strings.Split(from, ", "), strings.Fields(by)})
@@ -170,7 +164,7 @@ func watchValues(t *testing.T) watch {
 			check(at == float64(sent[dispatch]), "send_time is that of the send", e)
 		}
 		if unique, ok := e.Properties["is_unique"]; ok {
-			key := e.Type + message(e)
+			key := e.Type + fields(e, "user_id", "campaign_id", "canvas_step_id", "message_variation_id")
 			check(unique == !firsts[key], "only the first is unique", e)
 			firsts[key] = true
 		}
