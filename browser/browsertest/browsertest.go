@@ -52,6 +52,7 @@ func Start(t testing.TB) *Browser {
 	opts := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(find(t)),
 		chromedp.UserDataDir(t.TempDir()),
+		chromedp.WSURLReadTimeout(2 * timeout),
 	}
 	for _, flag := range []string{"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
 		"disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage"} {
@@ -183,13 +184,13 @@ func (p *Page) Choose(selector, value string) {
 	})()`, selector, value, value))
 }
 
-// Until waits for a JavaScript expression to be true. The test fails after half
-// a minute.
+// Until waits for a JavaScript expression to be true; it is not while it throws, as
+// where an element has yet to come. The test fails after half a minute.
 func (p *Page) Until(expression string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 2*timeout)
 	defer cancel()
-	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression,
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool]("(async () => { try { return await ("+expression+") } catch { return false } })()",
 		chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(timeout)))
 	if err != nil {
 		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
