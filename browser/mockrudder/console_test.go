@@ -36,6 +36,7 @@ func TestPage(t *testing.T) {
 		"a scrolled list does not move": testStandsStill,
 		"a hundred thousand messages":   testMany,
 		"a large payload":               testLarge,
+		"late: frame":                   testLateFrame,
 		"late: faults":                  testLateFaults,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/browser/browsertest"
@@ -37,6 +38,24 @@ func settle(page *browsertest.Page) {
 		await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
 		return true
 	})()`)
+}
+
+// testLateFrame chooses a message when a newer one has come in but is not drawn.
+func testLateFrame(t *testing.T, c *console) {
+	c.track(t, "ada", "First")
+	c.track(t, "ada", "Second")
+	page := c.show(t, "")
+	rows(page, 2)
+	page.Press(kb.ArrowDown)
+	page.Shows(".row.selected .event", "Second")
+	settle(page)
+	page.Until(`(window.frames_ = [], window.requestAnimationFrame = (draw) => frames_.push(draw), true)`)
+	c.track(t, "ada", "Third")
+	page.Shows("[data-counter=stored] dd", "3")
+	page.Press(kb.Enter)
+	page.Shows("#detail h2", "Second")
+	page.Click("[aria-rowindex='2']")
+	page.Shows("#detail h2", "First")
 }
 
 // testLateFaults has the list of faults from before one was made arrive after it.
