@@ -40,6 +40,57 @@ func settle(page *browsertest.Page) {
 	})()`)
 }
 
+// testLatePause pauses while the newest messages are on their way.
+func testLatePause(t *testing.T, c *console) {
+	c.track(t, "ada", "First")
+	page := c.show(t, "")
+	rows(page, 1)
+	page.Click("#pause")
+	c.track(t, "ada", "Second")
+	caught, release := hold(page, "/_mock/events")
+	page.Click("#pause")
+	caught()
+	page.Click("#pause")
+	release()
+	rows(page, 1)
+	page.Click("#pause")
+	rows(page, 2)
+}
+
+// testLateScroll scrolls while the newest messages are on their way.
+func testLateScroll(t *testing.T, c *console) {
+	c.fill(t, 100)
+	page := c.show(t, "")
+	rows(page, 100)
+	page.Click("#pause")
+	c.fill(t, 3)
+	caught, release := hold(page, "/_mock/events")
+	page.Click("#pause")
+	caught()
+	page.Until(`(() => { const s = document.querySelector("#scroll"); s.scrollTop = 64 * 32; return s.scrollTop === 2048 })()`)
+	release()
+	page.Shows("#fresh", "↑ 3 new")
+	rows(page, 100)
+	page.Shows("[aria-rowindex='65'] .event", "Event 35")
+}
+
+// testLateRows has a message come in while older ones are on their way to places
+// that it moves.
+func testLateRows(t *testing.T, c *console) {
+	c.fill(t, 200)
+	page := c.show(t, "")
+	rows(page, 200)
+	caught, release := hold(page, "before=")
+	page.Size(1400, 4500, false)
+	caught()
+	c.track(t, "ada", "Newest")
+	page.Shows("[data-counter=stored] dd", "201")
+	release()
+	page.Shows("[aria-rowindex='1'] .event", "Newest")
+	page.Shows("[aria-rowindex='101'] .event", "Event 100")
+	page.Shows("[aria-rowindex='102'] .event", "Event 99")
+}
+
 // testLateFrame chooses a message when a newer one has come in but is not drawn.
 func testLateFrame(t *testing.T, c *console) {
 	c.track(t, "ada", "First")
@@ -56,6 +107,22 @@ func testLateFrame(t *testing.T, c *console) {
 	page.Shows("#detail h2", "Second")
 	page.Click("[aria-rowindex='2']")
 	page.Shows("#detail h2", "First")
+}
+
+// testLateStep closes a message while the next one is looked for.
+func testLateStep(t *testing.T, c *console) {
+	c.track(t, "ada", "First")
+	c.track(t, "ada", "Second")
+	page := c.show(t, "")
+	rows(page, 2)
+	page.Click("[aria-rowindex='2']")
+	page.Shows("#detail h2", "First")
+	caught, release := hold(page, "after=")
+	page.Click("[title='The next newer message']")
+	caught()
+	page.Press(kb.Escape)
+	release()
+	page.Until(`document.querySelector("#detail").hidden && location.search === ""`)
 }
 
 // testLateFaults has the list of faults from before one was made arrive after it.
