@@ -43,9 +43,8 @@ func settle(page *browsertest.Page) {
 // testLatePause pauses while the newest messages are on their way.
 func testLatePause(t *testing.T, c *console) {
 	c.track(t, "ada", "First")
-	page := c.show(t, "")
+	page := c.show(t, "?live=off") // so that it asks for nothing by itself
 	rows(page, 1)
-	page.Click("#pause")
 	c.track(t, "ada", "Second")
 	caught, release := hold(page, "/_mock/events")
 	page.Click("#pause")
@@ -60,9 +59,8 @@ func testLatePause(t *testing.T, c *console) {
 // testLateScroll scrolls while the newest messages are on their way.
 func testLateScroll(t *testing.T, c *console) {
 	c.fill(t, 100)
-	page := c.show(t, "")
+	page := c.show(t, "?live=off")
 	rows(page, 100)
-	page.Click("#pause")
 	c.fill(t, 3)
 	caught, release := hold(page, "/_mock/events")
 	page.Click("#pause")
