@@ -141,10 +141,33 @@ func (p *Page) Go(to string) {
 	run(p, "opening "+to, chromedp.Navigate(to))
 }
 
-// Click clicks the middle of what a CSS selector finds first, as a user does.
+// Click clicks the middle of what a CSS selector finds first, as a user does. Where the
+// page has moved that meanwhile, nothing gets the click, and it is made again.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	run(p, "clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	aim := fmt.Sprintf(`
+		window.aim?.abort()
+		window.aim = new AbortController()
+		window.missed = false
+		for (const type of ["pointerdown", "mousedown", "pointerup", "mouseup", "click"]) {
+			addEventListener(type, (event) => {
+				if (type === "click") aim.abort()
+				missed ||= !document.querySelector(%q)?.contains(event.target)
+				if (!missed) return
+				event.preventDefault()
+				event.stopImmediatePropagation()
+			}, {capture: true, signal: window.aim.signal})
+		}`, selector)
+	for until := time.Now().Add(timeout); ; {
+		run(p, "aiming at "+selector, chromedp.Evaluate[chromedp.Void](aim))
+		run(p, "clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+		switch missed := run(p, "clicking "+selector, chromedp.Evaluate[bool]("window.missed === true")); {
+		case !missed:
+			return
+		case time.Now().After(until):
+			p.t.Fatalf("clicking %s: something else is there", selector)
+		}
+	}
 }
 
 // Type puts text into a field as a user does, after what stands in it.

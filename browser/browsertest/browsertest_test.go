@@ -40,3 +40,18 @@ func TestWhatAPageMustNotDoIsSeen(t *testing.T) {
 	require.Contains(t, wrong, "asked for "+other.URL+"/elsewhere")
 	require.Contains(t, wrong, `console: "logged"`)
 }
+
+// A button that is covered at first, as one that has moved is by another, gets the click.
+func TestAClickThatMissesIsMadeAgain(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<link rel=icon href="data:,"><button id=b onclick="textContent = 'clicked'">here</button>
+			<div id=cover style="position: fixed; inset: 0" onclick="console.error('not meant')"></div>
+			<script>setTimeout(() => cover.remove(), 500)</script>`)
+	}))
+	defer server.Close()
+	page := browsertest.Start(t).Open(t, server.URL)
+	page.Go(server.URL)
+	page.Click("#b")
+	page.Shows("#b", "clicked")
+}
