@@ -221,6 +221,38 @@ func (p *Page) Until(expression string) {
 	}
 }
 
+// Hold keeps from the page the next answer to a request whose URL contains part.
+// caught waits for that answer, release gives it to the page.
+func (p *Page) Hold(part string) (caught, release func()) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf(`(() => {
+		const real = window.fetch
+		const catching = window.fetch = async (url, options) => {
+			const answer = await real(url, options)
+			if (window.fetch === catching && String(url).includes(%q)) {
+				window.fetch = real
+				await new Promise((go) => { window.held = go })
+			}
+			return answer
+		}
+		return true
+	})()`, part))
+	return func() { p.Until(`window.held !== undefined`) }, func() {
+		p.Until(`(held(), delete window.held)`)
+		p.Settle()
+	}
+}
+
+// Settle waits until the page has done what it can do by now.
+func (p *Page) Settle() {
+	p.t.Helper()
+	p.Until(`(async () => {
+		await (await fetch(location)).text()
+		await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+		return true
+	})()`)
+}
+
 // Shows waits until a CSS selector finds something that contains the text.
 func (p *Page) Shows(selector, text string) {
 	p.t.Helper()

@@ -1,44 +1,11 @@
 package mockrudder_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
-
-	"github.com/currentsbridge/currentsbridge/browser/browsertest"
 )
-
-// hold keeps from the page the next answer to a request whose URL contains part.
-// caught waits for that answer, release gives it to the page.
-func hold(page *browsertest.Page, part string) (caught, release func()) {
-	page.Until(fmt.Sprintf(`(() => {
-		const real = window.fetch
-		const catching = window.fetch = async (url, options) => {
-			const answer = await real(url, options)
-			if (window.fetch === catching && String(url).includes(%q)) {
-				window.fetch = real
-				await new Promise((go) => { window.held = go })
-			}
-			return answer
-		}
-		return true
-	})()`, part))
-	return func() { page.Until(`window.held !== undefined`) }, func() {
-		page.Until(`(held(), delete window.held)`)
-		settle(page)
-	}
-}
-
-// settle waits until the page has done what it can do by now.
-func settle(page *browsertest.Page) {
-	page.Until(`(async () => {
-		await (await fetch("/_mock/stats")).text()
-		await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
-		return true
-	})()`)
-}
 
 // testLatePause pauses while the newest messages are on their way.
 func testLatePause(t *testing.T, c *console) {
@@ -46,7 +13,7 @@ func testLatePause(t *testing.T, c *console) {
 	page := c.show(t, "?live=off") // so that it asks for nothing by itself
 	rows(page, 1)
 	c.track(t, "ada", "Second")
-	caught, release := hold(page, "/_mock/events")
+	caught, release := page.Hold("/_mock/events")
 	page.Click("#pause")
 	caught()
 	page.Click("#pause")
@@ -62,7 +29,7 @@ func testLateScroll(t *testing.T, c *console) {
 	page := c.show(t, "?live=off")
 	rows(page, 100)
 	c.fill(t, 3)
-	caught, release := hold(page, "/_mock/events")
+	caught, release := page.Hold("/_mock/events")
 	page.Click("#pause")
 	caught()
 	page.Until(`(() => { const s = document.querySelector("#scroll"); s.scrollTop = 64 * 32; return s.scrollTop === 2048 })()`)
@@ -78,7 +45,7 @@ func testLateRows(t *testing.T, c *console) {
 	c.fill(t, 200)
 	page := c.show(t, "")
 	rows(page, 200)
-	caught, release := hold(page, "before=")
+	caught, release := page.Hold("before=")
 	page.Size(1400, 4500, false)
 	caught()
 	c.track(t, "ada", "Newest")
@@ -97,7 +64,7 @@ func testLateFrame(t *testing.T, c *console) {
 	rows(page, 2)
 	page.Press(kb.ArrowDown)
 	page.Shows(".row.selected .event", "Second")
-	settle(page)
+	page.Settle()
 	page.Until(`(window.frames_ = [], window.requestAnimationFrame = (draw) => frames_.push(draw), true)`)
 	c.track(t, "ada", "Third")
 	page.Shows("[data-counter=stored] dd", "3")
@@ -115,7 +82,7 @@ func testLateStep(t *testing.T, c *console) {
 	rows(page, 2)
 	page.Click("[aria-rowindex='2']")
 	page.Shows("#detail h2", "First")
-	caught, release := hold(page, "after=")
+	caught, release := page.Hold("after=")
 	page.Click("[title='The next newer message']")
 	caught()
 	page.Press(kb.Escape)
@@ -128,7 +95,7 @@ func testLateFaults(t *testing.T, c *console) {
 	page := c.show(t, "")
 	page.Click("#open-faults")
 	page.Shows(".fault-list", "None is in force")
-	caught, release := hold(page, "/_mock/faults")
+	caught, release := page.Hold("/_mock/faults")
 	caught()
 	page.Click("#faults button[type=submit]")
 	page.Shows(".fault-list .does", "answers 503")

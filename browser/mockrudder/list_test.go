@@ -186,7 +186,7 @@ func testPolling(t *testing.T, c *console) {
 	page.Shows(".row .event", "Polled")
 
 	// Other filters while it asks: it begins anew, once.
-	caught, release := hold(page, "/_mock/stats")
+	caught, release := page.Hold("/_mock/stats")
 	caught()
 	tried := streams.Load()
 	page.Choose("[name=valid]", "true")
@@ -198,7 +198,7 @@ func testPolling(t *testing.T, c *console) {
 		return true
 	})()`)
 	require.Eventually(t, func() bool { return streams.Load() > tried }, 30*time.Second, time.Millisecond)
-	settle(page)
+	page.Settle()
 	release()
 	page.Until(`most > 0`)
 	require.Equal(t, float64(1), page.Number(`most`))
