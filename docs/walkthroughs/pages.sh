@@ -31,7 +31,7 @@ if [ "${1-}" = serve ]; then
   : >"$RUN/$name.log"
   setsid "$ROOT/bin/$name" "$@" >"$RUN/$name.log" 2>&1 &
   echo $! >"$RUN/$name.pid"
-  for _ in $(seq 150); do
+  for _ in $(seq 600); do
     grep -q '^ready' "$RUN/$name.log" && exit 0
     kill -0 $! 2>/dev/null || break
     sleep 0.1

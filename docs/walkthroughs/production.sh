@@ -56,7 +56,7 @@ for name in fine poison fine-too; do
   curl -sS -o /dev/null -H "Authorization: Bearer $(cat "$work/braze-token")" http://127.0.0.1:28080/currents/brand-a \
     -d '{"events":[{"id":"x-'$name'","event_type":"users.behaviors.CustomEvent","time":1790000000,"user":{"external_user_id":"u1"},"properties":{"name":"'$name'"}}]}'
 done
-eventually sh -c 'bridge status --admin 127.0.0.1:29090 --json | grep -Eq "\"pending\": ?1[,}]"'
+eventually sh -c 'bridge pending list --admin 127.0.0.1:29090 | grep -q users.behaviors'
 bridge pending list --admin 127.0.0.1:29090
 
 say "Set it aside by hand: it becomes a dead letter, with the last answer in words"
