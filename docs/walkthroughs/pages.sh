@@ -116,10 +116,9 @@ troubles() {
   post() { curl -fsS -o /dev/null -H 'Authorization: Bearer s3cret' http://127.0.0.1:8080/currents/brand-a -d "{\"events\":[$1]}"; }
   local i
   for i in 1 2 3 4 5 6 7; do post '{"id":"dead'"$i"'","event_type":"users.behaviors.CustomEvent","user":{},"properties":{"name":"n"}}'; done
-  for i in fine poison fine-too; do
+  for i in fine poison $(seq 150); do # it is a suspect once another one has arrived after its failure
     post '{"id":"'$i'","event_type":"users.behaviors.CustomEvent","time":1790000000,"user":{"external_user_id":"u1"},"properties":{"name":"'$i'"}}'
-  done
-  for _ in $(seq 150); do
+    [ $i != fine ] || continue
     suspect=$(bridge pending list --json | sed -nE 's/.*"record": ?"?([0-9]+)"?.*/\1/p' | head -1)
     [ -n "$suspect" ] && break
     sleep 0.2
