@@ -150,7 +150,7 @@ func testCopies(t *testing.T, c *console) {
 	page.AllowClipboard()
 	clipboard := func(name string) string {
 		page.Click("[data-copy=" + name + "]")
-		page.Shows("#toast.shown", "Copied as "+name)
+		page.Shows("#toast", "Copied as "+name)
 		return page.Text("navigator.clipboard.readText()")
 	}
 	require.JSONEq(t, string(sent.Message()), clipboard("JSON"))
