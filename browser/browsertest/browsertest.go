@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -312,7 +313,9 @@ func (p *Page) watch(event any) {
 			p.note(text)
 		}
 	case *log.EventEntryAdded:
-		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+		// Chromium ends requests where an interface comes or goes, as by a container beside it.
+		changed := strings.Contains(e.Entry.Text, "net::ERR_NETWORK_CHANGED")
+		if !changed && (e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning) {
 			p.note("log: " + e.Entry.Text + " " + e.Entry.URL)
 		}
 	}
