@@ -16,21 +16,22 @@ import (
 )
 
 // openPG opens a store and its queue "a" as a bridge.
-func openPG(t *testing.T, url string) (*kit, *queue.Queue) {
-	k := newKit(t, queue.Options{URL: url, RetainAge: time.Hour, AckWait: 2 * time.Second, AppendTimeout: 5 * time.Second})
+func openPG(t *testing.T, opts queue.Options) (*kit, *queue.Queue) {
+	opts.RetainAge = time.Hour
+	k := newKit(t, opts)
 	return k, k.open("a")
 }
 
 // twoBridges opens a store as two bridges.
 func twoBridges(t *testing.T) (ka, kb *kit, a, b *queue.Queue) {
 	ka, a, _ = oneBridge(t)
-	kb, b = openPG(t, ka.opts.URL)
+	kb, b = openPG(t, queue.Options{URL: ka.opts.URL})
 	return ka, kb, a, b
 }
 
 // oneBridge opens a store of its own, and what changes its tables behind its back.
 func oneBridge(t *testing.T) (k *kit, q *queue.Queue, db func(sql string)) {
-	k, q = openPG(t, pgtest.Start(t, "fsync=off").Database(t))
+	k, q = openPG(t, queue.Options{URL: pgtest.Start(t, "fsync=off").Database(t)})
 	conn, err := pgx.Connect(t.Context(), k.opts.URL)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close(context.Background()) })
@@ -58,7 +59,9 @@ func TestBridgesShareAStore(t *testing.T) {
 
 // A bridge that is gone keeps its claims for AckWait and no longer.
 func TestClaimsOfADeadBridgeAreFreed(t *testing.T) {
-	k, _, a, b := twoBridges(t)
+	opts := queue.Options{URL: pgtest.Start(t, "fsync=off").Database(t), AckWait: 2 * time.Second}
+	k, a := openPG(t, opts)
+	_, b := openPG(t, opts)
 	k.add(a, queue.Receipt{Accepted: 2}, "1", "2")
 	r := k.fetchAll(a, 2)
 	k.store.Abandon()
@@ -149,8 +152,8 @@ func TestSettlementWhoseAnswerWasLost(t *testing.T) {
 // A database that is away: an error within the timeout, and it comes back by
 // itself.
 func TestDatabaseAway(t *testing.T) {
-	server := pgtest.Start(t)
-	k, q := openPG(t, server.Database(t))
+	server := pgtest.Start(t, "fsync=off")
+	k, q := openPG(t, queue.Options{URL: server.Database(t), AppendTimeout: 5 * time.Second})
 	k.add(q, queue.Receipt{Accepted: 1}, "1")
 	server.Stop(syscall.SIGQUIT)
 	require.ErrorIs(t, errOf(q.Append(k.ctx, k.batch("2"))), queue.ErrAway)
@@ -203,7 +206,7 @@ func TestIDsStoredWhileAQueueIsOpened(t *testing.T) {
 // that others have stored meanwhile.
 func TestIDsStoredWhileABridgeWasAway(t *testing.T) {
 	k, a, db := oneBridge(t)
-	other, b := openPG(t, k.opts.URL)
+	other, b := openPG(t, queue.Options{URL: k.opts.URL})
 	other.add(b, queue.Receipt{Accepted: 1}, "1")
 	db(`INSERT INTO ids SELECT max(seq) + 5000, 0, '' FROM ids; DELETE FROM bridge`)
 	require.NoError(t, k.store.Renew(t.Context()))
@@ -214,7 +217,7 @@ func TestIDsStoredWhileABridgeWasAway(t *testing.T) {
 // and runs again.
 func TestIDsReadByATransactionThatFails(t *testing.T) {
 	k, a, db := oneBridge(t)
-	other, b := openPG(t, k.opts.URL)
+	other, b := openPG(t, queue.Options{URL: k.opts.URL})
 	other.add(b, queue.Receipt{Accepted: 1}, "1")
 	db(`CREATE SEQUENCE tries; CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
  BEGIN IF nextval('tries') = 1 THEN RAISE serialization_failure; END IF; RETURN NEW; END $$;

@@ -47,7 +47,7 @@ func TestFilesOfTheStore(t *testing.T) {
 // A commit that does not come is an error within the timeout, the store says so,
 // and the ledger can be read meanwhile. What comes in the end counts.
 func TestHungDisk(t *testing.T) {
-	k := newCrashKit(t, queue.Options{AppendTimeout: 200 * time.Millisecond})
+	k := newCrashKit(t, queue.Options{AppendTimeout: time.Second})
 	q := k.open("a")
 	k.add(q, queue.Receipt{Accepted: 1}, "0")
 	release := k.stall()

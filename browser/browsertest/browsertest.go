@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,6 +53,7 @@ func Start(t testing.TB) *Browser {
 	opts := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(find(t)),
 		chromedp.UserDataDir(t.TempDir()),
+		chromedp.WSURLReadTimeout(2 * timeout),
 	}
 	for _, flag := range []string{"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
 		"disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage"} {
@@ -140,10 +142,33 @@ func (p *Page) Go(to string) {
 	run(p, "opening "+to, chromedp.Navigate(to))
 }
 
-// Click clicks the middle of what a CSS selector finds first, as a user does.
+// Click clicks the middle of what a CSS selector finds first, as a user does. Where the
+// page has moved that meanwhile, nothing gets the click, and it is made again.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	run(p, "clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	aim := fmt.Sprintf(`
+		window.aim?.abort()
+		window.aim = new AbortController()
+		window.missed = false
+		for (const type of ["pointerdown", "mousedown", "pointerup", "mouseup", "click"]) {
+			addEventListener(type, (event) => {
+				if (type === "click") aim.abort()
+				missed ||= !document.querySelector(%q)?.contains(event.target)
+				if (!missed) return
+				event.preventDefault()
+				event.stopImmediatePropagation()
+			}, {capture: true, signal: window.aim.signal})
+		}`, selector)
+	for until := time.Now().Add(timeout); ; {
+		run(p, "aiming at "+selector, chromedp.Evaluate[chromedp.Void](aim))
+		run(p, "clicking "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+		switch missed := run(p, "clicking "+selector, chromedp.Evaluate[bool]("window.missed === true")); {
+		case !missed:
+			return
+		case time.Now().After(until):
+			p.t.Fatalf("clicking %s: something else is there", selector)
+		}
+	}
 }
 
 // Type puts text into a field as a user does, after what stands in it.
@@ -183,18 +208,50 @@ func (p *Page) Choose(selector, value string) {
 	})()`, selector, value, value))
 }
 
-// Until waits for a JavaScript expression to be true. The test fails after half
-// a minute.
+// Until waits for a JavaScript expression to be true; it is not while it throws, as
+// where an element has yet to come. The test fails after half a minute.
 func (p *Page) Until(expression string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 2*timeout)
 	defer cancel()
-	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression,
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool]("(async () => { try { return await ("+expression+") } catch { return false } })()",
 		chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(timeout)))
 	if err != nil {
 		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
 		p.t.Fatalf("waiting for %s: %v\nthe page says: %.2000s\nwrong so far: %q", expression, err, text, p.Forgive())
 	}
+}
+
+// Hold keeps from the page the next answer to a request whose URL contains part.
+// caught waits for that answer, release gives it to the page.
+func (p *Page) Hold(part string) (caught, release func()) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf(`(() => {
+		const real = window.fetch
+		const catching = window.fetch = async (url, options) => {
+			const answer = await real(url, options)
+			if (window.fetch === catching && String(url).includes(%q)) {
+				window.fetch = real
+				await new Promise((go) => { window.held = go })
+			}
+			return answer
+		}
+		return true
+	})()`, part))
+	return func() { p.Until(`window.held !== undefined`) }, func() {
+		p.Until(`(held(), delete window.held)`)
+		p.Settle()
+	}
+}
+
+// Settle waits until the page has done what it can do by now.
+func (p *Page) Settle() {
+	p.t.Helper()
+	p.Until(`(async () => {
+		await (await fetch(location)).text()
+		await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+		return true
+	})()`)
 }
 
 // Shows waits until a CSS selector finds something that contains the text.
@@ -256,7 +313,9 @@ func (p *Page) watch(event any) {
 			p.note(text)
 		}
 	case *log.EventEntryAdded:
-		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+		// Chromium ends requests where an interface comes or goes, as by a container beside it.
+		changed := strings.Contains(e.Entry.Text, "net::ERR_NETWORK_CHANGED")
+		if !changed && (e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning) {
 			p.note("log: " + e.Entry.Text + " " + e.Entry.URL)
 		}
 	}

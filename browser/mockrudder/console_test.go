@@ -36,6 +36,12 @@ func TestPage(t *testing.T) {
 		"a scrolled list does not move": testStandsStill,
 		"a hundred thousand messages":   testMany,
 		"a large payload":               testLarge,
+		"late: pause":                   testLatePause,
+		"late: scroll":                  testLateScroll,
+		"late: rows":                    testLateRows,
+		"late: frame":                   testLateFrame,
+		"late: step":                    testLateStep,
+		"late: faults":                  testLateFaults,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name != "copies" { // it has the clipboard for itself

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
@@ -149,7 +150,7 @@ func testCopies(t *testing.T, c *console) {
 	page.AllowClipboard()
 	clipboard := func(name string) string {
 		page.Click("[data-copy=" + name + "]")
-		page.Shows("#toast.shown", "Copied as "+name)
+		page.Shows("#toast", "Copied as "+name)
 		return page.Text("navigator.clipboard.readText()")
 	}
 	require.JSONEq(t, string(sent.Message()), clipboard("JSON"))
@@ -168,8 +169,10 @@ func testCopies(t *testing.T, c *console) {
 }
 
 func testPolling(t *testing.T, c *console) {
+	var streams atomic.Int64
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/_mock/stream" {
+			streams.Add(1)
 			http.Error(w, "no streams here", http.StatusBadGateway)
 			return
 		}
@@ -181,6 +184,24 @@ func testPolling(t *testing.T, c *console) {
 	page.Shows("#state-text", "live, by polling")
 	c.track(t, "ada", "Polled")
 	page.Shows(".row .event", "Polled")
+
+	// Other filters while it asks: it begins anew, once.
+	caught, release := page.Hold("/_mock/stats")
+	caught()
+	tried := streams.Load()
+	page.Choose("[name=valid]", "true")
+	page.Until(`(() => {
+		const real = window.setTimeout
+		let waiting = 0
+		window.most = 0
+		window.setTimeout = (then, ms) => real(() => { if (ms === 2000) waiting--; then() }, ms, ms === 2000 && (most = Math.max(most, ++waiting)))
+		return true
+	})()`)
+	require.Eventually(t, func() bool { return streams.Load() > tried }, 30*time.Second, time.Millisecond)
+	page.Settle()
+	release()
+	page.Until(`most > 0`)
+	require.Equal(t, float64(1), page.Number(`most`))
 	require.NotEmpty(t, page.Forgive(), "the browser logs the 502")
 }
 

@@ -52,11 +52,16 @@ bridge dead list --admin 127.0.0.1:29090 --reason no_identity --type 'users.*'
 
 say "RudderStack refuses one event; its neighbours arrive, and it waits as a suspect"
 curl -sS -X PUT http://127.0.0.1:28090/_mock/faults -d '[{"status":403,"contains":"poison"}]' >/dev/null
-for name in fine poison fine-too; do
+post() {
   curl -sS -o /dev/null -H "Authorization: Bearer $(cat "$work/braze-token")" http://127.0.0.1:28080/currents/brand-a \
-    -d '{"events":[{"id":"x-'$name'","event_type":"users.behaviors.CustomEvent","time":1790000000,"user":{"external_user_id":"u1"},"properties":{"name":"'$name'"}}]}'
-done
-eventually sh -c 'bridge status --admin 127.0.0.1:29090 --json | grep -Eq "\"pending\": ?1[,}]"'
+    -d '{"events":[{"id":"x-'"$1"'","event_type":"users.behaviors.CustomEvent","time":1790000000,"user":{"external_user_id":"u1"},"properties":{"name":"'"$1"'"}}]}'
+}
+post fine
+post poison
+# It is a suspect once another one has arrived after its failure.
+suspected() { post "fine-$((n += 1))" && bridge pending list --admin 127.0.0.1:29090 | grep users.behaviors; }
+n=0
+eventually suspected
 bridge pending list --admin 127.0.0.1:29090
 
 say "Set it aside by hand: it becomes a dead letter, with the last answer in words"

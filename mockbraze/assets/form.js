@@ -155,7 +155,7 @@ export class Form {
 
   async make(launch) {
     const form = this.read()
-    if (form === undefined) return
+    if (form === undefined || this.launcher.disabled) return // or it is being made
     this.launcher.disabled = true
     try {
       const { id } = await api.create(form)

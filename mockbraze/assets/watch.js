@@ -26,7 +26,10 @@ export class Watch {
       el("div", { class: "actions" },
         button("launch", "Launch", () => this.act(() => api.launch(this.id), "Launched."), "main"),
         button("pause", "Pause", () => this.act(() => api.pause(this.id), "Paused.")),
-        button("test", "Test credentials", () => this.act(async () => showTested(this.result, await api.test(this.id)))),
+        button("test", "Test credentials", () => this.act(async (id) => {
+          const tested = await api.test(id)
+          if (id === this.id) showTested(this.result, tested)
+        })),
         button("test-events", "Send Test Events", () => this.act(async () => {
           const { events, accepted } = await api.testEvents(this.id)
           toast(`${numberOf(accepted)} of ${numberOf(events)} test events accepted.`)
@@ -75,16 +78,18 @@ export class Watch {
         el("p", { class: "hint", id: "flush-hint" }), el("button", { id: "flush" }, "Flush now"))))
   }
 
-  // act does something and says that it worked, or what went wrong.
+  // act does something and says that it worked, or what went wrong, unless another
+  // Current is shown by then.
   async act(what, done) {
+    const { id } = this
     problem("")
     this.result.hidden = true
     try {
-      await what()
+      await what(id)
       if (done) toast(done)
       return true
     } catch (error) {
-      problem(error.message)
+      if (id === this.id) problem(error.message)
       return false
     }
   }
@@ -110,14 +115,17 @@ export class Watch {
     if (button.dataset.sure !== "yes") {
       button.dataset.sure = "yes"
       setText(button, "Really delete?")
-      setTimeout(() => this.unsure(), 4000)
+      this.doubt = setTimeout(() => this.unsure(), 4000)
       return
     }
-    // Nothing more may be asked of what is gone.
-    if (await this.act(() => api.remove(this.id).then(() => { this.id = "" }), "Deleted.")) this.gone()
+    const { id } = this
+    if (!(await this.act(() => api.remove(id), "Deleted.")) || this.id !== id) return
+    this.id = "" // nothing more may be asked of what is gone
+    this.gone()
   }
 
   unsure() {
+    clearTimeout(this.doubt)
     delete $("delete").dataset.sure
     setText($("delete"), "Delete")
   }

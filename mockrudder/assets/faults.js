@@ -8,7 +8,7 @@ const span = "([0-9.]+(ms|s|m|h))+" // a duration as Go writes it
 
 export class Faults {
   constructor({ sources, failed }) {
-    Object.assign(this, { sources, failed })
+    Object.assign(this, { sources, failed, asked: 0, shown: 0 })
     this.dialog = $("faults")
     $("open-faults").addEventListener("click", () => this.open())
     // A click outside of the dialog closes it.
@@ -106,10 +106,14 @@ export class Faults {
     this.note.hidden = text === ""
   }
 
-  // refresh shows the faults in force, in the dialog and on its button.
+  // refresh shows the faults in force, in the dialog and on its button. An answer that
+  // comes after that to a later question is not shown.
   async refresh() {
+    const turn = ++this.asked
     try {
       const { faults } = await api.faults()
+      if (turn < this.shown) return
+      this.shown = turn
       setText($("fault-count"), String(faults.length))
       $("fault-count").hidden = faults.length === 0
       if (this.list) this.fill(faults)

@@ -70,6 +70,11 @@ export class List {
     if (this.selected >= 0) this.uncover(this.selected)
   }
 
+  // track finds the selected message, which new ones have moved.
+  track() {
+    if (this.selectedID !== undefined) this.selected = this.rows.placeOf(this.selectedID) ?? this.selected
+  }
+
   // uncover scrolls no further than it must for a place to be in view.
   uncover(place) {
     const { scroller, height } = this
@@ -80,6 +85,7 @@ export class List {
 
   paint() {
     const { rows, scroller, height } = this
+    this.track()
     this.fit()
     const first = Math.max(0, Math.floor(scroller.scrollTop / height) - AROUND)
     const last = Math.min(rows.count, Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + AROUND) - 1
@@ -108,7 +114,6 @@ export class List {
     if (element === undefined || element.dataset.id !== id) {
       const fresh = event === undefined ? waiting() : render(event)
       fresh.dataset.id = id
-      fresh.dataset.place = String(i)
       fresh.id = `row-${i}`
       fresh.setAttribute("aria-rowindex", String(i + 1))
       if (element === undefined) this.place.append(fresh)
@@ -123,7 +128,6 @@ export class List {
   point() {
     for (const [i, element] of this.pool) {
       const chosen = element.dataset.id !== "" && element.dataset.id === this.selectedID
-      if (chosen) this.selected = i
       element.classList.toggle("selected", chosen)
       element.setAttribute("aria-selected", String(chosen))
     }
@@ -156,10 +160,10 @@ export class List {
   }
 
   clicked(event) {
-    const element = event.target.closest("[data-place]")
-    if (element === null || element.dataset.id === "") return
-    this.move(Number(element.dataset.place))
-    this.open(this.rows.at(this.selected))
+    const id = event.target.closest("[data-id]")?.dataset.id
+    if (!id) return
+    this.reveal(id)
+    this.open({ id })
   }
 
   // move selects a place and scrolls to it.
@@ -175,6 +179,7 @@ export class List {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return
+    this.track()
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.height) - 1)
     const steps = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }
     if (event.key === "Enter") {

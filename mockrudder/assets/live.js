@@ -58,9 +58,9 @@ export class Live {
   }
 
   async ask() {
-    this.poll = -1 // asking
+    const asking = (this.poll = {})
     const ok = await this.refresh()
-    if (this.poll === undefined) return // stopped, or the stream is back
+    if (this.poll !== asking) return // stopped, begun anew, or the stream is back
     this.state(ok ? "polling" : "lost")
     this.poll = setTimeout(() => this.ask(), POLL)
   }

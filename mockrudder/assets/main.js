@@ -8,7 +8,7 @@ import * as filtering from "./filters.js"
 import { List } from "./list.js"
 import { Live } from "./live.js"
 import { setUpReset } from "./reset.js"
-import { HEAD, Rows } from "./rows.js"
+import { Rows } from "./rows.js"
 import { chart, counters } from "./stats.js"
 
 // The page: how its parts are connected.
@@ -40,6 +40,7 @@ function changed() {
 // another one has it repeated.
 let running
 let again = false
+let seen = 0 // the newest message that is in the list or counted as missed
 
 function refresh() {
   again = running !== undefined
@@ -56,29 +57,26 @@ function refresh() {
 }
 
 async function refreshOnce() {
+  const { signal } = rows.stop
+  const live = watching()
   try {
-    show(await api.stats())
-    if (list.atTop) {
+    const newest = await rows.newest()
+    const stats = await api.stats() // after them, so that it counts no fewer
+    // Meanwhile there were other filters, or a pause.
+    if (signal.aborted || (live && !watching() && rows.loaded)) return false
+    show(stats)
+    seen = Number(newest.events[0]?.id ?? 0)
+    // The list may have been scrolled meanwhile. Without messages there was a reset.
+    if (list.atTop || seen === 0) {
       list.fresh = 0
-      if (!(await rows.refresh(address.filters(), kept))) return false
-    } else if (rows.filters && !(await countMissed())) return false
+      rows.fill(newest, kept())
+    } else list.missed(Math.max(0, rows.newer(newest) - list.fresh))
     problem("")
     return true
   } catch (error) {
-    failed(error)
+    if (error.name !== "AbortError") failed(error)
     return false
   }
-}
-
-// countMissed requests the number of new messages, when there is no stream.
-async function countMissed() {
-  const newest = (await api.page(address.filters(), "", 1)).events[0]
-  if (newest === undefined) { // there was a reset
-    list.toTop()
-    return rows.refresh(address.filters(), kept)
-  }
-  if (Number(newest.id) > rows.top && list.fresh === 0) list.missed(Number(newest.id) - rows.top)
-  return true
 }
 
 function show(stats) {
@@ -88,16 +86,18 @@ function show(stats) {
   filtering.choices(stats)
 }
 
-// message handles a message of the stream: summaries of the newest messages, how many
-// were skipped, and the counts.
-function message({ events = [], skipped = 0, stats }) {
+// message handles a message of the stream: summaries of the newest messages, the oldest
+// first, how many were skipped, and the counts.
+function message({ events, skipped, stats }) {
   if (!watching()) return
-  if (stats) show(stats)
-  if (events.length + skipped === 0) return
-  if (!list.atTop) return list.missed(events.filter((e) => Number(e.id) > rows.top).length + skipped)
   // A response in flight can be older than this message.
-  if (skipped > 0 || events.length > HEAD || !rows.loaded || running !== undefined) return refresh()
-  rows.prepend([...events].sort((a, b) => Number(b.id) - Number(a.id)), kept())
+  if (skipped > 0 || !rows.loaded || rows.loading.size > 0 || running !== undefined) return refresh()
+  show(stats)
+  const fresh = events.filter(({ id }) => Number(id) > seen).toReversed()
+  if (fresh.length === 0) return
+  seen = Number(fresh[0].id)
+  if (list.atTop) rows.prepend(fresh, kept())
+  else list.missed(fresh.length)
 }
 
 function open(id) {
@@ -121,9 +121,10 @@ function follow() {
 }
 
 async function step(older) {
+  const id = address.opened()
   try {
-    const next = await api.neighbour(address.filters(), address.opened(), older)
-    if (next === undefined) return
+    const next = await api.neighbour(address.filters(), id, older)
+    if (next === undefined || address.opened() !== id) return // or another is open, or none
     open(next.id)
     // In the list too, if it is near.
     const place = list.selected + (older ? 1 : -1)
@@ -156,6 +157,7 @@ $("pause").addEventListener("click", () => {
   else address.change({ live: "" })
   if (!watching()) {
     live.stop()
+    again &&= !rows.loaded
     tell("paused")
     return
   }

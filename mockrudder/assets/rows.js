@@ -11,7 +11,7 @@ import * as api from "./api.js"
 const PAGE = 100
 const STEP = 5000 // summaries in one step of a walk
 const HELD = 3000 // rows held at most
-export const HEAD = 300 // of which at the top while new ones come in
+const HEAD = 300 // of which at the top while new ones come in
 const MOST = 500_000 // browsers cannot lay out endless heights
 
 export class Rows {
@@ -50,33 +50,29 @@ export class Rows {
     return place >= 0 && place < this.count ? place : undefined
   }
 
-  // refresh requests the newest. kept is how many messages the server still has: of its
-  // total, which counts all, no more can be shown.
-  async refresh(filters, kept) {
-    this.stop.abort()
-    const stop = (this.stop = new AbortController())
-    this.loading.clear()
-    let answer
-    try {
-      answer = await api.page(filters, "", PAGE, stop.signal)
-    } catch (error) {
-      if (error.name !== "AbortError") this.failed(error)
-      return false
-    }
-    if (stop.signal.aborted) return false
-    this.clear(filters)
+  // newest requests the newest messages, an answer for fill.
+  newest() {
+    return api.page(this.filters, "", PAGE, this.stop.signal)
+  }
+
+  // fill begins anew with the newest. kept is how many messages the server still has: of
+  // its total, which counts all, no more can be shown.
+  fill({ events, total }, kept) {
+    this.clear(this.filters)
     this.loaded = true
-    this.count = answer.events.length < PAGE ? answer.events.length : Math.min(answer.total, kept(), MOST)
-    this.top = Number(answer.events[0]?.id ?? 0)
-    this.put(0, answer.events)
+    this.count = events.length < PAGE ? events.length : Math.min(total, kept, MOST)
+    this.top = Number(events[0]?.id ?? 0)
+    this.put(0, events)
     this.changed()
-    return true
+  }
+
+  // newer counts those of the newest messages that came after these rows.
+  newer({ events }) {
+    return this.plain && events.length > 0 ? Number(events[0].id) - this.top : events.filter(({ id }) => Number(id) > this.top).length
   }
 
   // prepend adds new messages, the newest first. It removes rows far from the top.
-  prepend(events, kept) {
-    const fresh = events.filter((e) => Number(e.id) > this.top)
-    if (fresh.length === 0) return
+  prepend(fresh, kept) {
     const seen = []
     for (let i = 0; i < HEAD && this.rows[i] !== undefined; i++) seen.push(this.rows[i])
     this.rows = fresh.concat(seen).slice(0, HEAD)
