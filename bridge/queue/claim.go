@@ -234,9 +234,35 @@ func (q *Queue) readBodies(ctx context.Context, list []claim) (bodies []body.Dec
 	case err == nil:
 		err = fmt.Errorf("%w: it is missing", body.ErrDamaged)
 	case q.store.db.Corrupt(err) && !errors.Is(err, body.ErrDamaged):
+		_ = q.store.db.Classify(err) // has the next start rebuild the file
+		if b, bad := q.salvage(list[len(bodies)].Seq); bad == nil {
+			q.store.noteDamage("a page above bodies of records", err)
+			return append(bodies, b), rest, nil
+		}
 		err = fmt.Errorf("%w: %w", body.ErrDamaged, err)
 	}
 	return bodies, rest, err
+}
+
+// salvage reads a body that is whole where a page above it is not: it has a checksum of
+// its own, and is that of its record where connector, time and number of events agree.
+func (q *Queue) salvage(seq int64) (b body.Decoded, err error) {
+	err = q.store.db.ViewUnchecked(func(t sqldb.Tx) error {
+		s, err := readState(t, seq)
+		if err != nil {
+			return err
+		}
+		var data []byte
+		err = t.Query(`SELECT data FROM `+q.store.db.Body(seq)+` WHERE seq = $1`, func(r sqldb.Row) error { return r.Scan(&data) }, seq)
+		if err == nil {
+			b, err = body.Decode(data)
+		}
+		if err == nil && (b.Connector != q.id || b.Received != s.Received || int64(len(b.Lengths)) != s.Events) {
+			err = body.ErrDamaged
+		}
+		return err
+	})
+	return b, err
 }
 
 // readBody reads the body of a record, or what can be read of it.

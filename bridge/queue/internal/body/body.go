@@ -116,7 +116,7 @@ func Append(dst []byte, connector, received int64, events Events) []byte {
 
 // Decoded is a body read back.
 type Decoded struct {
-	Connector, Received int64
+	Connector, Received int64 // of its oldest part
 	Events
 }
 
@@ -149,7 +149,10 @@ func (b *Decoded) decode(data []byte) (rest []byte, err error) {
 		rest = rest[n:]
 		return v
 	}
-	b.Connector, b.Received = int64(next()), int64(next())
+	connector, received := int64(next()), int64(next())
+	if len(b.Lengths) == 0 || received < b.Received {
+		b.Connector, b.Received = connector, received
+	}
 	count, total := min(next(), uint64(len(rest))), 0
 	lengths := slices.Grow(b.Lengths, int(count))
 	for ; count > 0; count-- {
