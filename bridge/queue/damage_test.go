@@ -212,6 +212,9 @@ func TestDamageAbove(t *testing.T) {
 					}
 					require.NoError(t, k.store.Close())
 				}
+				left, err := filepath.Glob(filepath.Join(dir, "queue.db-*"))
+				require.NoError(t, err)
+				require.Subset(t, []string{filepath.Join(dir, "queue.db-damaged")}, left)
 			})
 		}
 	}

@@ -45,7 +45,8 @@ func (s *DB) findFile() error {
 // makeFile makes a file with the tables and what fill adds, which has its name only once
 // all of it is on disk. It is written without a log, which would take its size once more.
 func (s *DB) makeFile(name string, fill func(*connection) error) (err error) {
-	if err := s.remove(freshFile, freshFile+"-journal"); err != nil {
+	beside := []string{freshFile + "-journal", freshFile + "-shm"}
+	if err := s.remove(append(beside, freshFile)...); err != nil {
 		return err
 	}
 	c, err := s.open(s.path(freshFile))
@@ -54,13 +55,13 @@ func (s *DB) makeFile(name string, fill func(*connection) error) (err error) {
 		if err == nil {
 			err = fill(c)
 		}
-		err = errors.Join(err, c.close())
+		err = errors.Join(err, c.close(), s.remove(beside...))
 	}
 	if err == nil {
 		err = syncPath(s.path(freshFile))
 	}
 	if err != nil {
-		return errors.Join(err, s.remove(freshFile, freshFile+"-journal"))
+		return errors.Join(err, s.remove(freshFile))
 	}
 	if err := os.Rename(s.path(freshFile), s.path(name)); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,11 +123,11 @@ func Open(ctx context.Context, opts Options) (_ *DB, err error) {
 	if err := s.checkLog(); err != nil {
 		return nil, err
 	}
-	_, marked := os.Stat(s.path(damagedMark))
-	if marked != nil {
+	mark, noMark := os.ReadFile(s.path(damagedMark))
+	if err = errors.New(strings.TrimSpace(string(mark))); noMark != nil {
 		err = s.start(ctx)
 	}
-	if marked == nil || s.Corrupt(err) {
+	if noMark == nil || s.Corrupt(err) {
 		if s.writer != nil {
 			s.writer.close()
 		}
