@@ -220,13 +220,25 @@ func TestDamageAbove(t *testing.T) {
 	}
 }
 
+// A file is cut short in each of its pages, near its begin. What is left of a page can lead
+// in circles.
+func TestCutAtEachPage(t *testing.T) {
+	files, ledger := damagedStore(t, false)
+	for at := 8192 + 42; at < len(files["queue.db"]); at += 8192 {
+		damageAt(t, files, "cut short", ledger, "queue.db", at)
+	}
+}
+
 func damageOnce(t *testing.T, files map[string][]byte, how string, before queue.Ledger, rng *rand.Rand) (opened bool) {
-	dir := t.TempDir()
 	damaged := "queue.db"
 	if len(files["queue.db-wal"]) > 0 && rng.IntN(2) == 0 {
 		damaged = "queue.db-wal"
 	}
-	at := rng.IntN(len(files[damaged]))
+	return damageAt(t, files, how, before, damaged, rng.IntN(len(files[damaged])))
+}
+
+func damageAt(t *testing.T, files map[string][]byte, how string, before queue.Ledger, damaged string, at int) (opened bool) {
+	dir := t.TempDir()
 	for name, data := range files {
 		if name == damaged {
 			data = damage(how, data, at)

@@ -152,6 +152,9 @@ func (r *rebuilding) trusts(table string, row []any, b body.Decoded) bool {
 	return err == nil && found == 1
 }
 
+// errOrder means that rows do not come in order: damaged pages can lead in circles.
+var errOrder = errors.New("rows are not in order")
+
 // copyTable copies the rows that can be read, in their order, and goes on behind
 // those that cannot. Of bodies only whole ones are copied.
 func (r *rebuilding) copyTable(ctx context.Context, table string) error {
@@ -169,6 +172,9 @@ func (r *rebuilding) copyTable(ctx context.Context, table string) error {
 		err := r.from.Query(read, func(row sqldb.Row) error {
 			if err := row.(stmtRow).s.Columns(values...); err != nil {
 				return err
+			}
+			if values[0].(int64) < at {
+				return errOrder
 			}
 			at = values[0].(int64) + 1
 			var b body.Decoded
