@@ -18,6 +18,11 @@ func (s *Store) noteDamage(place, message string, args ...any) {
 	}
 }
 
+// noteFile notes that the file is damaged around the records and letters.
+func (s *Store) noteFile(cause error) {
+	s.noteDamage("file", "not everything can be read; the next start rebuilds the file", "error", cause)
+}
+
 // setAside quarantines a record that was found damaged, unless a worker has its events in
 // memory: then those are delivered.
 func (q *Queue) setAside(ctx context.Context, seq int64, damage error) (inFlight bool, err error) {
@@ -115,6 +120,9 @@ func (s *Store) scrubs() {
 		err := s.scrub(s.ended, s.opts.ScrubEvery)
 		if err != nil && s.ended.Err() == nil {
 			s.log.Warn("the store could not be read from end to end", "error", err)
+			if errors.Is(err, ErrDamaged) {
+				s.noteFile(err)
+			}
 		} else if err == nil {
 			s.scrubbed.Store(time.Now().UnixMicro())
 		}

@@ -249,44 +249,54 @@ func (q *Queue) SettleReplay(ctx context.Context, p ReplayProgress) error {
 // match is called from one goroutine at a time and must not keep the event. What
 // was erased when it fails half-way is erased; asking again does the rest. A record that
 // cannot be read is set aside as by a scrub.
-func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Erasure, err error) {
+func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Erasure, _ error) {
 	q.store.erasing.Lock()
 	defer q.store.erasing.Unlock()
 	if err := q.store.stopped(); err != nil {
 		return e, err
 	}
-	last, err := q.store.queryInt(ctx, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, q.id)
-	if err == nil {
-		err = q.eachBody(ctx, last, 0, func(seq int64, b body.Decoded, damage error) error {
-			if damage != nil {
-				inFlight, err := q.setAside(ctx, seq, damage)
-				if inFlight {
-					e.Unreadable++
-				}
-				return err
-			}
-			var hits []int
-			for i, raw := range b.Split() {
-				if len(raw) > 0 && match(raw) {
-					hits = append(hits, i)
-				}
-			}
-			if len(hits) == 0 {
-				return nil
-			}
-			return q.eraseEvents(ctx, seq, b, hits, &e)
-		})
-	}
-	if err == nil {
-		err = q.eraseLetters(ctx, match, &e)
+	for _, part := range []func() error{
+		func() error { return q.eraseHistory(ctx, match, &e) },
+		func() error { return q.eraseLetters(ctx, match, &e) },
+	} {
+		err := part()
+		if errors.Is(err, ErrDamaged) && q.store.stopped() == nil {
+			q.store.noteFile(err)
+			e.Unreadable++
+		} else if err != nil {
+			return e, err
+		}
 	}
 	q.mu.Lock()
 	e.Unreadable += len(q.left)
 	q.mu.Unlock()
-	if err != nil {
-		return e, err
-	}
 	return e, q.store.db.Classify(q.store.db.Wipe(ctx))
+}
+
+func (q *Queue) eraseHistory(ctx context.Context, match func([]byte) bool, e *Erasure) error {
+	last, err := q.store.queryInt(ctx, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, q.id)
+	if err != nil {
+		return err
+	}
+	return q.eachBody(ctx, last, 0, func(seq int64, b body.Decoded, damage error) error {
+		if damage != nil {
+			inFlight, err := q.setAside(ctx, seq, damage)
+			if inFlight {
+				e.Unreadable++
+			}
+			return err
+		}
+		var hits []int
+		for i, raw := range b.Split() {
+			if len(raw) > 0 && match(raw) {
+				hits = append(hits, i)
+			}
+		}
+		if len(hits) == 0 {
+			return nil
+		}
+		return q.eraseEvents(ctx, seq, b, hits, e)
+	})
 }
 
 // eraseEvents takes events out of a body. Which of them have an outcome is
@@ -521,7 +531,8 @@ func (q *Queue) ReplayDead(ctx context.Context, numbers ...uint64) (int, error) 
 }
 
 // PurgeDead removes dead letters for good and returns how many events there
-// were. Unreadable ones must not be named: the database cannot free what it cannot read.
+// were. It fails with ErrDamaged, and removes none of up to 500, where an unreadable one is
+// among them, or the file is damaged around them: what cannot be read cannot be freed.
 func (q *Queue) PurgeDead(ctx context.Context, numbers ...uint64) (int, error) {
 	return q.move(ctx, numbers, q.purge)
 }
@@ -532,7 +543,7 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 	}
 	for chunk := range slices.Chunk(numbers, 500) { // each in one transaction
 		n := 0
-		o := &op{size: 2000 * len(chunk), need: sqldb.Need{Records: len(chunk)}, do: func(c *change) (err error) {
+		o := &op{size: 2000 * len(chunk), need: sqldb.Need{Records: len(chunk)}, apart: true, do: func(c *change) (err error) {
 			n, err = how(c, signed(chunk))
 			return err
 		}}

@@ -156,7 +156,8 @@ func TestUnreadableLetter(t *testing.T) {
 }
 
 // Where the page of a dead letter's row is damaged, those before it are listed, then an error
-// says so, and the next start sets it aside.
+// says so, and the next start sets it aside. A purge beside it fails alone: what else is
+// in its transaction is stored.
 func TestUnreadableRowOfALetter(t *testing.T) {
 	s, q := openIdle(t, Options{Dir: t.TempDir()})
 	for i := range 30 {
@@ -171,13 +172,28 @@ func TestUnreadableRowOfALetter(t *testing.T) {
 	_, err := q.Letters(t.Context(), LetterFilter{After: numbers[len(numbers)-1]})
 	require.ErrorIs(t, err, ErrDamaged)
 	require.True(t, marked(s))
+	for range 2 {
+		require.Equal(t, Erasure{Unreadable: 1}, erased(t, q, `"n":"n`))
+	}
+	a, err := q.prepareAppend(batchOf(1))
+	require.NoError(t, err)
+	purge := ready(&op{apart: true, do: func(c *change) error {
+		_, err := q.purge(c, signed(numbers))
+		return err
+	}})
+	s.writer.commit([]*op{ready(&a.op), purge})
+	require.NoError(t, <-a.finished)
+	require.ErrorIs(t, <-purge.finished, ErrDamaged)
+	require.EqualValues(t, 1, q.Ledger().Pending())
+	require.Equal(t, 1, s.Usage().Damaged)
+	require.NoError(t, s.Usage().Err)
 	_, q = restarted(t, s)
 	letters, _ := lettersOf(t, q, LetterFilter{})
 	events := 0
 	for _, l := range letters {
 		events += l.Events
 	}
-	require.Equal(t, 30, events)
+	require.EqualValues(t, q.Ledger().Dead, events)
 }
 
 // A body that does not match its checksum becomes dead letters that keep their bytes and
