@@ -77,7 +77,7 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 		}
 	}
 	if f.Unreadable > 0 {
-		fmt.Fprintln(to, "restart the bridge: it rebuilds the file without what cannot be read; replay or purge the dead letters with the reason damaged; call this again; and delete queue.db.*.damaged in its directory, which hold what was in the file")
+		fmt.Fprintln(to, "with SQLite, restart the bridge, which rebuilds queue.db without what cannot be read, and delete queue.db.*.damaged beside it, which hold what was in it; replay or purge the dead letters with the reason damaged; then call this again")
 	}
 }
 

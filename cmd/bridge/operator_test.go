@@ -100,7 +100,7 @@ func TestDamageIsSaid(t *testing.T) {
 	defer s.Close()
 	admin := s.Listener.Addr().String()
 	out, _ := runBridge(t, nil, 3, "forget", "--user", "ada", "--admin", admin)
-	require.Contains(t, out, "connector a: 2 places of the disk could not be searched, because of damage, and may hold more\nrestart the bridge: ")
+	require.Contains(t, out, "connector a: 2 places of the disk could not be searched, because of damage, and may hold more\nwith SQLite, restart the bridge, ")
 	require.Contains(t, out, "queue.db.*.damaged")
 	out, _ = runBridge(t, nil, 0, "dead", "purge", "--all", "--admin", admin)
 	require.Equal(t, "connector a: 4 dead letters purged\nconnector a: not purged: 1 dead letter that cannot be read from disk; restart the bridge, which rebuilds the file; then they can be purged\n", out)
