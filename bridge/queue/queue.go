@@ -195,8 +195,8 @@ type DeadLetter struct {
 	Answer     string    `json:"answer,omitempty"`
 	Attempts   int       `json:"attempts,omitempty"`
 	// Events is how many events the letter stands for: more than one where
-	// elements that are no events came in a run, or where a damaged record held
-	// so many.
+	// elements that can never be delivered came in a run, or where a damaged
+	// record held so many.
 	Events int `json:"events"`
 	Description
 	Event []byte `json:"-"` // the original bytes; nil: they cannot be read
