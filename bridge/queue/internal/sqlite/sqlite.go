@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -414,14 +415,15 @@ func (s *DB) Maintain(ctx context.Context, idle func() bool, change func(func(sq
 		s.step.CompareAndSwap(copied, noCheckpoint) // it may be long until the writer does the rest
 		s.wake()
 	}
-	for before := int64(-1); ; before = s.free.Load() {
+	for before := int64(math.MaxInt64); ; {
 		if err := s.View(ctx, s.measure); err != nil {
 			return err
 		}
-		idle := idle()
-		if s.surplus() <= 0 || before >= 0 && (!idle || s.free.Load() >= before) {
+		free, idle := s.free.Load(), idle()
+		if s.surplus() <= 0 || free >= before || !idle && before < math.MaxInt64 {
 			return nil
 		}
+		before = free
 		step := vacuumStep
 		if idle {
 			step = vacuumIdleStep
