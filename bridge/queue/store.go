@@ -214,7 +214,7 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 }
 
 // Close waits for commits that have begun and closes the store. An orderly end
-// leaves no log.
+// leaves no log, unless another process reads the file.
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		s.end()
