@@ -229,7 +229,7 @@ func (c *connector) fate(e *currents.Event, eventType []byte, problem currents.R
 func (in *Intake) storeFailed(to *connector, err error) {
 	if errors.Is(err, queue.ErrTooLarge) {
 		to.oversized.Do(func() {
-			in.cfg.Log.Error("a batch has an event that is larger than the queue can keep; Braze was asked to send less at once, and drops an event that is refused alone",
+			in.cfg.Log.Error("a batch is larger, or an event in it is, than the queue can keep; Braze was asked to send less at once, and drops an event that is refused alone",
 				"connector", to.Name, "error", err)
 		})
 		return

@@ -106,6 +106,16 @@ func TestHungDisk(t *testing.T) {
 	k.add(q, queue.Receipt{Accepted: 1, Duplicates: 1}, "1", "2")
 }
 
+// What the disk did not do is named.
+func TestFailedSyncIsNamed(t *testing.T) {
+	k := newCrashKit(t, queue.Options{})
+	calls, release := k.stalledAppends(k.open("a"))
+	release(true)
+	require.ErrorContains(t, answer(k, calls[0]).err, "(fsync, code 1034 of SQLite)")
+	require.ErrorContains(t, k.store.Usage().Err, "(fsync, code 1034 of SQLite)")
+	k.reopen("a")
+}
+
 // A file system that does not say how much room it has holds up nothing.
 func TestHungFileSystem(t *testing.T) {
 	var hung atomic.Bool

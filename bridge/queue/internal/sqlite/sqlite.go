@@ -530,11 +530,14 @@ func (s *DB) Classify(err error) error {
 	if free, _ := s.Disk(); free >= 0 && free < noRoom && !errors.Is(err, sqlite3.IOERR_FSYNC) && !errors.Is(err, errPanic) {
 		return fmt.Errorf("%w: %w", sqldb.ErrFull, err)
 	}
-	code := 0
-	if e := (*sqlite3.Error)(nil); errors.As(err, &e) {
-		code = int(e.ExtendedCode())
+	if code, ok := errors.AsType[sqlite3.ExtendedErrorCode](err); ok { // the library's text is the same for all errors of input and output
+		err = fmt.Errorf("%w (%scode %d of SQLite)", err, operations[code], int(code))
 	}
-	return fmt.Errorf("%w: %s: %w (%d)", sqldb.ErrFailed, s.path(databaseFile), err, code)
+	return fmt.Errorf("%w: %s: %w", sqldb.ErrFailed, s.path(databaseFile), err)
+}
+
+var operations = map[sqlite3.ExtendedErrorCode]string{
+	sqlite3.IOERR_READ: "read, ", sqlite3.IOERR_WRITE: "write, ", sqlite3.IOERR_FSYNC: "fsync, ", sqlite3.IOERR_TRUNCATE: "truncate, ",
 }
 
 // mark has the next start rebuild the file.
