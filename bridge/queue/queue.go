@@ -26,7 +26,8 @@ var (
 	// stored; the sender should try again later.
 	ErrFull error = sqldb.ErrFull
 	// ErrTooLarge means that one event, or all of the batch together, is larger
-	// than the store can keep. Nothing of the batch was stored, and sending it again changes nothing.
+	// than the store can keep. Nothing of the batch was stored, and sending it
+	// again changes nothing.
 	ErrTooLarge error = sqldb.ErrTooLarge
 	// ErrAway means that the storage does not answer: the database cannot be
 	// reached, or a commit does not come. What it was about may or may not be

@@ -89,7 +89,8 @@ type Store struct {
 	mu            sync.Mutex
 	byName        map[string]*Queue
 	damagedPlaces atomic.Int64 // places that cannot be read
-	scrubbed      atomic.Int64 // when the last scrub ended, in microseconds
+	scrubbed      atomic.Int64 // when the last scrub ended that could read everything, in microseconds
+	scrubMarked   bool         // a scrub has found a table or an index that cannot be read; for scrubs alone
 
 	ended context.Context // ends with Close
 	end   context.CancelFunc
