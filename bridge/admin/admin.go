@@ -130,6 +130,7 @@ func New(cfg Config) *Admin {
 	_ = a.SetHosts(nil)
 	cfg.Registry.MustRegister(collector{a})
 	a.engine = a.routes()
+	a.removeBackups()
 	return a
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -149,9 +150,26 @@ func (a *Admin) backfill(c *gin.Context) {
 	c.JSON(http.StatusOK, Backfilled(receipt))
 }
 
+const unfinishedBackup = "unfinished-backup-" // and a number, a directory in BackupDir
+
+// removeBackups removes what a bridge that was killed has left of copies on their way
+// to the operator. They have people's data in them.
+func (a *Admin) removeBackups() {
+	if a.cfg.BackupDir == "" {
+		return
+	}
+	left, err := filepath.Glob(filepath.Join(a.cfg.BackupDir, unfinishedBackup+"*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	if err != nil {
+		a.cfg.Log.Warn("what is left of an unfinished backup cannot be removed", "error", err)
+	}
+}
+
 // backup answers with a copy of the store as it is at one moment.
 func (a *Admin) backup(c *gin.Context) {
-	dir, err := os.MkdirTemp(a.cfg.BackupDir, "backup-")
+	dir, err := os.MkdirTemp(a.cfg.BackupDir, unfinishedBackup)
 	if err != nil {
 		a.fail(c, err)
 		return

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -144,6 +145,20 @@ func TestBackup(t *testing.T) {
 	left, err := os.ReadDir(f.cfg.BackupDir)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// What a bridge that was killed has left of a backup goes with the next start, and
+// nothing else does.
+func TestLeftoversOfABackup(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{unfinishedBackup + "123", "backup-2026"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name, "queue.db"), []byte("people"), 0o600))
+	}
+	New(Config{BackupDir: dir})
+	left, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	require.NoError(t, err)
+	require.Equal(t, []string{filepath.Join(dir, "backup-2026", "queue.db")}, left)
 }
 
 func TestBackfill(t *testing.T) {

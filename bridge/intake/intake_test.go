@@ -168,7 +168,7 @@ func TestStoreFailuresAreAnswered503(t *testing.T) {
 		{queue.ErrFailed, 503, "5", "again later", "batches could not be stored"},
 		{queue.ErrAway, 503, "5", "again later", "batches could not be stored"},
 		{errors.New("disk on fire"), 503, "5", "again later", "batches could not be stored"},
-		{queue.ErrTooLarge, 413, "", "an event in the batch is larger than the bridge's queue can keep", "event of 2 MB"},
+		{queue.ErrTooLarge, 413, "", "the batch, or an event in it, is larger than the bridge's queue can keep", "event of 2 MB"},
 	} {
 		b := start(t, Config{})
 		b.queues["a"].err = fmt.Errorf("event of 2 MB: %w", tt.err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,7 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/currentsbridge/currentsbridge/bridge/currents"
+	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/queue"
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
@@ -116,8 +118,8 @@ func TestMemoryForElementsIsBounded(t *testing.T) {
 		q.release()
 		synctest.Wait()
 		for _, batch := range q.batches {
-			require.Len(t, batch.Items, currents.MaxSingle)
-			require.Equal(t, elements-currents.MaxSingle+1, batch.Items[currents.MaxSingle-1].Count)
+			require.Len(t, batch.Items, 1)
+			require.Equal(t, elements, batch.Items[0].Count)
 		}
 		q.hang()
 		b.flood(t, 10, send("{}"))
@@ -125,6 +127,45 @@ func TestMemoryForElementsIsBounded(t *testing.T) {
 		require.GreaterOrEqual(t, b.buffers.used.Load(), int64(elements*64))
 		require.LessOrEqual(t, b.buffers.used.Load(), int64(8<<20))
 	})
+}
+
+// Elements that are dead for good are one letter where they have the same bytes and no
+// id, however many there are, and those that differ stay apart.
+func TestEqualDeadElementsAreOneLetter(t *testing.T) {
+	for _, mode := range []string{config.Events, config.Webhook} {
+		for _, element := range []string{"{}", `{"event_type":"x"}`, "null"} {
+			store, err := queue.Open(t.Context(), queue.Options{Dir: t.TempDir()})
+			require.NoError(t, err)
+			q, err := store.Queue(t.Context(), "a", 100)
+			require.NoError(t, err)
+			c := queued(q, "a", "secret")
+			c.Mode = mode
+			in := New(Config{Connectors: []Connector{c}})
+			send := func(events, answer string) {
+				w := httptest.NewRecorder()
+				r := httptest.NewRequest(http.MethodPost, "/currents", strings.NewReader(zipped(`{"events":[`+events+`]}`)))
+				r.Header = http.Header{"Authorization": {"Bearer secret"}, "Content-Encoding": {"gzip"}}
+				in.ServeHTTP(w, r)
+				require.JSONEq(t, answer, w.Body.String())
+			}
+			counts := func() (all []int) {
+				letters, err := q.Letters(t.Context(), queue.LetterFilter{Limit: 10})
+				require.NoError(t, err)
+				for _, l := range letters {
+					all = append(all, l.Events)
+				}
+				return all
+			}
+			const n = 250_000
+			send(strings.Repeat(element+",", n-1)+element, `{"accepted":250000,"duplicates":0,"dead":250000}`)
+			require.Equal(t, []int{n}, counts(), element)
+			require.Equal(t, uint64(n), q.Ledger().Dead)
+			same := `{"id":"1"}`
+			send(`{},{},{"a":1},{},`+same+`,`+same+`,"x","x","y"`, `{"accepted":8,"duplicates":1,"dead":8}`)
+			require.Equal(t, []int{n, 2, 1, 1, 1, 2, 1}, counts(), element)
+			require.NoError(t, store.Close())
+		}
+	}
 }
 
 // When all memory for large bodies is taken the next one is refused, and usual

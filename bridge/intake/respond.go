@@ -52,7 +52,7 @@ func Explain(err error) (status int, text string) {
 	case errors.Is(err, queue.ErrTooLarge):
 		// Braze halves a batch after a 413, so an event that is too large ends up
 		// alone, and Braze drops that one.
-		return http.StatusRequestEntityTooLarge, "an event in the batch is larger than the bridge's queue can keep; send fewer events in a request, and do not send one again that is refused alone"
+		return http.StatusRequestEntityTooLarge, "the batch, or an event in it, is larger than the bridge's queue can keep; send fewer events in a request, and do not send one again that is refused alone"
 	case errors.Is(err, queue.ErrFull):
 		return http.StatusServiceUnavailable, "the bridge has no room to store the batch; send it again later"
 	case errors.Is(err, queue.ErrAway):

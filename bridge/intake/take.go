@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -153,10 +154,28 @@ func (in *Intake) classify(h *held) (changed int, err error) {
 			if item.Fate == queue.Pending && loss.Changed {
 				changed++
 			}
-			h.list.items = append(h.list.items, item)
+			if item.Fate != queue.Dead || !h.join(item, e) {
+				h.list.items = append(h.list.items, item)
+			}
 		}
 	})
 	return changed, errors.Join(scanErr, err)
+}
+
+// join counts a dead element with the one before it, where both have the same bytes,
+// and no id by which a repeat would be known: a small body may have hundreds of
+// thousands, and each letter is a row. Only what no replay can help is joined.
+func (h *held) join(item queue.Item, e *currents.Event) bool {
+	n := len(h.list.items)
+	if n == 0 || item.ID != (queue.Hash{}) || e.Problem() == "" {
+		return false
+	}
+	last, body := &h.list.items[n-1], h.body.data
+	if last.Fate != queue.Dead || !bytes.Equal(body[last.Start:last.End], body[item.Start:item.End]) {
+		return false
+	}
+	last.Count += item.Count
+	return true
 }
 
 // keptEvents is how many events' memory is kept for the next request. Braze
@@ -210,7 +229,7 @@ func (c *connector) fate(e *currents.Event, eventType []byte, problem currents.R
 func (in *Intake) storeFailed(to *connector, err error) {
 	if errors.Is(err, queue.ErrTooLarge) {
 		to.oversized.Do(func() {
-			in.cfg.Log.Error("a batch has an event that is larger than the queue can keep; Braze was asked to send less at once, and drops an event that is refused alone",
+			in.cfg.Log.Error("a batch is larger, or an event in it is, than the queue can keep; Braze was asked to send less at once, and drops an event that is refused alone",
 				"connector", to.Name, "error", err)
 		})
 		return

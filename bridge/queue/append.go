@@ -90,7 +90,7 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 		}
 		raw := b.Body[it.Start:it.End]
 		if len(raw) > maxEvent {
-			return nil, fmt.Errorf("%w: %s", ErrTooLarge, progress.Bytes(int64(len(raw))))
+			return nil, fmt.Errorf("%w: an event has %s", ErrTooLarge, progress.Bytes(int64(len(raw))))
 		}
 		e := &a.items[i]
 		e.Item = it
@@ -103,7 +103,7 @@ func (q *Queue) prepareAppend(b Batch) (*appending, error) {
 		}
 	}
 	if total := len(*events.All); total > body.MaxSize {
-		return nil, fmt.Errorf("%w: the batch has %s", ErrTooLarge, progress.Bytes(int64(total)))
+		return nil, fmt.Errorf("%w: all events have %s", ErrTooLarge, progress.Bytes(int64(total)))
 	}
 	if len(events.Lengths) > 0 {
 		a.came = encode(q.id, a.received, events)

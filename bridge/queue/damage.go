@@ -8,6 +8,7 @@ import (
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqlite"
 )
 
 // noteDamage counts and logs a place that cannot be read, once however often it is met.
@@ -117,18 +118,29 @@ func deadLetterDamaged(c *change, q *Queue, s sqldb.Record, rest body.Decoded, c
 func (s *Store) scrubs() {
 	for {
 		begin := time.Now()
-		err := s.scrub(s.ended, s.opts.ScrubEvery)
-		if err != nil && s.ended.Err() == nil {
-			s.log.Warn("the store could not be read from end to end", "error", err)
-			if errors.Is(err, ErrDamaged) {
-				s.noteFile(err)
-			}
-		} else if err == nil {
-			s.scrubbed.Store(time.Now().UnixMicro())
-		}
+		s.scrubOnce()
 		if !pause(s.ended, max(time.Second, s.opts.ScrubEvery-time.Since(begin))) {
 			return
 		}
+	}
+}
+
+// scrubOnce reads everything. A table or an index that cannot be read has the next start
+// rebuild the file, and is logged and counted if it is the first one.
+func (s *Store) scrubOnce() {
+	whole := true
+	err := s.scrub(s.ended, s.opts.ScrubEvery, func(what string, err error) error {
+		if !errors.Is(err, ErrDamaged) {
+			return err
+		}
+		whole = false
+		s.noteFile(fmt.Errorf("%s: %w", what, err))
+		return nil
+	})
+	if err != nil && s.ended.Err() == nil {
+		s.log.Warn("the store could not be read from end to end", "error", err)
+	} else if err == nil && whole {
+		s.scrubbed.Store(time.Now().UnixMicro())
 	}
 }
 
@@ -141,15 +153,25 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// scrub reads all records and dead letters, within the time.
-func (s *Store) scrub(ctx context.Context, within time.Duration) error {
-	total, err := s.queryInt(ctx, `SELECT count(*) FROM record`)
-	if err != nil {
+// scrub reads everything within the time. note is told what cannot be read, or why it
+// cannot go on.
+func (s *Store) scrub(ctx context.Context, within time.Duration, note func(what string, err error) error) error {
+	total, err := s.queryInt(ctx, `SELECT (SELECT count(*) FROM record) + (SELECT count(*) FROM ids) + (SELECT count(*) FROM letter)`)
+	if err != nil && !errors.Is(err, ErrDamaged) { // which shows below
 		return err
 	}
 	gap := min(within/2/time.Duration(total/bodiesAtOnce+1), time.Second)
+	if db, ok := s.db.(*sqlite.DB); ok { // PostgreSQL looks after its pages
+		err := db.Scrub(ctx, func() error {
+			pause(ctx, gap)
+			return ctx.Err()
+		}, note)
+		if err != nil {
+			return err
+		}
+	}
 	for _, q := range s.queues() {
-		if err := s.scrubQueue(ctx, q, gap); err != nil {
+		if err := note("records or dead letters", s.scrubQueue(ctx, q, gap)); err != nil {
 			return err
 		}
 	}

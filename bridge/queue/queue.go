@@ -25,8 +25,9 @@ var (
 	// ErrFull means that the store has no room for a new batch. Nothing was
 	// stored; the sender should try again later.
 	ErrFull error = sqldb.ErrFull
-	// ErrTooLarge means that one event alone is larger than the store can keep.
-	// Nothing of the batch was stored, and sending it again changes nothing.
+	// ErrTooLarge means that one event, or all of the batch together, is larger
+	// than the store can keep. Nothing of the batch was stored, and sending it
+	// again changes nothing.
 	ErrTooLarge error = sqldb.ErrTooLarge
 	// ErrAway means that the storage does not answer: the database cannot be
 	// reached, or a commit does not come. What it was about may or may not be
@@ -196,8 +197,8 @@ type DeadLetter struct {
 	Answer     string    `json:"answer,omitempty"`
 	Attempts   int       `json:"attempts,omitempty"`
 	// Events is how many events the letter stands for: more than one where
-	// elements that are no events came in a run, or where a damaged record held
-	// so many.
+	// elements that can never be delivered came in a run, or where a damaged
+	// record held so many.
 	Events int `json:"events"`
 	Description
 	// Altered says that the bytes do not match their checksum: they are kept to be looked

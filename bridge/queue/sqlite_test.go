@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/logbuffer"
 )
 
 var long = flag.Bool("long", false, "run the long forms: more places, more events")
@@ -31,17 +33,60 @@ func TestFilesOfTheStore(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)
 	}
+	endReading := readBeside(t, dir)
+	endReading()
+	require.NoError(t, k.store.Close())
+	_, err := os.Stat(filepath.Join(dir, "queue.db-wal"))
+	require.ErrorIs(t, err, os.ErrNotExist, "an orderly stop leaves no log")
+}
+
+// readBeside begins to read the file as another program does, in a transaction that
+// lasts until end.
+func readBeside(t *testing.T, dir string) (end func()) {
 	c, err := sqlite3.OpenFlags("file:"+filepath.Join(dir, "queue.db"), sqlite3.OPEN_READONLY|sqlite3.OPEN_URI)
 	require.NoError(t, err)
 	s, _, err := c.Prepare(`SELECT accepted FROM ledger`)
 	require.NoError(t, err)
 	require.True(t, s.Step())
 	require.Equal(t, 1, s.ColumnInt(0))
-	require.NoError(t, s.Close())
-	require.NoError(t, c.Close())
+	return func() {
+		require.NoError(t, s.Close())
+		require.NoError(t, c.Close())
+	}
+}
+
+// An erasure waits for who reads the file beside the store, and batches do not wait
+// for the erasure.
+func TestErasureBesideAReader(t *testing.T) {
+	k := newKit(t, queue.Options{Dir: t.TempDir(), RetainAge: time.Hour, AppendTimeout: time.Second})
+	q := k.open("a")
+	k.add(q, queue.Receipt{Accepted: 1, Dead: 1}, "dead:secret")
+	endReading := readBeside(t, k.opts.Dir)
+	erased := later(func() (queue.Erasure, error) {
+		return q.Erase(t.Context(), func(event []byte) bool { return bytes.Contains(event, []byte("secret")) })
+	})
+	k.eventually(func() bool { return q.Ledger().Purged == 1 }, "the letter is gone, and what is left of it is in the log")
+	for i := range 300 {
+		k.add(q, queue.Receipt{Accepted: 1}, fmt.Sprint(i))
+	}
+	require.Empty(t, erased, "it waits")
+	endReading()
+	require.Equal(t, queue.Erasure{Dead: 1}, answer(k, erased).value)
+}
+
+// A store is closed beside who reads the file. Its log stays, and nothing is lost.
+func TestCloseBesideAReader(t *testing.T) {
+	k := newKit(t, queue.Options{Dir: t.TempDir()})
+	log := &logbuffer.Buffer{}
+	k.opts.Logger = slog.New(slog.NewTextHandler(log, nil))
+	k.add(k.open("a"), queue.Receipt{Accepted: 1}, "1")
+	endReading := readBeside(t, k.opts.Dir)
+	k.add(k.open("a"), queue.Receipt{Accepted: 1}, "2")
 	require.NoError(t, k.store.Close())
-	_, err = os.Stat(filepath.Join(dir, "queue.db-wal"))
-	require.ErrorIs(t, err, os.ErrNotExist, "an orderly stop leaves no log")
+	require.Contains(t, log.String(), "another process reads the store")
+	q := k.reopen("a")
+	endReading()
+	k.fetchThese(q, "1", "2")
 }
 
 // A commit that does not come is an error within the timeout, the store says so,
@@ -59,6 +104,16 @@ func TestHungDisk(t *testing.T) {
 	k.eventually(func() bool { return k.store.Usage().Away == nil }, "it answers again")
 	k.eventually(func() bool { return q.Ledger().Accepted == 2 }, "the first one was stored after all")
 	k.add(q, queue.Receipt{Accepted: 1, Duplicates: 1}, "1", "2")
+}
+
+// What the disk did not do is named.
+func TestFailedSyncIsNamed(t *testing.T) {
+	k := newCrashKit(t, queue.Options{})
+	calls, release := k.stalledAppends(k.open("a"))
+	release(true)
+	require.ErrorContains(t, answer(k, calls[0]).err, "(fsync, code 1034 of SQLite)")
+	require.ErrorContains(t, k.store.Usage().Err, "(fsync, code 1034 of SQLite)")
+	k.reopen("a")
 }
 
 // A file system that does not say how much room it has holds up nothing.

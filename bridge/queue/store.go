@@ -90,7 +90,7 @@ type Store struct {
 	byName        map[string]*Queue
 	damagedPlaces atomic.Int64 // places that cannot be read
 	noted         sync.Map     // of them: which
-	scrubbed      atomic.Int64 // when the last scrub ended, in microseconds
+	scrubbed      atomic.Int64 // when the last scrub ended that could read everything, in microseconds
 
 	ended context.Context // ends with Close
 	end   context.CancelFunc
@@ -215,7 +215,7 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 }
 
 // Close waits for commits that have begun and closes the store. An orderly end
-// leaves no log.
+// leaves no log, unless another process reads the file.
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		s.end()

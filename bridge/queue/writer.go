@@ -190,7 +190,6 @@ func (w *writer) loop() {
 		w.took = time.Since(began)
 		w.mu.Lock()
 		w.queued -= size
-		w.running = time.Time{}
 		w.mu.Unlock()
 	}
 }
@@ -317,8 +316,11 @@ func needOf(group []*op) (need sqldb.Need) {
 	return need
 }
 
+// finish ends a transaction: before an operation hears of it, so that a caller finds
+// the writer idle if nothing else is waiting.
 func (w *writer) finish(group []*op, err error) {
 	w.mu.Lock()
+	w.running = time.Time{}
 	if w.away = nil; errors.Is(err, ErrAway) {
 		w.away = err
 	}

@@ -2,12 +2,15 @@ package queue
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
 )
 
 // openIdle opens a store whose writer has nothing to do but what a test commits.
@@ -100,4 +103,34 @@ func TestWithdrawnOperations(t *testing.T) {
 	}
 	_, err := q.Append(t.Context(), batchOf(-1))
 	require.NoError(t, err)
+}
+
+// While nothing else is to be written, one call of Maintain gives all free pages back.
+func TestFreePagesAreGivenBackAtOnce(t *testing.T) {
+	s, q := openIdle(t, Options{Dir: t.TempDir()})
+	noise := make([]byte, 1<<20)
+	for range 40 {
+		_, _ = rand.Read(noise) // never fails
+		_, err := q.Append(t.Context(), Batch{Body: noise, Items: []Item{{End: len(noise), Fate: Dead}}})
+		require.NoError(t, err)
+	}
+	letters, err := q.Letters(t.Context(), LetterFilter{})
+	require.NoError(t, err)
+	for _, l := range letters {
+		_, err := q.PurgeDead(t.Context(), l.Number)
+		require.NoError(t, err)
+	}
+	s.writer.mu.Lock()
+	s.writer.running = time.Now()
+	s.writer.mu.Unlock()
+	s.writer.commit([]*op{ready(&op{do: func(*change) error { return nil }})})
+	require.True(t, s.writer.idle(), "as soon as the operation is answered")
+	steps := 0
+	require.NoError(t, s.db.Maintain(t.Context(), s.writer.idle, func(do func(sqldb.Tx) error) error {
+		steps++
+		return s.writer.run(t.Context(), &op{size: 1, do: func(c *change) error { return do(c) }})
+	}))
+	_, spare, _, _ := s.db.Size()
+	require.Zero(t, spare, "after %d steps", steps)
+	require.Greater(t, steps, 5, "each of them is a small one")
 }

@@ -7,12 +7,16 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/currentsbridge/currentsbridge/bridge/admin"
 	"github.com/currentsbridge/currentsbridge/bridge/config"
+	"github.com/currentsbridge/currentsbridge/bridge/delivery"
 	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
@@ -155,4 +159,18 @@ func TestBackfillExitCodes(t *testing.T) {
 
 	_, stderr = runBridge(t, nil, 1, append(args, "b", export)...)
 	require.Contains(t, stderr, "is not in the configuration")
+}
+
+// An event that has just come under suspicion has not failed alone yet, and no time is
+// printed for that.
+func TestFreshSuspectIsPrinted(t *testing.T) {
+	fresh := delivery.ParkedEvent{Seq: 7, Index: 3, EventType: "x", ID: "1", With: 4}
+	var out strings.Builder
+	printPending(&out, admin.PendingList{Connectors: []admin.ConnectorPending{{Connector: "a", Parked: 1, Suspects: []delivery.ParkedEvent{fresh}}}})
+	printPendingEvent(&out, admin.PendingEvent{Connector: "a", Suspect: &fresh, Event: []byte("{}")})
+	require.Contains(t, out.String(), "7\t3\tx\t1\t4\t0\t\t0 \t\n")
+	require.NotContains(t, out.String(), "0001")
+	fresh.FirstFailure = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	printPendingEvent(&out, admin.PendingEvent{Connector: "a", Suspect: &fresh, Event: []byte("{}")})
+	require.Contains(t, out.String(), "first failure: 2026-01-02T03:04:05Z\n")
 }

@@ -41,7 +41,7 @@ func printPending(to io.Writer, pending admin.PendingList) {
 		fmt.Fprintln(to, "  record\tindex\ttype\tid\twith\tfailures\tsince\tlast answer\tnext try")
 		for _, s := range c.Suspects {
 			fmt.Fprintf(to, "  %d\t%d\t%s\t%s\t%d\t%d\t%s\t%d %s\t%s\n", s.Seq, s.Index, printable(s.EventType), printable(s.ID), s.With, s.Failures,
-				s.FirstFailure.Format(time.RFC3339), s.Status, printable(short(s.LastAnswer)), s.NextTry.Format(time.TimeOnly))
+				moment(s.FirstFailure, time.RFC3339), s.Status, printable(short(s.LastAnswer)), moment(s.NextTry, time.TimeOnly))
 		}
 		if c.Parked > len(c.Suspects) {
 			fmt.Fprintf(to, "  … and %d more\n", c.Parked-len(c.Suspects))
@@ -52,10 +52,19 @@ func printPending(to io.Writer, pending admin.PendingList) {
 func printPendingEvent(to io.Writer, e admin.PendingEvent) {
 	fmt.Fprintf(to, "connector:     %s\nrecord, index: %d, %d\n", e.Connector, e.Record, e.Index)
 	if s := e.Suspect; s != nil {
-		fmt.Fprintf(to, "failed:        %d times since %s, tried with %d events\nlast answer:   %d %s\nnext try:      %s\n",
-			s.Failures, s.FirstFailure.Format(time.RFC3339), s.With, s.Status, printable(s.LastAnswer), s.NextTry.Format(time.RFC3339))
+		fmt.Fprintf(to, "failed:        %d times, tried with %d events\nfirst failure: %s\nlast answer:   %d %s\nnext try:      %s\n",
+			s.Failures, s.With, moment(s.FirstFailure, time.RFC3339), s.Status, printable(s.LastAnswer), moment(s.NextTry, time.RFC3339))
 	}
 	fmt.Fprintf(to, "%s\n", printable(string(e.Event)))
+}
+
+// moment is a time for people; nothing where there is none, as of an event that has not
+// failed alone yet.
+func moment(t time.Time, layout string) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(layout)
 }
 
 func short(text string) string {

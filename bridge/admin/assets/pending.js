@@ -27,7 +27,7 @@ function connector(c, { now, connectors }, params) {
     c.suspects.length > 0 && table(["Event type", "Id", "Failed", "Last answer", "Next try", ""], c.suspects.map((s) => ({
       key: `${s.record}/${s.index}`, open: params.open === `${s.record}/${s.index}`, cells: [
         el("b", {}, s.event_type || "no type"), el("code", {}, s.id || "none"),
-        [count(s.failures, "time"), " in ", lasted(s.first_failure, now), s.with > 1 && `, with ${s.with - 1} others`],
+        [count(s.failures, "time"), s.failures > 0 && [" in ", lasted(s.first_failure, now)], s.with > 1 && `, with ${s.with - 1} others`],
         [s.status > 0 ? `${s.status} ` : "no answer ", s.last_answer], ago(s.next_try, now),
         el("span", { class: "acts" }, el("a", { class: "button", href: link("pending", { connector: c.connector, open: `${s.record}/${s.index}` }) }, "Open"),
           act("dead-letter", "Dead-letter", { connector: c.connector, record: s.record, index: s.index, type: s.event_type }, "danger")),

@@ -189,7 +189,7 @@ type Error string
 // The errors that a dialect makes.
 const (
 	ErrFull        Error = "queue is full"
-	ErrTooLarge    Error = "event is larger than the queue can keep"
+	ErrTooLarge    Error = "batch or event is larger than the queue can keep"
 	ErrAway        Error = "queue's storage does not answer"
 	ErrFailed      Error = "queue's storage has failed"
 	ErrClosed      Error = "queue is closed"

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -341,9 +342,9 @@ func (s *DB) checkpoints() {
 		case <-s.checkpoint:
 		}
 		crashpoint.At("checkpoint.before")
-		pages, done, err := s.copyLog(context.Background(), sqlite3.CHECKPOINT_PASSIVE)
+		pages, done, err := s.copyLog()
 		for n := 1; n < checkpointRounds && err == nil && s.logPages.Load() > int64(done)+restPages; n++ {
-			pages, done, err = s.copyLog(context.Background(), sqlite3.CHECKPOINT_PASSIVE)
+			pages, done, err = s.copyLog()
 		}
 		if err != nil && !sqldb.AnyOf(err, sqlite3.BUSY, sqldb.ErrClosed) {
 			s.Warn("the log cannot be checkpointed", "error", err)
@@ -358,13 +359,13 @@ func (s *DB) checkpoints() {
 }
 
 // copyLog copies the log into the file, on one of the views' connections.
-func (s *DB) copyLog(ctx context.Context, mode sqlite3.CheckpointMode) (pages, copied int, err error) {
-	c, err := s.reader(ctx)
+func (s *DB) copyLog() (pages, copied int, err error) {
+	c, err := s.reader(context.Background())
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { s.pool <- c }()
-	return c.conn.WALCheckpoint("main", mode)
+	return c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
 }
 
 func (s *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
@@ -434,14 +435,15 @@ func (s *DB) Maintain(ctx context.Context, idle func() bool, change func(func(sq
 		s.step.CompareAndSwap(copied, noCheckpoint) // it may be long until the writer does the rest
 		s.wake()
 	}
-	for before := int64(-1); ; before = s.free.Load() {
+	for before := int64(math.MaxInt64); ; {
 		if err := s.View(ctx, s.measure); err != nil {
 			return err
 		}
-		idle := idle()
-		if s.surplus() <= 0 || before >= 0 && (!idle || s.free.Load() >= before) {
+		free, idle := s.free.Load(), idle()
+		if s.surplus() <= 0 || free >= before || !idle && before < math.MaxInt64 {
 			return nil
 		}
+		before = free
 		step := vacuumStep
 		if idle {
 			step = vacuumIdleStep
@@ -455,20 +457,40 @@ func (s *DB) Maintain(ctx context.Context, idle func() bool, change func(func(sq
 	}
 }
 
+// A checkpoint that empties the log keeps the writer waiting while others read.
+const (
+	emptyWait  = 20 * time.Millisecond  // for so long
+	emptyAgain = 200 * time.Millisecond // and is tried again after this
+	usualWait  = 10 * time.Second       // as in settings
+)
+
 // Wipe implements sqldb.Database: it empties the log, after which nothing of what was
 // deleted is in any file.
 func (s *DB) Wipe(ctx context.Context) error {
 	for {
-		_, _, err := s.copyLog(ctx, sqlite3.CHECKPOINT_TRUNCATE)
+		err := s.emptyLog(ctx)
 		if err == nil || !errors.Is(err, sqlite3.BUSY) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("what was deleted is in the log until its next checkpoint: %w", ctx.Err())
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(emptyAgain):
 		}
 	}
+}
+
+func (s *DB) emptyLog(ctx context.Context) error {
+	c, err := s.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { s.pool <- c }()
+	if err := c.conn.BusyTimeout(emptyWait); err != nil {
+		return err
+	}
+	_, _, err = c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
+	return errors.Join(err, c.conn.BusyTimeout(usualWait))
 }
 
 // Backup copies the whole store, as it is at one moment, into a new file.
@@ -528,11 +550,14 @@ func (s *DB) Classify(err error) error {
 	if free, _ := s.Disk(); free >= 0 && free < noRoom && !errors.Is(err, sqlite3.IOERR_FSYNC) && !errors.Is(err, errPanic) {
 		return fmt.Errorf("%w: %w", sqldb.ErrFull, err)
 	}
-	code := 0
-	if e := (*sqlite3.Error)(nil); errors.As(err, &e) {
-		code = int(e.ExtendedCode())
+	if code, ok := errors.AsType[sqlite3.ExtendedErrorCode](err); ok { // the library's text is the same for all errors of input and output
+		err = fmt.Errorf("%w (%scode %d of SQLite)", err, operations[code], int(code))
 	}
-	return fmt.Errorf("%w: %s: %w (%d)", sqldb.ErrFailed, s.path(databaseFile), err, code)
+	return fmt.Errorf("%w: %s: %w", sqldb.ErrFailed, s.path(databaseFile), err)
+}
+
+var operations = map[sqlite3.ExtendedErrorCode]string{
+	sqlite3.IOERR_READ: "read, ", sqlite3.IOERR_WRITE: "write, ", sqlite3.IOERR_FSYNC: "fsync, ", sqlite3.IOERR_TRUNCATE: "truncate, ",
 }
 
 // mark has the next start rebuild the file.
@@ -542,7 +567,8 @@ func (s *DB) mark(cause error) {
 	}
 }
 
-// Close lets the log be checkpointed and removed.
+// Close lets the log be checkpointed and removed. Where another process reads the file
+// just then the log stays, and with it what it holds.
 func (s *DB) Close(context.Context) error {
 	close(s.stop)
 	s.stopped.Wait()
@@ -551,7 +577,14 @@ func (s *DB) Close(context.Context) error {
 			c.close()
 		}
 	}
-	_, _, err := s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
+	err := s.writer.conn.BusyTimeout(time.Second)
+	if err == nil {
+		_, _, err = s.writer.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
+	}
+	if errors.Is(err, sqlite3.BUSY) {
+		s.Warn("another process reads the store, so its log stays for the next start", "file", s.path(databaseFile+"-wal"))
+		err = nil
+	}
 	err = errors.Join(err, s.writer.close())
 	return errors.Join(err, s.lock.Close())
 }
