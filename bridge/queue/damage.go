@@ -120,9 +120,6 @@ func (s *Store) scrubs() {
 		err := s.scrub(s.ended, s.opts.ScrubEvery)
 		if err != nil && s.ended.Err() == nil {
 			s.log.Warn("the store could not be read from end to end", "error", err)
-			if errors.Is(err, ErrDamaged) {
-				s.noteFile(err)
-			}
 		} else if err == nil {
 			s.scrubbed.Store(time.Now().UnixMicro())
 		}
