@@ -79,8 +79,7 @@ func TestReplayEnds(t *testing.T) {
 	}
 }
 
-// Each connector counts its letters for itself, so all of them are moved only by
-// what can be said of all.
+// All connectors' letters are moved only by what can be said of all.
 func TestMovesOverAllConnectors(t *testing.T) {
 	f := newFixture()
 	f.a.dead, f.b.dead, f.gone.dead = letters(), letters()[:2], letters()[:1]
@@ -117,6 +116,22 @@ func TestMovesThatFailHalfWay(t *testing.T) {
 	require.Empty(t, f.a.dead)
 	require.Equal(t, []uint64{3, 4, 5, 6}, numbers(f.b.dead))
 	require.Equal(t, `{"error":"connector b: disk on fire"}`, f.call(t, 500, "GET /api/dead", ""))
+}
+
+// Damaged letters stay: those that the disk does not give back whatever is asked, and those
+// that are not what was written at a replay.
+func TestDamagedLettersAreLeft(t *testing.T) {
+	f := newFixture()
+	f.a.dead = letters()
+	f.a.dead[0].Unreadable, f.a.dead[0].Event = true, nil
+	f.a.dead[1].Altered = true
+	require.Contains(t, f.get(t, "/api/dead/1"), `"unreadable":true,"event":"","unfit":true`)
+	require.Contains(t, f.get(t, "/api/dead/2"), `"altered":true,`)
+	body := f.call(t, 200, "POST /api/dead/replay?connector=a&all=true&last=2", "")
+	require.JSONEq(t, `{"moved":0,"unfit":1,"unreadable":1,"connectors":[{"connector":"a","moved":0,"unfit":1,"unreadable":1}]}`, body)
+	body = f.call(t, 200, "POST /api/dead/purge?connector=a&all=true", "")
+	require.JSONEq(t, `{"moved":5,"unreadable":1,"connectors":[{"connector":"a","moved":5,"unreadable":1}]}`, body)
+	require.Equal(t, []uint64{1}, numbers(f.a.dead))
 }
 
 // A brief list shows no personal data.

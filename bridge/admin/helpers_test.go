@@ -39,6 +39,7 @@ type books struct {
 	chosen queue.LetterFilter // that of the last page
 	replay queue.Replay
 	erase  []string // events of history
+	hidden int      // places that Erase cannot search
 	err    error
 }
 
@@ -62,7 +63,7 @@ func (b *books) Replay(context.Context) (queue.Replay, error) { return b.replay,
 func (b *books) Erase(_ context.Context, match func([]byte) bool) (queue.Erasure, error) {
 	before := len(b.erase)
 	b.erase = slices.DeleteFunc(b.erase, func(event string) bool { return match([]byte(event)) })
-	return queue.Erasure{History: before - len(b.erase), Pending: 1}, b.err
+	return queue.Erasure{History: before - len(b.erase), Pending: 1, Unreadable: b.hidden}, b.err
 }
 
 func (b *books) Ledger() queue.Ledger { return b.ledger() }

@@ -34,12 +34,13 @@ type Letters struct {
 
 // Letter is a dead letter with its event as Braze sent it. Where the event is
 // nested more deeply than encoding/json goes, it is shown as text, in a string.
-// The number is one of its connector's.
+// The number is unique within a store.
 type Letter struct {
 	Connector string `json:"connector"`
 	queue.DeadLetter
 	Event json.RawMessage `json:"event,omitempty"` // absent where brief=true asks for no more than what people are not in
-	// Unfit tells that no replay can help, because no person or no event type is in it.
+	// Unfit tells that no replay can help: no person or no event type is in it, or it is
+	// not what was written.
 	Unfit bool `json:"unfit,omitempty"`
 }
 
@@ -68,7 +69,7 @@ func deadLetters(r *request) (any, error) {
 		}
 		connectors = connectors[begin:]
 	} else {
-		r.refuse(all && f.After > 0 && len(connectors) > 1, "after needs connector, or after_connector, because each connector counts for itself")
+		r.refuse(all && f.After > 0 && len(connectors) > 1, "after needs connector, or after_connector: what comes after is of one connector")
 	}
 	if r.err != nil {
 		return nil, r.err
@@ -171,11 +172,11 @@ func (r *request) filter() (f queue.LetterFilter, narrow bool) {
 	return f, narrow
 }
 
-// fit tells whether a replay of a dead letter can help: whether its event has what
-// every message must have.
+// fit tells whether a replay of a dead letter can help: whether its event is what was
+// written, and has what every message must have.
 func fit(l queue.DeadLetter) bool {
 	var scan currents.Batch
-	return l.Events == 1 && scan.ScanEvent(l.Event) == nil && scan.Events[0].Problem() == ""
+	return l.Events == 1 && !l.Altered && scan.ScanEvent(l.Event) == nil && scan.Events[0].Problem() == ""
 }
 
 func pages(ctx context.Context, q Queue, f queue.LetterFilter) iter.Seq2[[]queue.DeadLetter, error] {
@@ -200,8 +201,11 @@ type Moved struct {
 	Connector string `json:"connector,omitempty"` // of a part
 	Moved     int    `json:"moved"`               // how many dead letters
 	// Unfit counts those that no replay can help, because no user or no event
-	// type is in them. They stay where they are.
-	Unfit      int     `json:"unfit,omitempty"`
+	// type is in them, or they are not what was written. They stay where they are.
+	Unfit int `json:"unfit,omitempty"`
+	// Unreadable counts those that the disk does not give back. They stay where they
+	// are until the next start, which makes ones without an event of them.
+	Unreadable int     `json:"unreadable,omitempty"`
 	Connectors []Moved `json:"connectors,omitempty"`
 }
 
@@ -216,7 +220,7 @@ type mover struct {
 func (m mover) answer(r *request) (any, error) {
 	f, narrow := r.filter()
 	r.refuse(!narrow && r.values.Get("all") != "true", "say which: number, reason, type, since or until; or all=true")
-	r.refuse((f.Numbers != nil || f.After > 0 || f.Last > 0) && len(r.connectors) > 1, "say which connector: each counts its letters for itself")
+	r.refuse((f.Numbers != nil || f.After > 0 || f.Last > 0) && len(r.connectors) > 1, "say which connector: number, after and last are of one")
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -227,6 +231,7 @@ func (m mover) answer(r *request) (any, error) {
 		moved, err := m.all(r, c, f)
 		answer.Moved += moved.Moved
 		answer.Unfit += moved.Unfit
+		answer.Unreadable += moved.Unreadable
 		if err != nil {
 			err = fmt.Errorf("%s, after %d: %w", m.verb, answer.Moved, err)
 		}
@@ -257,13 +262,17 @@ func (m mover) all(r *request, c Connector, f queue.LetterFilter) (Moved, error)
 		}
 		var numbers []uint64
 		for _, letter := range letters {
-			if m.fits(letter) {
+			switch {
+			case letter.Unreadable:
+				moved.Unreadable++
+			case m.fits(letter):
 				numbers = append(numbers, letter.Number)
+			default:
+				moved.Unfit++
 			}
 		}
 		n, err := m.move(c.Queue, r.ctx, numbers...)
 		moved.Moved += n
-		moved.Unfit += len(letters) - len(numbers)
 		if err != nil {
 			return moved, err
 		}

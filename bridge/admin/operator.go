@@ -41,7 +41,10 @@ type Forgotten struct {
 	Dead      int    `json:"dead"`                // removed from the dead letters
 	// Pending counts what waits for delivery and was left: forget again once it
 	// is delivered.
-	Pending    int         `json:"pending"`
+	Pending int `json:"pending"`
+	// Unreadable counts records and dead letters that could not be searched, because they
+	// cannot be read or are not what was written.
+	Unreadable int         `json:"unreadable,omitempty"`
 	Connectors []Forgotten `json:"connectors,omitempty"`
 }
 
@@ -65,11 +68,12 @@ func forget(r *request) (any, error) {
 			return Forgotten{}, fmt.Errorf("not everything could be removed, ask again: %w", err)
 		}
 		r.admin.cfg.Log.Info("a person's events were removed", "connector", c.Name,
-			"history", erased.History, "dead", erased.Dead, "pending", erased.Pending)
+			"history", erased.History, "dead", erased.Dead, "pending", erased.Pending, "unreadable", erased.Unreadable)
 		answer.History += erased.History
 		answer.Dead += erased.Dead
 		answer.Pending += erased.Pending
-		return Forgotten{Connector: c.Name, History: erased.History, Dead: erased.Dead, Pending: erased.Pending}, nil
+		answer.Unreadable += erased.Unreadable
+		return Forgotten{Connector: c.Name, History: erased.History, Dead: erased.Dead, Pending: erased.Pending, Unreadable: erased.Unreadable}, nil
 	})
 	return answer, err
 }

@@ -71,6 +71,10 @@ func TestForget(t *testing.T) {
 		{"connector":"b","history":0,"dead":0,"pending":1},{"connector":"gone","history":1,"dead":0,"pending":1}]}`, body)
 	require.Len(t, f.a.erase, 7)
 	require.NotContains(t, f.log.String(), "jo")
+	f.a.hidden, f.b.hidden = 2, 1
+	body = f.call(t, 200, "POST /api/forget?user=nobody", "")
+	require.JSONEq(t, `{"history":0,"dead":0,"pending":3,"unreadable":3,"connectors":[{"connector":"a","history":0,"dead":0,"pending":1,"unreadable":2},
+		{"connector":"b","history":0,"dead":0,"pending":1,"unreadable":1},{"connector":"gone","history":0,"dead":0,"pending":1}]}`, body)
 
 	for user, left := range map[string]int{"null": 7, "7": 6} {
 		f.call(t, 200, "POST /api/forget?connector=a&user="+user, "")

@@ -234,9 +234,35 @@ func (q *Queue) readBodies(ctx context.Context, list []claim) (bodies []body.Dec
 	case err == nil:
 		err = fmt.Errorf("%w: it is missing", body.ErrDamaged)
 	case q.store.db.Corrupt(err) && !errors.Is(err, body.ErrDamaged):
+		_ = q.store.db.Classify(err) // has the next start rebuild the file
+		if b, bad := q.salvage(list[len(bodies)].Seq); bad == nil {
+			q.store.noteFile(err)
+			return append(bodies, b), rest, nil
+		}
 		err = fmt.Errorf("%w: %w", body.ErrDamaged, err)
 	}
 	return bodies, rest, err
+}
+
+// salvage reads a body that is whole where a page above it is not: it has a checksum of
+// its own, and is that of its record where connector, time and number of events agree.
+func (q *Queue) salvage(seq int64) (b body.Decoded, err error) {
+	err = q.store.db.ViewUnchecked(func(t sqldb.Tx) error {
+		s, err := readState(t, seq)
+		if err != nil {
+			return err
+		}
+		var data []byte
+		err = t.Query(`SELECT data FROM `+q.store.db.Body(seq)+` WHERE seq = $1`, func(r sqldb.Row) error { return r.Scan(&data) }, seq)
+		if err == nil {
+			b, err = body.Decode(data)
+		}
+		if err == nil && (b.Connector != q.id || b.Received != s.Received || int64(len(b.Lengths)) != s.Events) {
+			err = body.ErrDamaged
+		}
+		return err
+	})
+	return b, err
 }
 
 // readBody reads the body of a record, or what can be read of it.
@@ -361,6 +387,7 @@ type named struct {
 	outcome byte
 	dead    *DeadEvent // nil: they are not dead
 	event   []byte     // of a dead event; nil: it cannot be read
+	altered bool       // it does not match its checksum
 }
 
 func (st *settling) prepare(ctx context.Context, s Settlement) error {
@@ -370,21 +397,20 @@ func (st *settling) prepare(ctx context.Context, s Settlement) error {
 	for _, span := range s.Filtered {
 		st.named = append(st.named, named{Span: span, outcome: outFiltered})
 	}
-	events := map[uint64][][]byte{}
+	bodies, events := map[uint64]body.Decoded{}, map[uint64][][]byte{}
 	for i := range s.Dead {
 		d := &s.Dead[i]
-		list, there := events[d.Seq]
+		b, there := bodies[d.Seq]
 		if !there {
-			b, err := st.q.readBody(ctx, int64(d.Seq))
-			if err != nil && !errors.Is(err, body.ErrDamaged) {
+			var err error
+			if b, err = st.q.readBody(ctx, int64(d.Seq)); err != nil && !errors.Is(err, body.ErrDamaged) {
 				return st.q.store.db.Classify(err)
 			}
-			list = b.Split()
-			events[d.Seq] = list
+			bodies[d.Seq], events[d.Seq] = b, b.Split()
 		}
 		n := named{Span: Span{d.Seq, d.Index, d.Index}, outcome: outDead, dead: d}
-		if d.Index >= 0 && d.Index < len(list) {
-			n.event = list[d.Index]
+		if list := events[d.Seq]; d.Index >= 0 && d.Index < len(list) {
+			n.event, n.altered = list[d.Index], b.Altered(d.Index)
 		}
 		st.named = append(st.named, n)
 		st.size += len(n.event) + 200
@@ -415,7 +441,10 @@ func (st *settling) write(c *change) error {
 			continue
 		}
 		l := DeadLetter{ReceivedAt: time.UnixMicro(p.states[int64(n.Seq)].Received), Reason: n.dead.Reason, Status: n.dead.Status,
-			Answer: n.dead.Answer, Attempts: n.dead.Attempts, Events: 1, Event: n.event}
+			Answer: n.dead.Answer, Attempts: n.dead.Attempts, Events: 1, Altered: n.altered, Event: n.event}
+		if n.altered {
+			l.Reason = ReasonDamaged
+		}
 		if err := q.insertLetter(c, l); err != nil {
 			return err
 		}

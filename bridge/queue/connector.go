@@ -37,11 +37,12 @@ type Queue struct {
 		ready  []int64 // of claims: waiting to be handed out, oldest first
 		cursor int64   // records up to it have been claimed, were settled, or are of the other stream
 	}
-	last   int64         // newest record; where the queue has the store alone
-	fresh  int64         // bytes of events in claims
-	more   chan struct{} // closed when there may be more to claim
-	orders chan struct{} // closed when a replay begins
-	oldest time.Time     // of the pending events, as last read
+	last   int64          // newest record; where the queue has the store alone
+	fresh  int64          // bytes of events in claims
+	left   map[int64]bool // set aside, with bodies that could not be removed
+	more   chan struct{}  // closed when there may be more to claim
+	orders chan struct{}  // closed when a replay begins
+	oldest time.Time      // of the pending events, as last read
 }
 
 // A claim is about records of one stream: those of the second are claimed only where

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
@@ -10,20 +11,45 @@ import (
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqlite"
 )
 
-// noteDamage counts a place that cannot be read, and logs it once.
-func (s *Store) noteDamage(what string, cause error) {
-	s.damagedPlaces.Add(1)
-	s.log.Error("stored data cannot be read", "what", what, "error", cause)
+// noteDamage counts and logs a place that cannot be read, once however often it is met.
+func (s *Store) noteDamage(place, message string, args ...any) {
+	if _, noted := s.noted.LoadOrStore(place, true); !noted {
+		s.damagedPlaces.Add(1)
+		s.log.Error(message, args...)
+	}
+}
+
+// noteFile notes that the file is damaged around the records and letters.
+func (s *Store) noteFile(cause error) {
+	s.noteDamage("file", "not everything can be read; the next start rebuilds the file", "error", cause)
+}
+
+// setAside quarantines a record that was found damaged, unless a worker has its events in
+// memory: then those are delivered.
+func (q *Queue) setAside(ctx context.Context, seq int64, damage error) (inFlight bool, err error) {
+	q.mu.Lock()
+	c := q.claims[seq]
+	inFlight = c != nil && c.out
+	q.mu.Unlock()
+	if inFlight {
+		return true, nil
+	}
+	return false, q.store.quarantine(ctx, q, seq, damage)
 }
 
 // quarantine sets a record aside that cannot be read: its pending events become
 // dead letters with the reason damaged, with what can still be read of them. Its
-// row is deleted, so that no later call reads it; its body stays, because the pages of
-// a damaged value cannot be freed safely.
+// row is deleted, so that no later call reads it. Its body is deleted too, unless pages of
+// it are damaged: these cannot be freed safely, and the next start rebuilds the file
+// without them.
 func (s *Store) quarantine(ctx context.Context, q *Queue, seq int64, cause error) error {
 	rest, err := q.readBody(ctx, seq)
 	if err == nil || !errors.Is(err, body.ErrDamaged) {
 		return s.db.Classify(err) // nil: it can be read after all
+	}
+	stays := s.db.Corrupt(err)
+	if stays {
+		_ = s.db.Classify(err) // which has the next start rebuild the file
 	}
 	var r sqldb.Record
 	err = q.transact(ctx, func(c *change) (err error) {
@@ -41,15 +67,28 @@ func (s *Store) quarantine(ctx context.Context, q *Queue, seq int64, cause error
 		if claimed := c.state(q, seq); claimed != nil {
 			claimed.Pending, claimed.Outcome = 0, nil
 		}
-		return c.Exec(`DELETE FROM record WHERE seq = $1`, seq)
+		if err := c.Exec(`DELETE FROM record WHERE seq = $1`, seq); err != nil || stays {
+			return err
+		}
+		return c.Exec(`DELETE FROM `+s.db.Body(seq)+` WHERE seq = $1`, seq)
 	})
-	if err == nil && r.Events > 0 {
-		s.damagedPlaces.Add(1)
-		s.log.Error("a record cannot be read and is set aside; see the dead letters with the reason damaged",
-			"connector", q.name, "record", seq, "events", r.Pending, "error", cause)
+	if err != nil || r.Events == 0 {
+		return err
 	}
-	return err
+	if stays {
+		q.mu.Lock()
+		q.left[seq] = true
+		q.mu.Unlock()
+	}
+	message := "a record cannot be read and is set aside; see the dead letters with the reason damaged"
+	if r.Pending == 0 {
+		message = "a record of history cannot be read; it is left out of replays from now on"
+	}
+	s.noteDamage(placeOf(seq), message, "connector", q.name, "record", seq, "events", r.Pending, "error", cause)
+	return nil
 }
+
+func placeOf(seq int64) string { return fmt.Sprintf("record %d", seq) }
 
 // deadLetterDamaged makes dead letters of the pending events of a record: one each
 // where all of its events can be read, else one for all of them.
@@ -62,12 +101,12 @@ func deadLetterDamaged(c *change, q *Queue, s sqldb.Record, rest body.Decoded, c
 	if int64(len(events)) != s.Events {
 		return q.insertLetter(c, l)
 	}
-	l.Events = 1
+	l.Events = 1 // whole ones of a record of several batches can be replayed
 	for i, o := range outcomes(s) {
 		if o != outPending {
 			continue
 		}
-		l.Event = events[i]
+		l.Event, l.Altered = events[i], rest.Altered(i)
 		if err := q.insertLetter(c, l); err != nil {
 			return err
 		}
@@ -94,10 +133,8 @@ func (s *Store) scrubOnce() {
 		if !errors.Is(err, ErrDamaged) {
 			return err
 		}
-		if whole = false; !s.scrubMarked {
-			s.scrubMarked = true
-			s.noteDamage(what, err)
-		}
+		whole = false
+		s.noteFile(fmt.Errorf("%s: %w", what, err))
 		return nil
 	})
 	if err != nil && s.ended.Err() == nil {
@@ -143,14 +180,10 @@ func (s *Store) scrub(ctx context.Context, within time.Duration, note func(what 
 
 func (s *Store) scrubQueue(ctx context.Context, q *Queue, gap time.Duration) error {
 	err := q.eachBody(ctx, 1<<62, gap, func(seq int64, _ body.Decoded, damage error) error {
-		q.mu.Lock()
-		c := q.claims[seq]
-		inFlight := c != nil && c.out // a worker has its events in memory
-		q.mu.Unlock()
-		if damage == nil || inFlight {
-			return nil
+		if damage != nil {
+			_, damage = q.setAside(ctx, seq, damage)
 		}
-		return s.quarantine(ctx, q, seq, damage)
+		return damage
 	})
 	if err != nil {
 		return err

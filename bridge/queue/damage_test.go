@@ -8,12 +8,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/currentsbridge/currentsbridge/bridge/queue"
+	"github.com/currentsbridge/currentsbridge/internal/casefile"
 )
 
 // damage changes one place of a file, and says how.
@@ -106,20 +109,136 @@ func TestNothingLeftOfTheFile(t *testing.T) {
 	for range 2 {
 		err := errOf(k.openStore())
 		require.ErrorIs(t, err, queue.ErrDamaged)
-		require.ErrorContains(t, err, "move the file away")
+		require.ErrorContains(t, err, "move the file and its log away")
 	}
 	left, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, damaged, left)
 }
 
+// Of a store whose file is empty or missing, no empty store is made: not beside its log,
+// and an empty file is never what a start has left.
+func TestFileGone(t *testing.T) {
+	files, _ := damagedStore(t, true)
+	for name, left := range map[string]map[string][]byte{
+		"missing":               {"queue.db-wal": files["queue.db-wal"]},
+		"empty":                 {"queue.db-wal": files["queue.db-wal"], "queue.db": {}},
+		"empty, without a log":  {"queue.db": {}},
+		"missing, in a rebuild": {"queue.db-wal": files["queue.db-wal"], "queue.db-new": files["queue.db"]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newKit(t, queue.Options{Dir: t.TempDir()})
+			for file, data := range left {
+				require.NoError(t, os.WriteFile(filepath.Join(k.opts.Dir, file), data, 0o600))
+			}
+			for range 2 {
+				err := errOf(k.openStore())
+				require.ErrorIs(t, err, queue.ErrDamaged)
+				require.ErrorContains(t, err, filepath.Join(k.opts.Dir, "queue.db"))
+			}
+			for file, data := range left {
+				require.Equal(t, data, []byte(casefile.Text(t, filepath.Join(k.opts.Dir, file))))
+			}
+		})
+	}
+}
+
+// A rebuild that was killed between its renames is ended by the next start: the log of the
+// damaged file is never applied to the new one.
+func TestRebuildKilled(t *testing.T) {
+	files, ledger := damagedStore(t, true)
+	whole, _ := damagedStore(t, false)
+	for name, left := range map[string][]string{
+		"before the first":            {"queue.db", "queue.db-wal", "queue.db-damaged"},
+		"before that of the log":      {"queue.db-wal", "queue.db-damaged"},
+		"before the mark was removed": {"queue.db-damaged"},
+		"before the last":             nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newKit(t, queue.Options{Dir: t.TempDir()})
+			write := func(file string, data []byte) {
+				require.NoError(t, os.WriteFile(filepath.Join(k.opts.Dir, file), data, 0o600))
+			}
+			for _, file := range left {
+				write(file, files[file])
+			}
+			write("queue.db-rebuilt", whole["queue.db"])
+			q := k.open("a")
+			require.Equal(t, ledger.Accepted, k.balanced(q).Accepted)
+			kept, err := filepath.Glob(filepath.Join(k.opts.Dir, "queue.db.*.damaged*"))
+			require.NoError(t, err)
+			require.Len(t, kept, len(slices.DeleteFunc(slices.Clone(left), func(s string) bool { return s == "queue.db-damaged" })))
+		})
+	}
+}
+
+// rootOf returns where the page at the top of a table begins.
+func rootOf(t *testing.T, data []byte, table string) int {
+	file := filepath.Join(t.TempDir(), "queue.db")
+	require.NoError(t, os.WriteFile(file, data, 0o600))
+	conn, err := sqlite3.Open("file:" + file)
+	require.NoError(t, err)
+	defer conn.Close()
+	stmt, _, err := conn.Prepare(`SELECT rootpage FROM sqlite_schema WHERE name = '` + table + `'`)
+	require.NoError(t, err)
+	defer stmt.Close()
+	require.True(t, stmt.Step())
+	return (stmt.ColumnInt(0) - 1) * 8192
+}
+
+// A bit of a page above others is flipped, in its middle, where nothing is: all that the
+// pages below hold is found by other signs, at once and by the rebuild.
+func TestDamageAbove(t *testing.T) {
+	files, ledger := damagedStore(t, false)
+	for _, table := range []string{"body", "connector", "ledger", "record", "ids", "letter", "replay", "meta"} {
+		for _, marked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, marked %t", table, marked), func(t *testing.T) {
+				dir := t.TempDir()
+				damaged := damage("one bit flipped", files["queue.db"], rootOf(t, files["queue.db"], table)+4000)
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "queue.db"), damaged, 0o600))
+				if marked {
+					require.NoError(t, os.WriteFile(filepath.Join(dir, "queue.db-damaged"), nil, 0o600))
+				}
+				var err error
+				for again := true; again; again = err != nil {
+					k := newKit(t, queue.Options{Dir: dir, RetainAge: time.Hour})
+					k.store, err = k.openStore()
+					require.NoError(t, err)
+					if err = workThrough(t, k.store, ledger, table); err != nil {
+						require.ErrorIs(t, err, queue.ErrDamaged)
+					} else if l := k.balanced(k.open("a")); table != "record" && table != "letter" {
+						require.Equal(t, ledger.Accepted+1, l.Accepted)
+						require.Equal(t, ledger.Dead, l.Dead, "nothing is set aside")
+					}
+					require.NoError(t, k.store.Close())
+				}
+				left, err := filepath.Glob(filepath.Join(dir, "queue.db-*"))
+				require.NoError(t, err)
+				require.Subset(t, []string{filepath.Join(dir, "queue.db-damaged")}, left)
+			})
+		}
+	}
+}
+
+// A file is cut short in each of its pages, near its begin. What is left of a page can lead
+// in circles.
+func TestCutAtEachPage(t *testing.T) {
+	files, ledger := damagedStore(t, false)
+	for at := 8192 + 42; at < len(files["queue.db"]); at += 8192 {
+		damageAt(t, files, "cut short", ledger, "queue.db", at)
+	}
+}
+
 func damageOnce(t *testing.T, files map[string][]byte, how string, before queue.Ledger, rng *rand.Rand) (opened bool) {
-	dir := t.TempDir()
 	damaged := "queue.db"
 	if len(files["queue.db-wal"]) > 0 && rng.IntN(2) == 0 {
 		damaged = "queue.db-wal"
 	}
-	at := rng.IntN(len(files[damaged]))
+	return damageAt(t, files, how, before, damaged, rng.IntN(len(files[damaged])))
+}
+
+func damageAt(t *testing.T, files map[string][]byte, how string, before queue.Ledger, damaged string, at int) (opened bool) {
+	dir := t.TempDir()
 	for name, data := range files {
 		if name == damaged {
 			data = damage(how, data, at)

@@ -100,7 +100,7 @@ func (q *Queue) readable(ctx context.Context, list []claim, outcome byte) (recor
 			return nil, q.store.db.Classify(err)
 		}
 		if list[0].Pending == 0 {
-			q.store.noteDamage(fmt.Sprintf("record %d of history", list[0].Seq), err)
+			q.store.noteDamage(placeOf(list[0].Seq), "a record of history cannot be read and is not replayed", "connector", q.name, "record", list[0].Seq, "error", err)
 		}
 		list = list[1:]
 	}
@@ -247,35 +247,56 @@ func (q *Queue) SettleReplay(ctx context.Context, p ReplayProgress) error {
 // of which a part is pending. Letters count as purged, all else in the ledger
 // stays; ids stay in the window. Events that are pending stay and are counted.
 // match is called from one goroutine at a time and must not keep the event. What
-// was erased when it fails half-way is erased; asking again does the rest.
-func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Erasure, err error) {
+// was erased when it fails half-way is erased; asking again does the rest. A record that
+// cannot be read is set aside as by a scrub.
+func (q *Queue) Erase(ctx context.Context, match func(event []byte) bool) (e Erasure, _ error) {
 	q.store.erasing.Lock()
 	defer q.store.erasing.Unlock()
 	if err := q.store.stopped(); err != nil {
 		return e, err
 	}
-	last, err := q.store.queryInt(ctx, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, q.id)
-	if err == nil {
-		err = q.eachBody(ctx, last, 0, func(seq int64, b body.Decoded, damage error) error {
-			var hits []int
-			for i, raw := range b.Split() {
-				if damage == nil && len(raw) > 0 && match(raw) {
-					hits = append(hits, i)
-				}
-			}
-			if len(hits) == 0 {
-				return nil
-			}
-			return q.eraseEvents(ctx, seq, b, hits, &e)
-		})
+	for _, part := range []func() error{
+		func() error { return q.eraseHistory(ctx, match, &e) },
+		func() error { return q.eraseLetters(ctx, match, &e) },
+	} {
+		err := part()
+		if errors.Is(err, ErrDamaged) && q.store.stopped() == nil {
+			q.store.noteFile(err)
+			e.Unreadable++
+		} else if err != nil {
+			return e, err
+		}
 	}
-	if err == nil {
-		err = q.eraseLetters(ctx, match, &e)
-	}
-	if err != nil {
-		return e, err
-	}
+	q.mu.Lock()
+	e.Unreadable += len(q.left)
+	q.mu.Unlock()
 	return e, q.store.db.Classify(q.store.db.Wipe(ctx))
+}
+
+func (q *Queue) eraseHistory(ctx context.Context, match func([]byte) bool, e *Erasure) error {
+	last, err := q.store.queryInt(ctx, `SELECT coalesce(max(last_seq), 0) FROM ledger WHERE connector = $1`, q.id)
+	if err != nil {
+		return err
+	}
+	return q.eachBody(ctx, last, 0, func(seq int64, b body.Decoded, damage error) error {
+		if damage != nil {
+			inFlight, err := q.setAside(ctx, seq, damage)
+			if inFlight {
+				e.Unreadable++
+			}
+			return err
+		}
+		var hits []int
+		for i, raw := range b.Split() {
+			if len(raw) > 0 && match(raw) {
+				hits = append(hits, i)
+			}
+		}
+		if len(hits) == 0 {
+			return nil
+		}
+		return q.eraseEvents(ctx, seq, b, hits, e)
+	})
 }
 
 // eraseEvents takes events out of a body. Which of them have an outcome is
@@ -335,8 +356,11 @@ func (q *Queue) eraseLetters(ctx context.Context, match func([]byte) bool, e *Er
 		var numbers []uint64
 		for _, l := range letters {
 			after = l.Number
-			if l.Event != nil && match(l.Event) {
+			switch {
+			case l.Event != nil && match(l.Event):
 				numbers = append(numbers, l.Number)
+			case l.Unreadable || l.Altered:
+				e.Unreadable++
 			}
 		}
 		n, err := q.PurgeDead(ctx, numbers...)
@@ -347,14 +371,18 @@ func (q *Queue) eraseLetters(ctx context.Context, match func([]byte) bool, e *Er
 	}
 }
 
-var insertLetter = sqldb.Insert("letter", "connector, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id, event")
+var insertLetter = sqldb.Insert("letter", "connector, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id, altered, event")
 
 func (q *Queue) insertLetter(c *change, l DeadLetter) error {
 	if l.Event != nil {
 		l.Description = q.store.opts.Describe(l.Event)
 	}
+	altered := int64(0)
+	if l.Altered {
+		altered = 1
+	}
 	return c.Exec(insertLetter, q.id, l.ReceivedAt.UnixMicro(), time.Now().UnixMicro(), textOf(l.Reason), int64(l.Status), textOf(l.Answer),
-		int64(l.Attempts), int64(l.Events), textOf(l.EventType), textOf(l.EventID), textOf(l.UserID), textOf(l.ExternalUserID), l.Event)
+		int64(l.Attempts), int64(l.Events), textOf(l.EventType), textOf(l.EventID), textOf(l.UserID), textOf(l.ExternalUserID), altered, l.Event)
 }
 
 // textOf makes a text that both databases take: UTF-8 without a zero byte, and
@@ -407,29 +435,31 @@ func (f LetterFilter) matchesType(eventType string) bool {
 	return ok || f.Type == ""
 }
 
-const letterColumns = `SELECT number, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id`
+const letterColumns = `SELECT number, received, died, reason, status, answer, attempts, events, type, event_id, user_id, external_id, altered`
 
 // Letters lists the dead letters that the filter chooses, oldest first. It ends
 // early where they are large, but returns none only at the end.
-func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLetter, err error) {
+func (q *Queue) Letters(ctx context.Context, f LetterFilter) ([]DeadLetter, error) {
 	if f.Limit <= 0 {
 		f.Limit = defaultLetters
 	}
-	where, args := q.where(f)
-	event := `, event`
-	if f.NoEvents {
-		event = `, NULL`
+	letters, err := q.readLetters(ctx, f, "event")
+	if q.store.db.Corrupt(err) {
+		return q.lettersApart(ctx, f)
 	}
-	bytes, after := 0, int64(f.After)
+	return letters, q.store.db.Classify(err)
+}
+
+// readLetters reads the letters that the filter chooses with their events, or with NULL
+// for each.
+func (q *Queue) readLetters(ctx context.Context, f LetterFilter, event string) (letters []DeadLetter, err error) {
+	where, args := q.where(f)
+	bytes := 0
 	err = q.store.db.View(ctx, func(t sqldb.Tx) error {
-		return t.Query(letterColumns+event+` FROM letter`+where+` ORDER BY number`, func(r sqldb.Row) error {
+		return t.Query(letterColumns+`, `+event+` FROM letter`+where+` ORDER BY number`, func(r sqldb.Row) error {
 			l, err := scanLetter(r)
-			if err != nil {
+			if err != nil || !f.matchesType(l.EventType) {
 				return err
-			}
-			after = int64(l.Number)
-			if !f.matchesType(l.EventType) {
-				return nil
 			}
 			letters = append(letters, l)
 			if bytes += len(l.Event); len(letters) == f.Limit || bytes > letterBytes {
@@ -438,43 +468,41 @@ func (q *Queue) Letters(ctx context.Context, f LetterFilter) (letters []DeadLett
 			return nil
 		}, args...)
 	})
-	if err == nil {
-		return letters, nil
-	}
-	if q.store.db.Corrupt(err) && len(letters) == 0 && f.Numbers == nil && !f.NoEvents {
-		return q.lettersBeyondDamage(ctx, f, after)
-	}
-	if len(letters) > 0 {
-		return letters, nil // the next call begins with what is damaged
-	}
-	return nil, q.store.db.Classify(err)
-}
-
-// lettersBeyondDamage marks the letter whose event cannot be read as damaged, and
-// goes on. Where its row cannot be read either, the file is damaged around it, and
-// the next start rebuilds it.
-func (q *Queue) lettersBeyondDamage(ctx context.Context, f LetterFilter, after int64) ([]DeadLetter, error) {
-	number, err := q.store.queryInt(ctx, `SELECT number FROM letter WHERE connector = $1 AND number > $2 ORDER BY number LIMIT 1`, q.id, after)
-	if err != nil || number == 0 {
-		return nil, err
-	}
-	q.store.noteDamage(fmt.Sprintf("dead letter %d", number), body.ErrDamaged)
-	f.After, f.NoEvents = uint64(after), true
-	letters, err := q.Letters(ctx, f)
-	for i := range letters {
-		if int64(letters[i].Number) == number {
-			letters[i].Answer = strings.TrimSpace(letters[i].Answer + " (its event is damaged on disk)")
-			return letters[:i+1], err
-		}
-	}
 	return letters, err
 }
 
+// lettersApart is Letters where an event cannot be read: each is read alone. Where a row
+// cannot be read either, the file is damaged around it, and the next start rebuilds it.
+func (q *Queue) lettersApart(ctx context.Context, f LetterFilter) (letters []DeadLetter, err error) {
+	chosen, err := q.readLetters(ctx, f, "NULL")
+	if err != nil && (len(chosen) == 0 || !q.store.db.Corrupt(err)) { // else the next call begins with it
+		return nil, q.store.db.Classify(err)
+	}
+	bytes := 0
+	for _, l := range chosen {
+		err := q.store.db.View(ctx, func(t sqldb.Tx) error { // no row: it was moved meanwhile
+			return t.Query(`SELECT event FROM letter WHERE number = $1`, func(r sqldb.Row) error { return r.Scan(&l.Event) }, int64(l.Number))
+		})
+		failed := q.store.db.Classify(err) // which has the next start rebuild a damaged file
+		if q.store.db.Corrupt(err) {
+			q.store.noteDamage(fmt.Sprintf("dead letter %d", l.Number), "the event of a dead letter cannot be read", "connector", q.name, "number", l.Number, "error", err)
+			l.Event, l.Unreadable, l.Answer = nil, true, strings.TrimSpace(l.Answer+" (its event is damaged on disk)")
+		} else if failed != nil {
+			return nil, failed
+		}
+		letters = append(letters, l)
+		if bytes += len(l.Event); bytes > letterBytes {
+			break
+		}
+	}
+	return letters, nil
+}
+
 func scanLetter(r sqldb.Row) (l DeadLetter, err error) {
-	var received, died int64
+	var received, died, altered int64
 	err = r.Scan(&l.Number, &received, &died, &l.Reason, &l.Status, &l.Answer, &l.Attempts, &l.Events,
-		&l.EventType, &l.EventID, &l.UserID, &l.ExternalUserID, &l.Event)
-	l.ReceivedAt, l.DiedAt = time.UnixMicro(received), time.UnixMicro(died)
+		&l.EventType, &l.EventID, &l.UserID, &l.ExternalUserID, &altered, &l.Event)
+	l.ReceivedAt, l.DiedAt, l.Altered = time.UnixMicro(received), time.UnixMicro(died), altered != 0
 	return l, err
 }
 
@@ -495,15 +523,16 @@ func (q *Queue) Summary(ctx context.Context, f LetterFilter) (groups []LetterGro
 
 // ReplayDead moves the dead letters with these numbers back to pending, as new
 // records, and returns how many events there were. Numbers that do not exist
-// (any more), and letters that stand for several elements or whose event cannot
-// be read, are passed over. Each letter is either dead or pending at every
-// moment.
+// (any more), and letters that stand for several elements, or whose event cannot
+// be read or is not what was written, are passed over. Each letter is either dead or
+// pending at every moment.
 func (q *Queue) ReplayDead(ctx context.Context, numbers ...uint64) (int, error) {
 	return q.move(ctx, numbers, q.requeue)
 }
 
 // PurgeDead removes dead letters for good and returns how many events there
-// were.
+// were. It fails with ErrDamaged, and removes none of up to 500, where an unreadable one is
+// among them, or the file is damaged around them: what cannot be read cannot be freed.
 func (q *Queue) PurgeDead(ctx context.Context, numbers ...uint64) (int, error) {
 	return q.move(ctx, numbers, q.purge)
 }
@@ -514,7 +543,7 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 	}
 	for chunk := range slices.Chunk(numbers, 500) { // each in one transaction
 		n := 0
-		o := &op{size: 2000 * len(chunk), need: sqldb.Need{Records: len(chunk)}, do: func(c *change) (err error) {
+		o := &op{size: 2000 * len(chunk), need: sqldb.Need{Records: len(chunk)}, apart: true, do: func(c *change) (err error) {
 			n, err = how(c, signed(chunk))
 			return err
 		}}
@@ -528,7 +557,7 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 }
 
 func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
-	err = c.Query(`DELETE FROM letter WHERE number`+q.store.db.In("$1")+` AND connector = $2 AND events = 1 AND event IS NOT NULL RETURNING received, event`, func(r sqldb.Row) error {
+	err = c.Query(`DELETE FROM letter WHERE number`+q.store.db.In("$1")+` AND connector = $2 AND events = 1 AND altered = 0 AND event IS NOT NULL RETURNING received, event`, func(r sqldb.Row) error {
 		var received int64
 		var event []byte
 		if err := r.Scan(&received, &event); err != nil {

@@ -183,7 +183,8 @@ type DeadEvent struct {
 // keeps, in bytes.
 const MaxAnswer = 4096
 
-// ReasonDamaged is the reason of dead letters whose bytes cannot be read.
+// ReasonDamaged is the reason of dead letters whose bytes cannot be read, or are not
+// what was written.
 const ReasonDamaged = "damaged"
 
 // DeadLetter is a dead event as it is kept.
@@ -200,7 +201,13 @@ type DeadLetter struct {
 	// record held so many.
 	Events int `json:"events"`
 	Description
-	Event []byte `json:"-"` // the original bytes; nil: they cannot be read
+	// Altered says that the bytes do not match their checksum: they are kept to be looked
+	// at, and no replay takes them.
+	Altered bool `json:"altered,omitempty"`
+	// Unreadable says that the disk does not give the bytes back now. Such a letter can
+	// be neither replayed nor purged; the next start makes one without an event of it.
+	Unreadable bool   `json:"unreadable,omitempty"`
+	Event      []byte `json:"-"` // the original bytes; nil: they cannot be read
 }
 
 // Description is what a dead letter can be found by.
@@ -219,8 +226,7 @@ type LetterFilter struct {
 	Type         string // a pattern of event types, as in path.Match
 	User         string // external user id or Braze's user id
 	Since, Until time.Time
-	Limit        int  // at most so many; 0: a thousand
-	NoEvents     bool // leave the events' bytes out
+	Limit        int // at most so many; 0: a thousand
 }
 
 // LetterGroup is a line of a summary of dead letters.
@@ -274,6 +280,9 @@ type Erasure struct {
 	History int // removed from history
 	Dead    int // letters removed, and purged
 	Pending int // left, because they wait for delivery
+	// Unreadable counts the records and letters that could not be searched, because they
+	// are not what was written. Events that match may be left in them.
+	Unreadable int
 }
 
 // Ledger counts events over the lifetime of the store. At every moment

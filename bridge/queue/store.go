@@ -89,8 +89,8 @@ type Store struct {
 	mu            sync.Mutex
 	byName        map[string]*Queue
 	damagedPlaces atomic.Int64 // places that cannot be read
+	noted         sync.Map     // of them: which
 	scrubbed      atomic.Int64 // when the last scrub ended that could read everything, in microseconds
-	scrubMarked   bool         // a scrub has found a table or an index that cannot be read; for scrubs alone
 
 	ended context.Context // ends with Close
 	end   context.CancelFunc
@@ -154,7 +154,7 @@ func (s *Store) Queue(ctx context.Context, name string, windowSize int) (*Queue,
 	}
 	q = &Queue{
 		store: s, name: name, window: window.New(windowSize), windowSize: windowSize,
-		claims: map[int64]*claim{}, more: make(chan struct{}), orders: make(chan struct{}),
+		claims: map[int64]*claim{}, left: map[int64]bool{}, more: make(chan struct{}), orders: make(chan struct{}),
 	}
 	if err := q.load(ctx); err != nil {
 		return nil, s.db.Classify(err)

@@ -33,6 +33,9 @@ type op struct {
 	// do writes. ErrNotHeld and ErrReplaying are this operation's alone and mean
 	// that it has written nothing; any other error undoes the whole transaction.
 	do func(*change) error
+	// apart says that what it removes may be damaged: then it fails alone, with nothing
+	// done, and the store goes on.
+	apart bool
 
 	begun    time.Time
 	refusal  error
@@ -47,6 +50,7 @@ type change struct {
 	sqldb.Ready
 
 	parts map[*Queue]*part
+	at    *op // runs now, or has failed
 }
 
 // seq hands out the next of the drawn sequence numbers.
@@ -257,7 +261,14 @@ func (w *writer) commit(group []*op) {
 	})
 	if err != nil {
 		c.undo()
-		w.finish(group, w.failure(err))
+		if c.at == nil || !c.at.apart || !w.store.db.Corrupt(err) {
+			w.finish(group, w.failure(err))
+			return
+		}
+		w.finish([]*op{c.at}, w.store.db.Classify(err))
+		if group = slices.DeleteFunc(group, func(o *op) bool { return o == c.at }); len(group) > 0 {
+			w.commit(group)
+		}
 		return
 	}
 	crashpoint.At("commit.after")
@@ -280,10 +291,12 @@ func (c *change) run(group []*op) error {
 	for _, o := range group {
 		n := len(o.need.Content)
 		c.Known, known = known[:n], known[n:]
+		c.at = o
 		if o.refusal = o.do(c); o.refusal != nil && !sqldb.AnyOf(o.refusal, ErrNotHeld, ErrReplaying) {
 			return o.refusal
 		}
 	}
+	c.at = nil
 	for q := range c.parts {
 		if err := c.end(q); err != nil {
 			return err

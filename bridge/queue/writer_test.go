@@ -114,7 +114,7 @@ func TestFreePagesAreGivenBackAtOnce(t *testing.T) {
 		_, err := q.Append(t.Context(), Batch{Body: noise, Items: []Item{{End: len(noise), Fate: Dead}}})
 		require.NoError(t, err)
 	}
-	letters, err := q.Letters(t.Context(), LetterFilter{NoEvents: true})
+	letters, err := q.Letters(t.Context(), LetterFilter{})
 	require.NoError(t, err)
 	for i, l := range letters {
 		if i == len(letters)-1 {

@@ -40,8 +40,12 @@ func newDeadMove(verb, done, short string) *cobra.Command {
 			for _, c := range moved.Connectors {
 				fmt.Fprintf(to, "connector %s: %s %s\n", c.Connector, progress.Count("dead letters")(int64(c.Moved)), done)
 				if c.Unfit > 0 {
-					fmt.Fprintf(to, "connector %s: not replayed: %s without a user or an event type, which no replay can help\n",
+					fmt.Fprintf(to, "connector %s: not replayed: %s without a user or an event type, or damaged, which no replay can help\n",
 						c.Connector, progress.Count("dead letters")(int64(c.Unfit)))
+				}
+				if c.Unreadable > 0 {
+					fmt.Fprintf(to, "connector %s: not %s: %s that cannot be read from disk; restart the bridge, which rebuilds the file; then they can be purged\n",
+						c.Connector, done, progress.Count("dead letters")(int64(c.Unreadable)))
 				}
 			}
 		}, "number")
@@ -92,6 +96,8 @@ func printLetter(to io.Writer, l admin.Letter) {
 		l.Connector, l.Number, l.ReceivedAt.Format(time.RFC3339), l.DiedAt.Format(time.RFC3339), printable(l.Reason))
 	if l.Status != 0 {
 		fmt.Fprintf(to, "answer:      %d %s\nattempts:    %d\n", l.Status, printable(l.Answer), l.Attempts)
+	} else if l.Answer != "" {
+		fmt.Fprintf(to, "answer:      %s\n", printable(l.Answer))
 	}
 	fmt.Fprintf(to, "%s\n", printable(string(l.Event)))
 }

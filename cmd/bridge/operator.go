@@ -57,7 +57,7 @@ func newForget() *cobra.Command {
 		if err == nil {
 			err = printed(cmd, forgotten, printForgotten)
 		}
-		if err == nil && forgotten.Pending > 0 {
+		if err == nil && forgotten.Pending+forgotten.Unreadable > 0 {
 			err = exitCode(3)
 		}
 		return err
@@ -72,6 +72,12 @@ func printForgotten(to io.Writer, f admin.Forgotten) {
 		if c.Pending > 0 {
 			fmt.Fprintf(to, "connector %s: %d events wait for delivery and are left; call this again once they are delivered\n", c.Connector, c.Pending)
 		}
+		if c.Unreadable > 0 {
+			fmt.Fprintf(to, "connector %s: %s of the disk could not be searched, because of damage, and may hold more\n", c.Connector, progress.Count("places")(int64(c.Unreadable)))
+		}
+	}
+	if f.Unreadable > 0 {
+		fmt.Fprintln(to, "with SQLite, restart the bridge, which rebuilds queue.db without what cannot be read, and delete queue.db.*.damaged beside it, which hold what was in it; replay or purge the dead letters with the reason damaged; then call this again")
 	}
 }
 

@@ -89,6 +89,29 @@ func TestOperator(t *testing.T) {
 	require.Contains(t, bridge(0, "replay", "end"), "has ended")
 }
 
+// What damage hides is said, with what to do, and in the exit code of forget.
+func TestDamageIsSaid(t *testing.T) {
+	t.Parallel()
+	answers := map[string]string{
+		"/api/forget":     `{"history":1,"dead":0,"pending":0,"unreadable":2,"connectors":[{"connector":"a","history":1,"dead":0,"pending":0,"unreadable":2}]}`,
+		"/api/dead/purge": `{"moved":4,"unreadable":1,"connectors":[{"connector":"a","moved":4,"unreadable":1}]}`,
+		"/api/dead/7":     `{"connector":"a","number":7,"reason":"damaged","answer":"body does not match its checksum","events":1,"altered":true,"event":{},"unfit":true}`,
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, answers[r.URL.Path])
+	}))
+	defer s.Close()
+	admin := s.Listener.Addr().String()
+	out, _ := runBridge(t, nil, 3, "forget", "--user", "ada", "--admin", admin)
+	require.Contains(t, out, "connector a: 2 places of the disk could not be searched, because of damage, and may hold more\nwith SQLite, restart the bridge, ")
+	require.Contains(t, out, "queue.db.*.damaged")
+	out, _ = runBridge(t, nil, 0, "dead", "purge", "--all", "--admin", admin)
+	require.Equal(t, "connector a: 4 dead letters purged\nconnector a: not purged: 1 dead letter that cannot be read from disk; restart the bridge, which rebuilds the file; then they can be purged\n", out)
+	out, _ = runBridge(t, nil, 0, "dead", "show", "7", "--admin", admin)
+	require.Contains(t, out, "answer:      body does not match its checksum\n")
+}
+
 // Every flag of serve is a variable, and what is wrong with it is said of it.
 func TestFlagsAreVariables(t *testing.T) {
 	var env, args, flags, names []string

@@ -67,7 +67,7 @@ function opened(letter, params, now) {
   const one = JSON.stringify({ connector: l.connector, number: l.number })
   return el("article", { class: "card detail", "data-key": letter.key, tabindex: "-1" },
     el("div", { class: "head" }, el("h2", {}, l.event_type || "no event type"), badge(l.reason, "bad"),
-      el("span", { class: "acts" }, !l.unfit && act("move", "Replay…", { verb: "replay", filter: one }, "main"), act("move", "Purge…", { verb: "purge", filter: one }, "danger"),
+      el("span", { class: "acts" }, !l.unfit && act("move", "Replay…", { verb: "replay", filter: one }, "main"), !l.unreadable && act("move", "Purge…", { verb: "purge", filter: one }, "danger"),
         el("a", { class: "button close", href: back }, "Close"))),
     el("p", { class: "note warn" }, meaning(l.reason)),
     facts([
@@ -100,11 +100,13 @@ export async function move({ verb, filter: text }) {
   }))) return
   let moved = 0
   let unfit = 0
+  let unreadable = 0
   for (const [connector, { last: until }] of of) {
     const answer = await api.post("dead/" + verb, { ...filter, connector, last: until, all: true })
     moved += answer.moved
     unfit += answer.unfit ?? 0
+    unreadable += answer.unreadable ?? 0
   }
   if (filter.number) last = {}
-  toast(`${count(moved, "dead letter")} ${purge ? "purged" : "replayed"}${unfit > 0 ? `, ${numberOf(unfit)} cannot be helped and stay` : ""}`)
+  toast(`${count(moved, "dead letter")} ${purge ? "purged" : "replayed"}${unfit > 0 ? `, ${numberOf(unfit)} cannot be helped and stay` : ""}${unreadable > 0 ? `, ${numberOf(unreadable)} cannot be read from disk and stay until the bridge is restarted` : ""}`)
 }

@@ -59,7 +59,7 @@ const meanings = {
   no_answer: "Requests with this event alone got no answer while others did. Replay once the cause is found.",
   misdirected: "The answer was 2XX, but not RudderStack's. See what stands before it, or set accept_any_2xx; then replay.",
   set_aside: "Somebody moved it here by hand. Replay brings it back.",
-  damaged: "It cannot be read from disk any more. It can only be purged.",
+  damaged: "It cannot be read from disk any more, or it is not what was written. Look at what is left of it, then purge; replay where that is offered.",
   no_external_user_id: "The setting missing_external_user_id says so. Change it and replay, or purge.",
   no_identity: "Nobody is in it, so that RudderStack would lose it. It can only be purged.",
   no_event_type: "It has no event type, so that RudderStack would lose it. It can only be purged.",

@@ -116,9 +116,13 @@ func Append(dst []byte, connector, received int64, events Events) []byte {
 
 // Decoded is a body read back.
 type Decoded struct {
-	Connector, Received int64
+	Connector, Received int64 // of its oldest part
 	Events
+	altered []bool // of each event; nil: none
 }
+
+// Altered tells whether an event is of a part that does not match its checksum.
+func (b Decoded) Altered(i int) bool { return i < len(b.altered) && b.altered[i] }
 
 // Decode reads a body. Where it is damaged the error wraps ErrDamaged, and what
 // could be read of it is returned beside.
@@ -126,8 +130,13 @@ func Decode(data []byte) (b Decoded, err error) {
 	b.Events = NewEvents()
 	for first := true; len(data) > 0 || first; first = false {
 		var bad error
+		before := len(b.Lengths)
 		if data, bad = b.decode(data); bad != nil {
 			err = bad
+			b.altered = append(b.altered, make([]bool, len(b.Lengths)-len(b.altered))...)
+			for i := before; i < len(b.altered); i++ {
+				b.altered[i] = true
+			}
 		}
 	}
 	return b, err
@@ -149,7 +158,10 @@ func (b *Decoded) decode(data []byte) (rest []byte, err error) {
 		rest = rest[n:]
 		return v
 	}
-	b.Connector, b.Received = int64(next()), int64(next())
+	connector, received := int64(next()), int64(next())
+	if len(b.Lengths) == 0 || received < b.Received {
+		b.Connector, b.Received = connector, received
+	}
 	count, total := min(next(), uint64(len(rest))), 0
 	lengths := slices.Grow(b.Lengths, int(count))
 	for ; count > 0; count-- {

@@ -436,6 +436,9 @@ func (p *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 	})
 }
 
+// ViewUnchecked implements sqldb.Database: the server checks its pages by itself.
+func (p *DB) ViewUnchecked(do func(sqldb.Tx) error) error { return p.View(context.Background(), do) }
+
 const claimRecords = `WITH c AS (
  SELECT seq FROM record WHERE connector = $1 AND backfilled = $5 AND seq > $2 AND pending > 0 AND owner = 0 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED
 ) UPDATE record r SET owner = $4 FROM c WHERE r.seq = c.seq RETURNING r.seq, r.received, r.events, r.pending, r.size, r.stored, r.outcome, r.backfilled`

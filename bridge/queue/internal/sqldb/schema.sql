@@ -70,6 +70,7 @@ CREATE TABLE IF NOT EXISTS letter ( -- a dead letter
   event_id    TEXT NOT NULL DEFAULT '',
   user_id     TEXT NOT NULL DEFAULT '',
   external_id TEXT NOT NULL DEFAULT '',
+  altered     INTEGER NOT NULL DEFAULT 0, -- 1: the event's bytes do not match their checksum, and are not delivered
   event       BLOB               -- as Braze sent it; NULL: cannot be read any more
 );
 CREATE INDEX IF NOT EXISTS letter_connector ON letter (connector, number);

@@ -36,6 +36,9 @@ type Database interface {
 	// View runs do in a transaction that only reads. Calls run beside each other
 	// and beside Update.
 	View(ctx context.Context, do func(Tx) error) error
+	// ViewUnchecked is View for values that have a checksum of their own: it reads pages
+	// that do not match theirs, where one above others hides all of them.
+	ViewUnchecked(do func(Tx) error) error
 	// Claim hands up to limit records of a connector's stream to this bridge, oldest
 	// first, beyond the record after. held lists the records that were claimed and
 	// not settled yet. A connector claims one at a time.

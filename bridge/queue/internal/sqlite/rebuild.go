@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/ncruces/go-sqlite3"
-
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/body"
 	"github.com/currentsbridge/currentsbridge/bridge/queue/internal/sqldb"
+	"github.com/currentsbridge/currentsbridge/internal/progress"
 )
 
 // rebuild copies what can be read of a damaged file into a new one, which takes
@@ -25,31 +25,32 @@ func (s *DB) rebuild(ctx context.Context, cause error) error {
 	if err := restoreLength(s.path(databaseFile)); err != nil {
 		return err
 	}
-	from, err := s.open(s.path(databaseFile))
+	r := &rebuilding{}
+	err := s.makeFile(rebuiltFile, func(to *connection) (err error) {
+		if r.from, err = s.open(s.path(databaseFile)); err != nil {
+			return err
+		}
+		r.to = to
+		// Closing it copies its log into the damaged file, which is kept.
+		return errors.Join(r.copy(ctx), r.from.close())
+	})
 	if err != nil {
-		return err
-	}
-	defer from.close()
-	const fresh = databaseFile + "-new"
-	if err := s.remove(fresh, fresh+"-wal", fresh+"-shm"); err != nil {
-		return err
-	}
-	to, err := s.connect(fresh, false)
-	if err != nil {
-		return err
-	}
-	r := &rebuilding{from: from, to: to}
-	err = r.copy(ctx)
-	if err == nil {
-		_, _, err = to.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE)
-	}
-	if err = errors.Join(err, to.close()); err != nil {
+		file, missing := os.Stat(s.path(databaseFile))
+		if free, _ := s.Disk(); missing == nil && free >= 0 && free < file.Size() {
+			err = fmt.Errorf("it takes as much disk again, %s, and %s are free: %w", progress.Bytes(file.Size()), progress.Bytes(free), err)
+		}
 		return fmt.Errorf("the store could not be rebuilt: %w", err)
 	}
-	if err := s.replace(fresh, began); err != nil {
+	if err := s.swap(); err != nil {
 		return err
 	}
-	s.Warn("the store is rebuilt", "unreadable_rows", r.lost, "events_set_aside", r.setAside, "took", time.Since(began).Round(time.Millisecond))
+	if len(r.names) > 0 {
+		s.Warn("the names of connectors are out of a damaged page: see whether they are right", "names", r.names)
+	}
+	if r.ledgers > 0 {
+		s.Warn("totals are lost, and begin anew with what the store holds", "connectors", r.ledgers)
+	}
+	s.Warn("the store is rebuilt", "unreadable_places", r.lost, "events_set_aside", r.setAside, "took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
@@ -77,49 +78,33 @@ func restoreLength(name string) error {
 	return nil
 }
 
-// replace puts the new file into the place of the damaged one, which is kept.
-func (s *DB) replace(fresh string, now time.Time) error {
-	kept := s.path(databaseFile + "." + now.UTC().Format("20060102-150405") + ".damaged")
-	if err := os.Rename(s.path(databaseFile), kept); err != nil {
-		return err
-	}
-	if err := os.Rename(s.path(fresh), s.path(databaseFile)); err != nil {
-		return err
-	}
-	if err := s.remove(databaseFile+"-wal", databaseFile+"-shm", damagedMark); err != nil {
-		return err
-	}
-	dir, err := os.Open(s.Dir)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
-}
-
-// remove removes those of the files that there are.
-func (s *DB) remove(names ...string) error {
-	for _, name := range names {
-		if err := os.Remove(s.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
 // rebuilding is the state of a rebuild.
 type rebuilding struct {
-	from, to *connection
-	lost     int   // rows that could not be read, as far as they show
-	setAside int64 // events
+	from, to  *connection
+	unchecked bool     // pages are read that do not match their checksums
+	lost      int      // places that could not be read
+	names     []string // of connectors, out of unchecked pages
+	ledgers   int64    // that are lost
+	setAside  int64    // events
 }
 
 func (r *rebuilding) copy(ctx context.Context) error {
+	if err := checkFormat(r.from); errors.Is(err, sqldb.ErrNewerFormat) {
+		return err
+	}
 	return r.to.transaction(`BEGIN IMMEDIATE`, func() error {
-		for _, table := range []string{"meta", "connector", "ledger", "record", "ids", "letter", "replay", "body"} {
+		var damaged []string
+		for _, table := range []string{"meta", "record", "ids", "letter", "replay", "connector", "ledger", "body"} {
+			lost := r.lost
 			if err := r.copyTable(ctx, table); err != nil {
 				return err
 			}
+			if r.lost > lost && slices.Contains([]string{"connector", "ledger", "body"}, table) {
+				damaged = append(damaged, table)
+			}
+		}
+		if err := r.copyUnchecked(ctx, damaged); err != nil {
+			return err
 		}
 		if connectors, err := sqldb.QueryInt(r.to, `SELECT count(*) FROM connector`); err != nil || connectors == 0 && r.lost > 0 {
 			return errors.Join(err, errNothingLeft)
@@ -131,6 +116,45 @@ func (r *rebuilding) copy(ctx context.Context) error {
 // errNothingLeft means that a rebuild would be an empty store.
 var errNothingLeft = fmt.Errorf("%w: nothing of it can be read", sqldb.ErrDamaged)
 
+// copyUnchecked copies rows that are right by all signs out of pages that do not match
+// their checksums: one damaged page above others would hide all of them.
+func (r *rebuilding) copyUnchecked(ctx context.Context, tables []string) error {
+	if len(tables) == 0 {
+		return nil
+	}
+	if err := r.from.conn.Exec(uncheckedPages); err != nil {
+		return err
+	}
+	r.unchecked = true
+	for _, table := range tables {
+		if err := r.copyTable(ctx, table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trusts tells whether a row of an unchecked page is right by all signs. A body has a
+// checksum of its own, and is that of its record where connector, time and number of events
+// agree. A ledger adds up. Without the name of a connector nothing of it can be found.
+func (r *rebuilding) trusts(table string, row []any, b body.Decoded) bool {
+	switch table {
+	case "connector":
+		r.names = append(r.names, fmt.Sprint(row[1]))
+		return true
+	case "ledger":
+		n := func(column int) int64 { v, _ := row[column].(int64); return v }
+		pending, err := sqldb.QueryInt(r.to, `SELECT coalesce(sum(pending), 0) FROM record WHERE connector = $1`, row[0])
+		return err == nil && n(2) == n(3)+n(4) && n(4) == n(5)+n(6)+n(7)+n(8)+pending
+	}
+	found, err := sqldb.QueryInt(r.to, `SELECT count(*) FROM record WHERE seq = $1 AND connector = $2 AND received = $3 AND events = $4`,
+		row[0], b.Connector, b.Received, int64(len(b.Lengths)))
+	return err == nil && found == 1
+}
+
+// errOrder means that rows do not come in order: damaged pages can lead in circles.
+var errOrder = errors.New("rows are not in order")
+
 // copyTable copies the rows that can be read, in their order, and goes on behind
 // those that cannot. Of bodies only whole ones are copied.
 func (r *rebuilding) copyTable(ctx context.Context, table string) error {
@@ -140,7 +164,8 @@ func (r *rebuilding) copyTable(ctx context.Context, table string) error {
 		return err
 	}
 	read := `SELECT rowid, ` + columns + ` FROM ` + table + ` WHERE rowid >= $1 ORDER BY rowid`
-	write := strings.Replace(sqldb.Insert(table, columns), "INSERT", "INSERT OR REPLACE", 1)
+	or := map[bool]string{false: "INSERT OR REPLACE", true: "INSERT OR IGNORE"}[r.unchecked]
+	write := strings.Replace(sqldb.Insert(table, columns), "INSERT", or, 1)
 	values := make([]any, strings.Count(columns, ",")+2)
 	for at, found := int64(0), true; found; {
 		var failed error
@@ -148,12 +173,20 @@ func (r *rebuilding) copyTable(ctx context.Context, table string) error {
 			if err := row.(stmtRow).s.Columns(values...); err != nil {
 				return err
 			}
+			if values[0].(int64) < at {
+				return errOrder
+			}
 			at = values[0].(int64) + 1
+			var b body.Decoded
 			if data, ok := values[2].([]byte); ok && table == "body" {
-				if _, err := body.Decode(data); err != nil {
+				var bad error
+				if b, bad = body.Decode(data); bad != nil {
 					r.lost++
 					return nil
 				}
+			}
+			if r.unchecked && !r.trusts(table, values[1:], b) {
+				return nil
 			}
 			if failed = r.to.Exec(write, values[1:]...); failed == nil {
 				failed = ctx.Err()
@@ -204,6 +237,9 @@ const countDead = `SELECT coalesce(sum(dead), 0) FROM ledger`
 // ledger's sums of what the tables hold. A ledger that cannot be read starts from zero.
 func (r *rebuilding) balance() error {
 	before, err := sqldb.QueryInt(r.to, countDead)
+	if err == nil {
+		r.ledgers, err = sqldb.QueryInt(r.to, `SELECT count(*) FROM connector WHERE id NOT IN (SELECT connector FROM ledger)`)
+	}
 	if err != nil {
 		return err
 	}

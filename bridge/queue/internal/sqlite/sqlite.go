@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,10 +25,6 @@ import (
 )
 
 const (
-	databaseFile = "queue.db"
-	lockFile     = "LOCK"
-	damagedMark  = "queue.db-damaged" // says that the next start rebuilds the file
-
 	pageSize     = 8192
 	readers      = 4
 	checkpointAt = 2048 // pages in the log that wake the checkpointer: 16 MiB
@@ -45,6 +42,10 @@ const (
 // settings are given to each connection.
 const settings = `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
 PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 10000; PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON;`
+
+// uncheckedPages has a connection read pages that do not match their checksums: for what
+// has a checksum of its own.
+const uncheckedPages = `PRAGMA checksum_verification = OFF`
 
 // Options say where a store is. Dir is needed.
 type Options struct {
@@ -117,14 +118,17 @@ func Open(ctx context.Context, opts Options) (_ *DB, err error) {
 		}
 		s.lock.Close()
 	}()
+	if err := s.findFile(); err != nil {
+		return nil, err
+	}
 	if err := s.checkLog(); err != nil {
 		return nil, err
 	}
-	_, marked := os.Stat(s.path(damagedMark))
-	if marked != nil {
+	mark, noMark := os.ReadFile(s.path(damagedMark))
+	if err = errors.New(strings.TrimSpace(string(mark))); noMark != nil {
 		err = s.start(ctx)
 	}
-	if marked == nil || s.Corrupt(err) {
+	if noMark == nil || s.Corrupt(err) {
 		if s.writer != nil {
 			s.writer.close()
 		}
@@ -133,7 +137,7 @@ func Open(ctx context.Context, opts Options) (_ *DB, err error) {
 		}
 	}
 	if s.Corrupt(err) || errors.Is(err, errNothingLeft) {
-		err = fmt.Errorf("%w: %s: %w; restore a backup, try sqlite3 queue.db .recover, or move the file away to begin with an empty one", sqldb.ErrDamaged, s.path(databaseFile), err)
+		err = fmt.Errorf("%w: %s: %w; restore a backup, try sqlite3 queue.db .recover, or move the file and its log away to begin with an empty one", sqldb.ErrDamaged, s.path(databaseFile), err)
 	}
 	if err != nil {
 		return nil, err
@@ -154,16 +158,20 @@ func (s *DB) start(ctx context.Context) (err error) {
 		return nil
 	})
 	return s.Update(ctx, sqldb.Need{}, func(t sqldb.Tx, _ sqldb.Ready) error {
-		version, err := sqldb.QueryInt(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
-		if err != nil {
+		if err := checkFormat(t); err != nil {
 			return err
-		}
-		if version > sqldb.FormatVersion {
-			return fmt.Errorf("%w: format %d in %s, this one knows %d", sqldb.ErrNewerFormat, version, s.path(databaseFile), sqldb.FormatVersion)
 		}
 		s.next, err = sqldb.QueryInt(t, `SELECT max(coalesce((SELECT max(last_seq) FROM ledger), 0), coalesce((SELECT max(seq) FROM record), 0), coalesce((SELECT max(seq) FROM ids), 0))`)
 		return err
 	})
+}
+
+func checkFormat(t sqldb.Tx) error {
+	version, err := sqldb.QueryInt(t, `SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'format'`)
+	if err == nil && version > sqldb.FormatVersion {
+		err = fmt.Errorf("%w: format %d, this one knows %d", sqldb.ErrNewerFormat, version, sqldb.FormatVersion)
+	}
+	return err
 }
 
 // uri names a file for SQLite.
@@ -177,8 +185,7 @@ func (s *DB) open(path string) (*connection, error) {
 	return &connection{conn: conn, cache: map[string]*sqlite3.Stmt{}}, err
 }
 
-// connect opens a connection with the store's settings, and makes the tables of an
-// empty file.
+// connect opens a connection with the store's settings.
 func (s *DB) connect(name string, reading bool) (*connection, error) {
 	c, err := s.open(s.path(name))
 	if err != nil {
@@ -187,8 +194,8 @@ func (s *DB) connect(name string, reading bool) (*connection, error) {
 	cache := `PRAGMA cache_size = -16000;`
 	if reading {
 		cache = `PRAGMA cache_size = -4000; PRAGMA query_only = ON;`
-	} else {
-		err = c.create()
+	} else if s.VFS != "" { // findFile has made no file
+		err = c.create("WAL")
 	}
 	if err == nil {
 		err = c.conn.Exec(settings + cache)
@@ -200,8 +207,8 @@ func (s *DB) connect(name string, reading bool) (*connection, error) {
 	return c, nil
 }
 
-// create makes the tables of an empty file.
-func (c *connection) create() error {
+// create makes the tables of an empty file, in this mode of journal.
+func (c *connection) create(mode string) error {
 	tables, err := sqldb.QueryInt(c, `SELECT count(*) FROM sqlite_schema WHERE name = 'meta'`)
 	if err != nil || tables > 0 {
 		return err
@@ -209,7 +216,7 @@ func (c *connection) create() error {
 	if err := c.format(); err != nil {
 		return err
 	}
-	return c.conn.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;` + sqldb.Schema +
+	return c.conn.Exec(`PRAGMA journal_mode = ` + mode + `; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;` + sqldb.Schema +
 		fmt.Sprintf(`INSERT INTO meta VALUES ('format', '%d'), ('store', lower(hex(randomblob(6)))); COMMIT;`, sqldb.FormatVersion))
 }
 
@@ -373,6 +380,19 @@ func (s *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 	}
 	s.pool <- c
 	return err
+}
+
+// ViewUnchecked implements sqldb.Database on a connection of its own.
+func (s *DB) ViewUnchecked(do func(sqldb.Tx) error) error {
+	c, err := s.connect(databaseFile, true)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.conn.Exec(uncheckedPages); err != nil {
+		return err
+	}
+	return c.transaction(`BEGIN`, func() error { return do(c) })
 }
 
 func (s *DB) reader(ctx context.Context) (c *connection, err error) {
