@@ -439,7 +439,7 @@ func (s *DB) Maintain(ctx context.Context, idle func() bool, change func(func(sq
 		if err := s.View(ctx, s.measure); err != nil {
 			return err
 		}
-		free, idle := s.free.Load(), idle()
+		free, idle := s.free.Load(), idle() && s.logPages.Load() < 2*checkpointAt // which the steps write to
 		if s.surplus() <= 0 || free >= before || !idle && before < math.MaxInt64 {
 			return nil
 		}
