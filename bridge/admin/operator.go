@@ -2,7 +2,9 @@ package admin
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -148,6 +150,9 @@ func (a *Admin) backfill(c *gin.Context) {
 // backup answers with a copy of the store as it is at one moment.
 func (a *Admin) backup(c *gin.Context) {
 	dir, err := os.MkdirTemp(a.cfg.BackupDir, "backup-")
+	if errors.Is(err, fs.ErrNotExist) { // the embedded store would have made it
+		err = ErrNoStore
+	}
 	if err != nil {
 		a.fail(c, err)
 		return

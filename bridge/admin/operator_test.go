@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -140,6 +141,15 @@ func TestBackup(t *testing.T) {
 	left, err := os.ReadDir(f.cfg.BackupDir)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// Where every queue is on PostgreSQL there may be no data directory either.
+func TestBackupWithoutAStore(t *testing.T) {
+	f := newFixture()
+	for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing")} {
+		f.cfg.BackupDir = dir
+		require.Contains(t, f.call(t, 409, "GET /api/backup", ""), "PostgreSQL has tools of its own")
+	}
 }
 
 func TestBackfill(t *testing.T) {
