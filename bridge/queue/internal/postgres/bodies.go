@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -84,14 +85,16 @@ func (p *DB) replaceTable(ctx context.Context) error {
 // unnamed is the condition that no record has its body in the table of a row.
 const unnamed = `NOT EXISTS (SELECT FROM record WHERE seq >= t.span << 32 AND seq < (t.span + 1) << 32)`
 
-// dropTables drops the tables that no record names, but for the newest.
+// dropTables drops the tables that no record names, and none named at the look before:
+// who has listed records just now can still read them. The newest stays.
 func (p *DB) dropTables(ctx context.Context) error {
 	numbers, err := sqldb.QueryRows(ctx, p, `SELECT span FROM body_table t WHERE span < (SELECT max(span) FROM body_table) AND `+unnamed, sqldb.One[int64])
 	for _, number := range numbers {
-		if err == nil {
+		if err == nil && slices.Contains(p.unnamed, number) {
 			err = p.dropTable(ctx, number)
 		}
 	}
+	p.unnamed = numbers
 	return err
 }
 

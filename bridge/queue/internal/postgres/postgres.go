@@ -62,9 +62,11 @@ type DB struct {
 	full   atomic.Bool  // the server said that its disk is full
 	fresh  atomic.Bool  // used was measured after the last pruning
 
-	// For Maintain alone: when it looked after the tables, and how long that took.
-	asked time.Time
-	took  time.Duration
+	// For Maintain alone: when it looked after the tables, how long that took, and which
+	// tables of bodies no record named.
+	asked   time.Time
+	took    time.Duration
+	unnamed []int64
 
 	claims   sync.Map   // *claims of each connector
 	renewing sync.Mutex // or one of two calls would make a row that nothing renews
