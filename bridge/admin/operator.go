@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -170,6 +171,9 @@ func (a *Admin) removeBackups() {
 // backup answers with a copy of the store as it is at one moment.
 func (a *Admin) backup(c *gin.Context) {
 	dir, err := os.MkdirTemp(a.cfg.BackupDir, unfinishedBackup)
+	if errors.Is(err, fs.ErrNotExist) { // the embedded store would have made it
+		err = ErrNoStore
+	}
 	if err != nil {
 		a.fail(c, err)
 		return

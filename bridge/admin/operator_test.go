@@ -161,6 +161,15 @@ func TestLeftoversOfABackup(t *testing.T) {
 	require.Equal(t, []string{filepath.Join(dir, "backup-2026", "queue.db")}, left)
 }
 
+// Where every queue is on PostgreSQL there may be no data directory either.
+func TestBackupWithoutAStore(t *testing.T) {
+	f := newFixture()
+	for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing")} {
+		f.cfg.BackupDir = dir
+		require.Contains(t, f.call(t, 409, "GET /api/backup", ""), "PostgreSQL has tools of its own")
+	}
+}
+
 func TestBackfill(t *testing.T) {
 	for name, c := range map[string]struct {
 		query   string

@@ -319,7 +319,9 @@ func (q *Queue) committed(p *part) {
 	q.idsStored.Add(int64(len(p.hashes)/16) - p.pruned)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.totals.add(p.sums)
+	if !q.store.shared { // else Ledger reads them
+		q.totals.add(p.sums)
+	}
 	for seq, s := range p.states {
 		if c := q.claims[seq]; c != nil { // else it was released meanwhile
 			c.Pending, c.Outcome = s.Pending, s.Outcome

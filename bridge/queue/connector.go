@@ -31,7 +31,7 @@ type Queue struct {
 	asking  singleflight.Group // one read of the ledger at a time
 
 	mu      sync.Mutex
-	totals  delta            // as this bridge knows them; the truth where it has the store alone
+	totals  delta            // where bridges share the store: as last read
 	claims  map[int64]*claim // records that this bridge has claimed
 	streams [2]struct {
 		ready  []int64 // of claims: waiting to be handed out, oldest first

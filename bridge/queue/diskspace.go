@@ -56,6 +56,12 @@ func (r *diskSpace) setFull(full bool) {
 	}
 }
 
+func (r *diskSpace) isFull() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.full
+}
+
 // sizeOr is a size for people, and otherwise where there is none.
 func sizeOr(n int64, otherwise string) string {
 	if n <= 0 {
@@ -97,7 +103,7 @@ func (r *diskSpace) admit(n int) error {
 func (r *diskSpace) admitOutcome() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.free >= 0 && r.free < r.reserve/8 {
+	if !r.store.shared && r.free >= 0 && r.free < r.reserve/8 { // a server has room for one or has not
 		signal(r.wake)
 		return ErrFull
 	}
@@ -110,7 +116,11 @@ func (r *diskSpace) admitOutcome() error {
 func (r *diskSpace) excess() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.short(0, r.reserve/2, r.spare)
+	slack := r.reserve / 2
+	if r.store.shared { // a table of bodies gives its room back as a whole
+		slack = max(slack, r.used/16)
+	}
+	return r.short(0, slack, r.spare)
 }
 
 // One transaction removes so many records or about so many bytes: the pages that
@@ -142,8 +152,14 @@ func (s *Store) prune(ctx context.Context, began time.Time) error {
 		drop = stored - s.opts.RetainBytes
 	}
 	drop = max(drop, min(s.space.excess(), stored))
+	if s.shared && s.space.isFull() { // room comes with a whole table of bodies, of whatever size
+		drop = max(drop, (stored+1)/2)
+	}
 	olderThan := time.Now().Add(-s.opts.RetainAge).UnixMicro()
 	for dropped := int64(1); stored > 0 && dropped > 0; drop -= dropped {
+		if s.shared && time.Since(began) > 5*time.Second {
+			break // there may be room by now: it is measured again
+		}
 		if dropped, err = s.pruneSome(ctx, olderThan, drop, pruneStep(began, prunedBytes)); err != nil {
 			return err
 		}

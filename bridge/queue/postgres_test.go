@@ -122,13 +122,20 @@ func TestRecordOfAnotherBridgeIsLeft(t *testing.T) {
 	k.count(a, 2, 0, 2, 0, 0, 0, 0, 2)
 }
 
+// failOnce makes the statements that have the next transaction that stores a batch fail.
+func failOnce(condition string) string {
+	return `CREATE SEQUENCE tries; CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
+ BEGIN IF nextval('tries') = 1 THEN RAISE ` + condition + `; END IF; RETURN NEW; END $$;
+CREATE TRIGGER fail_once BEFORE INSERT ON batch FOR EACH ROW EXECUTE FUNCTION fail_once()`
+}
+
 // A transaction that has to run again, here because a table of bodies was dropped,
 // finds the duplicates of a batch as the first time.
 func TestTransactionRunsAgain(t *testing.T) {
 	k, a, db := oneBridge(t)
 	k.add(a, queue.Receipt{Accepted: 1}, "1")
 	k.deliver(a, k.fetchAll(a, 1)...)
-	db(`DO $$ DECLARE name text; BEGIN FOR name IN SELECT 'body_' || span FROM body_table LOOP EXECUTE 'DROP TABLE ' || name; END LOOP; END $$`)
+	db(failOnce("undefined_table"))
 	k.add(a, queue.Receipt{Accepted: 2, Duplicates: 1}, "1", "2", "3")
 	k.fetchThese(a, "2", "3")
 }
@@ -219,9 +226,7 @@ func TestIDsReadByATransactionThatFails(t *testing.T) {
 	k, a, db := oneBridge(t)
 	other, b := openPG(t, queue.Options{URL: k.opts.URL})
 	other.add(b, queue.Receipt{Accepted: 1}, "1")
-	db(`CREATE SEQUENCE tries; CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
- BEGIN IF nextval('tries') = 1 THEN RAISE serialization_failure; END IF; RETURN NEW; END $$;
-CREATE TRIGGER fail_once BEFORE INSERT ON batch FOR EACH ROW EXECUTE FUNCTION fail_once()`)
+	db(failOnce("serialization_failure"))
 	k.add(a, queue.Receipt{Accepted: 1, Duplicates: 1}, "1", "2")
 }
 

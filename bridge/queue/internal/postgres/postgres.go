@@ -46,28 +46,34 @@ type Options struct {
 //     and then from the floor on, below which everything is settled. Rows that a
 //     settled record has left, which a transaction held open elsewhere keeps
 //     from being removed, are so walked over once and not by each claim.
-//   - The bodies of a span of time are in a table of their own. It is dropped as a
-//     whole once none of its records is left.
+//   - Bodies are in tables with numbers, new ones in the newest. Another one is begun
+//     once that is old or large. One that no record names any more is dropped.
 type DB struct {
 	Options
 
 	pool  *pgxpool.Pool
 	every time.Duration // how often its row is renewed, and unknown claims are freed
-	span  int64         // seconds of bodies in one table
+	span  time.Duration // of the bodies in one table, at most
 
 	id     atomic.Int64 // of this bridge's row
 	lost   atomic.Bool  // another bridge has removed it: all claims are void
 	leader atomic.Bool  // this bridge prunes
-	used   atomic.Int64
-	asked  time.Time // when used was measured; for Maintain alone
+	used   atomic.Int64 // as measured, and what this bridge has stored since
+	full   atomic.Bool  // the server said that its disk is full
+	fresh  atomic.Bool  // used was measured after the last pruning
+
+	// For Maintain alone: when it looked after the tables, how long that took, and which
+	// tables of bodies no record named.
+	asked   time.Time
+	took    time.Duration
+	unnamed []int64
 
 	claims   sync.Map   // *claims of each connector
 	renewing sync.Mutex // or one of two calls would make a row that nothing renews
 
-	// For the writer alone: transactions since the start, which tables of bodies are
-	// there, and which rows of ids are in the windows.
+	// For the writer alone: transactions since the start, and which rows of ids are in
+	// the windows.
 	commits int64
-	spans   map[int64]bool
 	known   map[int64]time.Time // since when
 	low     int64               // rows up to it need not be looked for
 	looked  time.Time
@@ -143,8 +149,8 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 		return nil, err
 	}
 	p := &DB{
-		Options: opts, pool: pool, spans: map[int64]bool{}, known: map[int64]time.Time{},
-		every: min(opts.AckWait/4, 5*time.Second), span: int64(max(time.Hour, min(24*time.Hour, opts.RetainAge/12)) / time.Second),
+		Options: opts, pool: pool, known: map[int64]time.Time{},
+		every: min(opts.AckWait/4, 5*time.Second), span: max(time.Hour, min(24*time.Hour, opts.RetainAge/12)),
 	}
 	p.ended, p.end = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -159,6 +165,9 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	}
 	if err == nil {
 		err = pool.QueryRow(ctx, `SELECT coalesce(max(seq), 0) - $1 FROM ids`, sqldb.LateIDs).Scan(&p.low)
+	}
+	if err == nil {
+		err = p.measure(ctx)
 	}
 	if err != nil {
 		pool.Close()
@@ -180,22 +189,28 @@ func (p *DB) create(ctx context.Context) error {
 	if _, err := p.pool.Exec(ctx, meta); err != nil {
 		return err
 	}
-	_, err := p.pool.Exec(ctx, `INSERT INTO meta VALUES ('format', $1), ('store', $2), ('span', $3) ON CONFLICT (name) DO NOTHING`,
-		strconv.Itoa(sqldb.FormatVersion), strconv.FormatInt(time.Now().UnixNano(), 36), strconv.FormatInt(p.span, 10))
+	_, err := p.pool.Exec(ctx, `INSERT INTO meta VALUES ('format', $1), ('store', $2) ON CONFLICT (name) DO NOTHING`,
+		strconv.Itoa(sqldb.FormatVersion), strconv.FormatInt(time.Now().UnixNano(), 36))
 	if err != nil {
 		return err
 	}
 	return pgx.BeginFunc(ctx, p.pool, func(t pgx.Tx) error {
-		var format, span string
-		err := t.QueryRow(ctx, `SELECT value, (SELECT value FROM meta WHERE name = 'span') FROM meta WHERE name = 'format' FOR UPDATE`).Scan(&format, &span)
-		if err != nil {
+		var format string
+		if err := t.QueryRow(ctx, `SELECT value FROM meta WHERE name = 'format' FOR UPDATE`).Scan(&format); err != nil {
 			return err
 		}
 		if version, err := strconv.Atoi(format); err != nil || version > sqldb.FormatVersion {
 			return fmt.Errorf("%w: format %s, this one knows %d", sqldb.ErrNewerFormat, format, sqldb.FormatVersion)
 		}
-		p.span, _ = strconv.ParseInt(span, 10, 64)
-		_, err = t.Exec(ctx, tables(sqldb.Schema)+schema)
+		if _, err := t.Exec(ctx, tables(sqldb.Schema)+schema); err != nil {
+			return err
+		}
+		var none bool
+		var last int64
+		err := t.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM body_table), (SELECT coalesce(max(last_seq), 0) >> 32 FROM ledger)`).Scan(&none, &last)
+		if err == nil && none {
+			_, err = t.Exec(ctx, beginTable(last+1))
+		}
 		return err
 	})
 }
@@ -211,9 +226,6 @@ func (p *DB) register(ctx context.Context) error {
 	}
 	return err
 }
-
-// Body implements sqldb.Database: the span is in the upper bits of the number.
-func (p *DB) Body(seq int64) string { return "body_" + strconv.FormatInt(seq>>32, 10) }
 
 func (p *DB) In(param string) string { return " = ANY(" + param + ")" }
 
@@ -234,9 +246,15 @@ type tx struct {
 	ctx   context.Context
 	conn  *pgx.Conn
 	batch *pgx.Batch
+	size  int64 // of the bytes that Exec stores
 }
 
 func (t *tx) Exec(sql string, args ...any) error {
+	for _, arg := range args {
+		if data, ok := arg.([]byte); ok {
+			t.size += int64(len(data))
+		}
+	}
 	t.batch.Queue(sql, args...)
 	return nil
 }
@@ -311,6 +329,7 @@ func (p *DB) try(ctx context.Context, need sqldb.Need, do func(sqldb.Tx, sqldb.R
 		return err
 	}
 	p.commits++
+	p.used.Add(t.size)
 	for _, seq := range ready.Seqs {
 		p.known[seq] = time.Now() // their ids are in the windows
 	}
@@ -323,9 +342,7 @@ func (p *DB) again(err error) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	if e.Code == "42P01" { // a table of bodies was dropped, or not made yet
-		clear(p.spans)
-	}
+	// 42P01: the table of bodies was dropped, and another one has been begun
 	return slices.Contains([]string{"40001", "40P01", "42P01"}, e.Code)
 }
 
@@ -336,8 +353,8 @@ func (p *DB) begin(ctx context.Context, t *tx, need sqldb.Need) (ready sqldb.Rea
 	ready = sqldb.Ready{Ledger: strconv.FormatInt(row, 10), Held: map[int64]*sqldb.Record{}, Known: make([]bool, len(need.Content))}
 	b := &pgx.Batch{}
 	b.Queue(`BEGIN`)
-	b.Queue(`SELECT (extract(epoch FROM now())::bigint / $1 << 32) + nextval('record_seq') % 4294967296 FROM generate_series(1, $2)`,
-		p.span, need.Records).Query(func(rows pgx.Rows) (err error) {
+	b.Queue(`SELECT ((SELECT max(span) FROM body_table) << 32) + nextval('record_seq') % 4294967296 FROM generate_series(1, $1)`,
+		need.Records).Query(func(rows pgx.Rows) (err error) {
 		ready.Seqs, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err
 	})
@@ -361,9 +378,6 @@ func (p *DB) begin(ctx context.Context, t *tx, need sqldb.Need) (ready sqldb.Rea
 		})
 	}
 	if err := t.conn.SendBatch(ctx, b).Close(); err != nil {
-		return ready, err
-	}
-	if err := p.makeTables(ctx, ready.Seqs); err != nil {
 		return ready, err
 	}
 	return ready, p.insertContent(ctx, t, need, ready)
@@ -408,24 +422,6 @@ func (p *DB) insertContent(ctx context.Context, t *tx, need sqldb.Need, ready sq
 		})
 	}
 	return t.conn.SendBatch(ctx, b).Close()
-}
-
-// makeTables makes the tables for the bodies of new records, outside of the
-// transaction that needs them.
-func (p *DB) makeTables(ctx context.Context, seqs []int64) error {
-	for _, seq := range seqs {
-		if p.spans[seq>>32] {
-			continue
-		}
-		_, err := p.pool.Exec(ctx, `INSERT INTO body_table VALUES (`+strconv.FormatInt(seq>>32, 10)+`) ON CONFLICT DO NOTHING;
-CREATE TABLE IF NOT EXISTS `+p.Body(seq)+` (seq BIGINT PRIMARY KEY, data BYTEA NOT NULL);
-ALTER TABLE `+p.Body(seq)+` ALTER COLUMN data SET STORAGE EXTERNAL`)
-		if err != nil && !raced(err) {
-			return err
-		}
-		p.spans[seq>>32] = true
-	}
-	return nil
 }
 
 func (p *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
@@ -557,37 +553,6 @@ func (p *DB) Renew(ctx context.Context, look bool) error {
 	return err
 }
 
-func (p *DB) Prunes() bool { return p.leader.Load() }
-
-// Maintain measures the store and drops the tables of bodies that have no records
-// left.
-func (p *DB) Maintain(ctx context.Context, _ func() bool, _ func(func(sqldb.Tx) error) error) error {
-	if time.Since(p.asked) < 10*time.Second {
-		return nil
-	}
-	p.asked = time.Now()
-	var used int64
-	err := p.pool.QueryRow(ctx, `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c WHERE c.relkind = 'r'
- AND c.relnamespace = current_schema()::regnamespace AND (c.relname IN ('record', 'ids', 'batch', 'letter') OR c.relname LIKE 'body\_%')`).Scan(&used)
-	if err != nil {
-		return err
-	}
-	p.used.Store(used)
-	if !p.leader.Load() {
-		return nil
-	}
-	spans, err := sqldb.QueryRows(ctx, p, `SELECT span FROM body_table t WHERE span < extract(epoch FROM now())::bigint / $1 - 1
- AND NOT EXISTS (SELECT 1 FROM record WHERE seq >= t.span << 32 AND seq < (t.span + 1) << 32)`, sqldb.One[int64], p.span)
-	for _, span := range spans {
-		if err == nil {
-			_, err = p.pool.Exec(ctx, `DROP TABLE IF EXISTS `+p.Body(span<<32)+`; DELETE FROM body_table WHERE span = `+strconv.FormatInt(span, 10))
-		}
-	}
-	return err
-}
-
-func (p *DB) Size() (used, spare, free, total int64) { return p.used.Load(), 0, -1, 0 }
-
 // OwnReplay makes a replay this bridge's own, unless another one that lives has it.
 func (p *DB) OwnReplay(ctx context.Context, number int64) (mine bool, err error) {
 	_, err = p.pool.Exec(ctx, `UPDATE replay SET owner = $2 WHERE number = $1 AND owner NOT IN (SELECT id FROM bridge)`, number, p.id.Load())
@@ -595,20 +560,6 @@ func (p *DB) OwnReplay(ctx context.Context, number int64) (mine bool, err error)
 		err = p.pool.QueryRow(ctx, `SELECT owner = $2 FROM replay WHERE number = $1`, number, p.id.Load()).Scan(&mine)
 	}
 	return mine, err
-}
-
-// Wipe vacuums the tables that hold events.
-func (p *DB) Wipe(ctx context.Context) error {
-	spans, err := sqldb.QueryRows(ctx, p, `SELECT span FROM body_table`, sqldb.One[int64])
-	if err != nil {
-		return err
-	}
-	list := "letter"
-	for _, span := range spans {
-		list += ", " + p.Body(span<<32)
-	}
-	_, err = p.pool.Exec(ctx, `VACUUM `+list)
-	return err
 }
 
 func (p *DB) Corrupt(err error) bool {
@@ -619,13 +570,13 @@ func (p *DB) Corrupt(err error) bool {
 // Classify implements sqldb.Database. Nothing that a server says is for good: it may be
 // repaired or replaced while the bridge runs.
 func (p *DB) Classify(err error) error {
-	var e *pgconn.PgError
 	switch {
 	case err == nil || sqldb.Own(err):
 		return err
 	case errors.Is(err, puddle.ErrClosedPool):
 		return sqldb.ErrClosed
-	case errors.As(err, &e) && e.Code == "53100":
+	case diskFull(err):
+		p.full.Store(true)
 		return fmt.Errorf("%w: %w", sqldb.ErrFull, err)
 	}
 	return fmt.Errorf("%w: %w", sqldb.ErrAway, err)

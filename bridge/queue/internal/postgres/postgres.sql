@@ -1,6 +1,6 @@
 -- What PostgreSQL has beside schema.sql: several bridges share the tables, records
--- are claimed by one bridge at a time, and bodies are in a table for each span of
--- time (body_N), which is dropped as a whole.
+-- are claimed by one bridge at a time, and bodies are in tables (body_N) that are
+-- dropped as a whole.
 
 CREATE TABLE IF NOT EXISTS bridge (   -- a running bridge; what it claims is its own until alive_until
   id          BIGINT PRIMARY KEY,
@@ -20,4 +20,6 @@ CREATE TABLE IF NOT EXISTS batch (    -- a batch that comes again, to whichever 
 );
 CREATE INDEX IF NOT EXISTS batch_seq ON batch (connector, seq);
 
-CREATE TABLE IF NOT EXISTS body_table (span BIGINT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS body_table (span BIGINT PRIMARY KEY);  -- the tables body_N that there are; span: N
+
+ALTER TABLE letter ADD COLUMN IF NOT EXISTS altered BIGINT NOT NULL DEFAULT 0;  -- tables of an earlier version may be without it

@@ -159,7 +159,8 @@ var errOrder = errors.New("rows are not in order")
 // those that cannot. Of bodies only whole ones are copied.
 func (r *rebuilding) copyTable(ctx context.Context, table string) error {
 	var columns string
-	err := r.to.Query(`SELECT group_concat(name, ', ') FROM pragma_table_info($1)`, func(row sqldb.Row) error { return row.Scan(&columns) }, table)
+	// Tables of an earlier version may have fewer.
+	err := r.from.Query(`SELECT group_concat(name, ', ') FROM pragma_table_info($1)`, func(row sqldb.Row) error { return row.Scan(&columns) }, table)
 	if err != nil {
 		return err
 	}

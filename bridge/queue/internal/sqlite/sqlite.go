@@ -161,6 +161,14 @@ func (s *DB) start(ctx context.Context) (err error) {
 		if err := checkFormat(t); err != nil {
 			return err
 		}
+		// Tables of an earlier version may be without it.
+		there, err := sqldb.QueryInt(t, `SELECT count(*) FROM pragma_table_info('letter') WHERE name = 'altered'`)
+		if err == nil && there == 0 {
+			err = t.Exec(`ALTER TABLE letter ADD COLUMN altered INTEGER NOT NULL DEFAULT 0`)
+		}
+		if err != nil {
+			return err
+		}
 		s.next, err = sqldb.QueryInt(t, `SELECT max(coalesce((SELECT max(last_seq) FROM ledger), 0), coalesce((SELECT max(seq) FROM record), 0), coalesce((SELECT max(seq) FROM ids), 0))`)
 		return err
 	})
