@@ -206,9 +206,15 @@ func TestDamageAbove(t *testing.T) {
 					require.NoError(t, err)
 					if err = workThrough(t, k.store, ledger, table); err != nil {
 						require.ErrorIs(t, err, queue.ErrDamaged)
-					} else if l := k.balanced(k.open("a")); table != "record" && table != "letter" {
+					} else if l := k.balanced(k.open("a")); table != "record" {
 						require.Equal(t, ledger.Accepted+1, l.Accepted)
 						require.Equal(t, ledger.Dead, l.Dead, "nothing is set aside")
+						letters, err := allLetters(k.ctx, k.open("a"))
+						require.NoError(t, err)
+						for _, letter := range letters {
+							require.NotEmpty(t, letter.Event)
+							require.Equal(t, table == "letter", letter.Altered, "a page of them cannot be trusted")
+						}
 					}
 					require.NoError(t, k.store.Close())
 				}
