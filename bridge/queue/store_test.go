@@ -275,7 +275,7 @@ func testPruning(t *testing.T, opts Options) {
 	require.LessOrEqual(t, q.idsStored.Load(), int64(size), "else they are looked for each second")
 	settle(records[:1])
 	q.Release(records...)
-	require.Eventually(t, func() bool { // PostgreSQL: once after each measurement
+	require.Eventually(t, func() bool { // PostgreSQL: once after each look at its tables
 		if s.shared {
 			require.NoError(t, s.db.Maintain(t.Context(), nil, nil))
 		}

@@ -35,22 +35,24 @@ INSERT INTO meta VALUES ('begun', extract(epoch FROM now())::bigint::text) ON CO
 }
 
 // Maintain measures the store, begins a new table of bodies where it is time, and drops
-// those that no record names. It does so about once a second, and less often where that
-// takes long, or where it has to try out whether there is room again.
+// those that no record names. It does so about once a second, or every five where it has
+// to try out whether there is room again.
 func (p *DB) Maintain(ctx context.Context, _ func() bool, _ func(func(sqldb.Tx) error) error) error {
-	pause := max(time.Second/2, min(20*p.took, 10*time.Second))
+	pause := time.Second / 2
 	if p.full.Load() {
-		pause = max(pause, 5*time.Second)
+		pause = 5 * time.Second
 	}
-	began := time.Now()
-	if began.Sub(p.asked) < pause {
+	if time.Since(p.asked) < pause {
 		return nil
 	}
-	p.asked = began
-	defer func() { p.took = time.Since(began) }()
+	p.asked = time.Now()
 	var err error
 	if p.leader.Load() {
-		err = errors.Join(p.dropTables(ctx), p.replaceTable(ctx))
+		err = p.replaceTable(ctx)
+		// It may take long where rows of many records are gone and cannot be removed yet.
+		if time.Since(p.dropped) >= min(20*p.took, 10*time.Second) {
+			err = errors.Join(err, p.dropTables(ctx))
+		}
 	}
 	return errors.Join(err, p.lookForRoom(ctx), p.measure(ctx))
 }
@@ -62,7 +64,6 @@ func (p *DB) measure(ctx context.Context) error {
  AND c.relnamespace = current_schema()::regnamespace AND (c.relname IN ('record', 'ids', 'batch', 'letter') OR c.relname LIKE 'body\_%')`).Scan(&used)
 	if err == nil {
 		p.used.Store(used)
-		p.fresh.Store(true)
 	}
 	return err
 }
@@ -88,13 +89,15 @@ const unnamed = `NOT EXISTS (SELECT FROM record WHERE seq >= t.span << 32 AND se
 // dropTables drops the tables that no record names, and none named at the look before:
 // who has listed records just now can still read them. The newest stays.
 func (p *DB) dropTables(ctx context.Context) error {
+	began := time.Now()
 	numbers, err := sqldb.QueryRows(ctx, p, `SELECT span FROM body_table t WHERE span < (SELECT max(span) FROM body_table) AND `+unnamed, sqldb.One[int64])
 	for _, number := range numbers {
 		if err == nil && slices.Contains(p.unnamed, number) {
 			err = p.dropTable(ctx, number)
 		}
 	}
-	p.unnamed = numbers
+	p.unnamed, p.dropped, p.took = numbers, began, time.Since(began)
+	p.fresh.Store(true)
 	return err
 }
 
@@ -140,8 +143,8 @@ func diskFull(err error) bool {
 	return errors.As(err, &e) && e.Code == "53100"
 }
 
-// Prunes tells whether this bridge prunes now: once after each measurement, or what was
-// pruned already would be pruned for again.
+// Prunes tells whether this bridge prunes now: once after each time that tables were
+// dropped, or it would prune again for what it has pruned already.
 func (p *DB) Prunes() bool { return p.leader.Load() && p.fresh.Swap(false) }
 
 // Size implements sqldb.Database. The server says nothing of its disk but that it is full.

@@ -60,13 +60,13 @@ type DB struct {
 	leader atomic.Bool  // this bridge prunes
 	used   atomic.Int64 // as measured, and what this bridge has stored since
 	full   atomic.Bool  // the server said that its disk is full
-	fresh  atomic.Bool  // used was measured after the last pruning
+	fresh  atomic.Bool  // tables were dropped after the last pruning
 
-	// For Maintain alone: when it looked after the tables, how long that took, and which
-	// tables of bodies no record named.
-	asked   time.Time
-	took    time.Duration
-	unnamed []int64
+	// For Maintain alone: when it measured, when it dropped tables and how long that
+	// took, and which ones no record named then.
+	asked, dropped time.Time
+	took           time.Duration
+	unnamed        []int64
 
 	claims   sync.Map   // *claims of each connector
 	renewing sync.Mutex // or one of two calls would make a row that nothing renews
