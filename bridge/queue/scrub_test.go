@@ -52,7 +52,7 @@ func TestScrubFindsDamage(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "queue.db")
 			require.NoError(t, os.WriteFile(file, whole, 0o600))
-			s, q := openIdle(t, Options{Dir: filepath.Dir(file)})
+			s, _ := openIdle(t, Options{Dir: filepath.Dir(file)})
 			s.scrubOnce()
 			require.Zero(t, s.Usage().Damaged)
 			scrubbed := s.Usage().Scrubbed
@@ -75,7 +75,7 @@ func TestScrubFindsDamage(t *testing.T) {
 			if what == "table connector" {
 				return // without the names of the connectors nothing can be made of it
 			}
-			s, q = openIdle(t, Options{Dir: filepath.Dir(file)})
+			s, q := openIdle(t, Options{Dir: filepath.Dir(file)})
 			require.NoFileExists(t, file+"-damaged")
 			s.scrubOnce()
 			require.Zero(t, s.Usage().Damaged)
