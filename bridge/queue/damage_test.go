@@ -102,18 +102,18 @@ func TestDamage(t *testing.T) {
 // is: an empty store would hide that everything is lost.
 func TestNothingLeftOfTheFile(t *testing.T) {
 	files, _ := damagedStore(t, false)
-	k := newKit(t, queue.Options{Dir: t.TempDir()})
-	file := filepath.Join(k.opts.Dir, "queue.db")
-	damaged := damage("a page zeroed", files["queue.db"], 0) // the first page has the tables
-	require.NoError(t, os.WriteFile(file, damaged, 0o600))
-	for range 2 {
-		err := errOf(k.openStore())
-		require.ErrorIs(t, err, queue.ErrDamaged)
-		require.ErrorContains(t, err, "move the file and its log away")
+	for at, how := range map[int]string{0: "a page zeroed", 572: "one bit flipped", 6558: "one bit flipped"} { // the first page has the tables
+		k := newKit(t, queue.Options{Dir: t.TempDir()})
+		file := filepath.Join(k.opts.Dir, "queue.db")
+		damaged := damage(how, files["queue.db"], at)
+		require.NoError(t, os.WriteFile(file, damaged, 0o600))
+		for range 2 {
+			err := errOf(k.openStore())
+			require.ErrorIs(t, err, queue.ErrDamaged)
+			require.ErrorContains(t, err, "move the file and its log away")
+		}
+		require.Equal(t, damaged, []byte(casefile.Text(t, file)))
 	}
-	left, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, damaged, left)
 }
 
 // Of a store whose file is empty or missing, no empty store is made: not beside its log,

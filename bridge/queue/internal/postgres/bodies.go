@@ -130,7 +130,7 @@ func (p *DB) lookForRoom(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer t.Rollback(ctx)
+	defer func() { _ = t.Rollback(ctx) }() // which drops it
 	if _, err = t.Exec(ctx, `CREATE UNLOGGED TABLE room AS SELECT repeat('x', 1900) FROM generate_series(1, 8192)`); diskFull(err) {
 		return nil
 	}

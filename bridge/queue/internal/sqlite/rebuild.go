@@ -92,6 +92,9 @@ func (r *rebuilding) copy(ctx context.Context) error {
 	if err := checkFormat(r.from); errors.Is(err, sqldb.ErrNewerFormat) {
 		return err
 	}
+	if _, err := sqldb.QueryInt(r.from, `SELECT count(*) FROM sqlite_schema`); err != nil {
+		return errors.Join(errNothingLeft, err) // without the first page no row is found but by reading it unchecked
+	}
 	return r.to.transaction(`BEGIN IMMEDIATE`, func() error {
 		var damaged []string
 		for _, table := range []string{"meta", "record", "ids", "replay", "connector", "ledger", "letter", "body"} {
