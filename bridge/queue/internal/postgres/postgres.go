@@ -173,6 +173,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 		pool.Close()
 		return nil, p.Classify(err)
 	}
+	p.fresh.Store(true)
 	p.beating.Go(p.beat)
 	return p, nil
 }
