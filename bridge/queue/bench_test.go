@@ -191,7 +191,8 @@ func TestOpenTransactionDoesNotSlowClaims(t *testing.T) {
 	k, q, db := oneBridge(t)
 	rate := func(n int) float64 { // claims a second, of one record each
 		for range n {
-			k.add(q, queue.Receipt{Accepted: 1}, "-")
+			_, err := q.Append(k.ctx, k.batch("-"))
+			require.NoError(t, err)
 		}
 		begin := time.Now()
 		var records []*queue.Record
@@ -204,7 +205,7 @@ func TestOpenTransactionDoesNotSlowClaims(t *testing.T) {
 	}
 	rounds, held := 100, 300
 	if *long {
-		rounds, held = 5_000, 600_000
+		rounds, held = 40_000, 600_000 // claims of some seconds: now and then one begins at the floor
 	}
 	k.comeAndGo(q, held) // the table has grown as much before
 	before := rate(rounds)
