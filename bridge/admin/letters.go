@@ -204,7 +204,7 @@ type Moved struct {
 	// type is in them, or they are not what was written. They stay where they are.
 	Unfit int `json:"unfit,omitempty"`
 	// Unreadable counts those that the disk does not give back. They stay where they
-	// are until the next start, which makes ones without an event of them.
+	// are until the next start, which keeps what can be read of them.
 	Unreadable int     `json:"unreadable,omitempty"`
 	Connectors []Moved `json:"connectors,omitempty"`
 }

@@ -89,13 +89,10 @@ func lettersOf(t *testing.T, q *Queue, f LetterFilter) (letters []DeadLetter, nu
 	return letters, numbers
 }
 
-// A dead letter whose event the disk does not give back is listed without it, and hides no
-// other. It is counted once, however often it is met. After the next start it has no event
-// any more and can be purged.
-func TestUnreadableLetter(t *testing.T) {
-	s, q := openIdle(t, Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	middle := []byte(rand.Text())
-	large := fmt.Appendf(nil, `{"who":"ada","pad":"%s%s%[1]s"}`, bytes.Repeat([]byte("x"), 30_000), middle)
+// sevenLetters stores dead letters, of which the second and fourth have another reason. The
+// third is large, with these bytes in its middle, and is returned.
+func sevenLetters(t *testing.T, q *Queue, middle []byte) (large []byte) {
+	large = fmt.Appendf(nil, `{"who":"ada","pad":"%s%s%[1]s"}`, bytes.Repeat([]byte("x"), 30_000), middle)
 	for i := range 7 {
 		event, reason := fmt.Appendf(nil, `{"who":"ben","n":%d}`, i), "refused"
 		if i == 2 {
@@ -106,6 +103,16 @@ func TestUnreadableLetter(t *testing.T) {
 		}
 		appendAll(t, q, Dead, reason, event)
 	}
+	return large
+}
+
+// A dead letter whose event the disk does not give back is listed without it, and hides no
+// other. It is counted once, however often it is met. After the next start what can be
+// read of it is kept to be looked at: it can be purged, and is not replayed.
+func TestUnreadableLetter(t *testing.T) {
+	s, q := openIdle(t, Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	middle := []byte(rand.Text())
+	large := sevenLetters(t, q, middle)
 	require.NoError(t, s.Close())
 	damageFile(t, s.opts.Dir, middle)
 	s, q = openIdle(t, s.opts)

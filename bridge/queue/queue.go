@@ -205,7 +205,7 @@ type DeadLetter struct {
 	// at, and no replay takes them.
 	Altered bool `json:"altered,omitempty"`
 	// Unreadable says that the disk does not give the bytes back now. Such a letter can
-	// be neither replayed nor purged; the next start makes one without an event of it.
+	// be neither replayed nor purged; the next start keeps what can be read.
 	Unreadable bool   `json:"unreadable,omitempty"`
 	Event      []byte `json:"-"` // the original bytes; nil: they cannot be read
 }
