@@ -156,11 +156,12 @@ func (s *Store) prune(ctx context.Context, began time.Time) error {
 		drop = max(drop, (stored+1)/2)
 	}
 	olderThan := time.Now().Add(-s.opts.RetainAge).UnixMicro()
+	after := int64(0)
 	for dropped := int64(1); stored > 0 && dropped > 0; drop -= dropped {
 		if s.shared && time.Since(began) > 5*time.Second {
 			break // there may be room by now: it is measured again
 		}
-		if dropped, err = s.pruneSome(ctx, olderThan, drop, pruneStep(began, prunedBytes)); err != nil {
+		if after, dropped, err = s.pruneSome(ctx, after, olderThan, drop, pruneStep(began, prunedBytes)); err != nil {
 			return err
 		}
 	}
@@ -180,11 +181,11 @@ func (s *Store) OldestHistory(ctx context.Context) (time.Time, error) {
 	return timeOf(micros), err
 }
 
-// pruneSome removes the oldest settled records: those settled before olderThan,
-// and drop bytes in any case, but no more than about most. It returns how many bytes it
-// has removed.
-func (s *Store) pruneSome(ctx context.Context, olderThan, drop, most int64) (dropped int64, err error) {
-	seqs, err := sqldb.QueryRows(ctx, s.db, `SELECT seq, stored, settled FROM record WHERE pending = 0 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r sqldb.Row) (seq int64, err error) {
+// pruneSome removes the oldest settled records beyond the record after: those settled
+// before olderThan, and drop bytes in any case, but no more than about most. It returns
+// the last one, and how many bytes it has removed.
+func (s *Store) pruneSome(ctx context.Context, after, olderThan, drop, most int64) (last, dropped int64, err error) {
+	seqs, err := sqldb.QueryRows(ctx, s.db, `SELECT seq, stored, settled FROM record WHERE pending = 0 AND seq > $1 ORDER BY seq LIMIT `+strconv.Itoa(pruned), func(r sqldb.Row) (seq int64, err error) {
 		var stored, settled int64
 		if err = r.Scan(&seq, &stored, &settled); err != nil {
 			return 0, err
@@ -194,13 +195,13 @@ func (s *Store) pruneSome(ctx context.Context, olderThan, drop, most int64) (dro
 		}
 		dropped += stored
 		return seq, nil
-	})
+	}, after)
 	if err != nil || len(seqs) == 0 {
-		return 0, err
+		return after, 0, err
 	}
 	err = s.writer.run(ctx, &op{size: 100 * len(seqs), do: func(c *change) error { return s.removeRecords(c, seqs) }})
 	crashpoint.At("prune.after")
-	return dropped, err
+	return seqs[len(seqs)-1], dropped, err
 }
 
 // removeRecords removes settled records and their bodies.
@@ -220,11 +221,11 @@ func (s *Store) removeRecords(c *change, seqs []int64) error {
 }
 
 // pruneSomeIDs removes a connector's oldest rows that come before a record: never more
-// than $3 bytes, and no further row once there are $4.
+// than $4 bytes, and no further row once there are $5.
 const pruneSomeIDs = `DELETE FROM ids WHERE seq IN (SELECT seq FROM (
  SELECT seq, size, sum(size) OVER (ORDER BY seq) AS total
- FROM (SELECT seq, length(hashes) AS size FROM ids WHERE connector = $1 AND seq < $2 ORDER BY seq LIMIT 200) AS oldest) AS summed
- WHERE total <= $3 AND total - size < $4) RETURNING length(hashes) / 16`
+ FROM (SELECT seq, length(hashes) AS size FROM ids WHERE connector = $1 AND seq > $2 AND seq < $3 ORDER BY seq LIMIT 200) AS oldest) AS summed
+ WHERE total <= $4 AND total - size < $5) RETURNING seq, length(hashes) / 16`
 
 // pruneIDs removes the ids that are far beyond the window. Where bridges share the store,
 // the ids of all are counted every ten minutes, and the database looks where the window
@@ -246,25 +247,28 @@ func (s *Store) pruneIDs(ctx context.Context, q *Queue, began time.Time) (err er
 		begin, err = s.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
 			q.id, int64(q.windowSize))
 	}
+	after := int64(0) // what was removed may take time to walk over
 	for some := true; some && err == nil; {
-		removed, step := int64(0), pruneStep(began, prunedIDs)
+		removed, last, step := int64(0), after, pruneStep(began, prunedIDs)
 		err = q.transact(ctx, func(c *change) error {
-			removed = 0
+			removed, last = 0, after
 			// Read here: a transaction before may have ended after its caller gave up.
 			most := q.idsStored.Load() - int64(q.windowSize)
 			err := c.Query(pruneSomeIDs, func(r sqldb.Row) error {
-				n := int64(0)
-				err := r.Scan(&n)
-				removed += n
+				var seq, n int64
+				err := r.Scan(&seq, &n)
+				last, removed = max(last, seq), removed+n
 				return err
-			}, q.id, begin, 16*most, step)
+			}, q.id, after, begin, 16*most, step)
 			c.of(q).pruned = removed
 			if err == nil && s.shared && removed == 0 {
 				err = c.Exec(`DELETE FROM batch WHERE connector = $1 AND seq < $2`, q.id, begin)
 			}
 			return err
 		})
-		some = err == nil && removed > 0 // else the writer may still be at it
+		if some = err == nil && removed > 0; some { // else the writer may still be at it
+			after = last
+		}
 	}
 	if err == nil && s.shared {
 		q.idsStored.Store(int64(q.windowSize))

@@ -257,7 +257,7 @@ func testPruning(t *testing.T, opts Options) {
 	removed := 0
 	require.NoError(t, q.transact(t.Context(), func(c *change) error {
 		removed = 0
-		return c.Query(pruneSomeIDs, func(sqldb.Row) error { removed++; return nil }, q.id, int64(math.MaxInt64), int64(math.MaxInt64), int64(prunedIDs))
+		return c.Query(pruneSomeIDs, func(sqldb.Row) error { removed++; return nil }, q.id, int64(0), int64(math.MaxInt64), int64(math.MaxInt64), int64(prunedIDs))
 	}))
 	require.Equal(t, 5, removed, "a transaction is short: 64 KB")
 	q.idsStored.Add(-5 * size)

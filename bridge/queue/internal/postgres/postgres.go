@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/bits"
 	"os"
 	"slices"
 	"strconv"
@@ -101,7 +102,7 @@ type claims struct {
 type floorScan struct {
 	last   time.Time
 	took   time.Duration
-	events int64 // of a record, about
+	events int // of a record, about
 }
 
 func (p *DB) claimsOf(connector int64) *claims {
@@ -135,6 +136,12 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 		c.ConnConfig.RuntimeParams["application_name"] = "currentsbridge"
 	}
 	c.MaxConns = max(c.MaxConns, 8)
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		// Else the planner may take longer for each claim than the claim does. A server that
+		// does not know the setting plans as it likes.
+		_, _ = conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan`)
+		return nil
+	}
 	return c, nil
 }
 
@@ -373,7 +380,7 @@ func (p *DB) begin(ctx context.Context, t *tx, need sqldb.Need) (ready sqldb.Rea
 		})
 	}
 	if need.Records > 0 && time.Since(p.looked) > 50*time.Millisecond {
-		b.Queue(`SELECT seq, connector, hashes FROM ids WHERE seq > $1 AND NOT seq = ANY($2)`, p.low, slices.AppendSeq([]int64{}, maps.Keys(p.known))).Query(func(rows pgx.Rows) (err error) {
+		b.Queue(`SELECT seq, connector, hashes FROM ids WHERE seq > $1 AND seq NOT IN (SELECT unnest($2::bigint[]))`, p.low, slices.AppendSeq([]int64{}, maps.Keys(p.known))).Query(func(rows pgx.Rows) (err error) {
 			ready.Foreign, err = pgx.CollectRows(rows, pgx.RowToStructByPos[sqldb.IDs])
 			return err
 		})
@@ -436,9 +443,10 @@ func (p *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 // ViewUnchecked implements sqldb.Database: the server checks its pages by itself.
 func (p *DB) ViewUnchecked(do func(sqldb.Tx) error) error { return p.View(context.Background(), do) }
 
-const claimRecords = `WITH c AS (
- SELECT seq FROM record WHERE connector = $1 AND backfilled = $5 AND seq > $2 AND pending > 0 AND owner = 0 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED
-) UPDATE record r SET owner = $4 FROM c WHERE r.seq = c.seq RETURNING r.seq, r.received, r.events, r.pending, r.size, r.stored, r.outcome, r.backfilled`
+// claimRecords claims up to a number of records, which is part of the text: the planner
+// then knows that they are few.
+const claimRecords = `UPDATE record SET owner = $3 WHERE seq = ANY(ARRAY(SELECT seq FROM record
+ WHERE connector = $1 AND backfilled = $4 AND seq > $2 AND pending > 0 AND owner = 0 ORDER BY seq LIMIT %d FOR UPDATE SKIP LOCKED)) RETURNING ` + sqldb.RecordColumns
 
 func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit int, held func() []int64) ([]sqldb.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // the server may not answer any more
@@ -452,14 +460,15 @@ func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit in
 	}
 	l := &c.streams[stream]
 	if l.events > 0 {
-		limit = int(int64(limit)/l.events) + 1
+		limit = (limit + l.events - 1) / l.events
 	}
 	fromFloor := time.Since(l.last) > max(time.Second, 20*l.took)
 	if fromFloor {
 		after = min(after, c.floor.Load())
 	}
 	begin := time.Now()
-	list, err := sqldb.QueryRows(ctx, p, claimRecords, sqldb.ScanRecord, connector, after, int64(limit), p.id.Load(), stream)
+	claim := fmt.Sprintf(claimRecords, 1<<bits.Len(uint(limit-1))) // powers of two: few statements
+	list, err := sqldb.QueryRows(ctx, p, claim, sqldb.ScanRecord, connector, after, p.id.Load(), stream)
 	if err != nil {
 		return nil, err
 	}
@@ -467,12 +476,12 @@ func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit in
 		err = p.raiseFloor(ctx, connector, c)
 		l.last, l.took = time.Now(), time.Since(begin)
 	}
-	if n := int64(len(list)); n > 0 {
-		events := int64(0)
+	if len(list) > 0 {
+		events := 0
 		for _, r := range list {
-			events += r.Events
+			events += int(r.Events)
 		}
-		l.events = max(1, events/n)
+		l.events = max(1, events/len(list))
 	}
 	return list, err
 }
@@ -498,7 +507,8 @@ func (p *DB) raiseFloor(ctx context.Context, connector int64, c *claims) error {
 // or it was forgotten with the others of a row that another bridge had removed. No
 // other claim of the queue runs beside it.
 func (p *DB) freeUnknown(ctx context.Context, connector int64, held []int64) error {
-	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND seq > $3 AND pending > 0 AND NOT seq = ANY($4)`,
+	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND owner <> 0 AND seq > $3 AND pending > 0
+ AND seq NOT IN (SELECT unnest($4::bigint[]))`,
 		connector, p.id.Load(), p.Floor(connector), held)
 	return err
 }
@@ -600,7 +610,7 @@ func (p *DB) Close(ctx context.Context) error {
 		for _, c := range p.claims.Range {
 			floor = min(floor, c.(*claims).floor.Load())
 		}
-		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1 AND seq > $2`, p.id.Load(), floor)
+		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1 AND owner <> 0 AND seq > $2`, p.id.Load(), floor)
 	}
 	if err != nil {
 		p.Warn("claims could not be given back; other bridges take them over after ack_wait", "error", err)
