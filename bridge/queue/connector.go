@@ -181,7 +181,7 @@ func (q *Queue) readStatus() (any, error) {
 	defer cancel()
 	err := q.store.db.View(ctx, func(t sqldb.Tx) (err error) {
 		if totals, err = readLedger(t, q.id); err == nil {
-			oldest, err = sqldb.QueryInt(t, `SELECT received FROM record WHERE connector = $1 AND pending > 0 AND seq > $2 ORDER BY seq LIMIT 1`, q.id, q.store.db.Floor(q.id))
+			oldest, err = sqldb.QueryInt(t, `SELECT received`+sqldb.OldestPending, q.id, q.store.db.Floor(q.id))
 		}
 		return err
 	})

@@ -224,7 +224,8 @@ func (s *Store) removeRecords(c *change, seqs []int64) error {
 // than $4 bytes, and no further row once there are $5.
 const pruneSomeIDs = `DELETE FROM ids WHERE seq IN (SELECT seq FROM (
  SELECT seq, size, sum(size) OVER (ORDER BY seq) AS total
- FROM (SELECT seq, length(hashes) AS size FROM ids WHERE connector = $1 AND seq > $2 AND seq < $3 ORDER BY seq LIMIT 200) AS oldest) AS summed
+ FROM (SELECT seq, length(hashes) AS size FROM ids WHERE (connector, seq) > ($1, $2) AND connector <= $1 AND seq < $3
+ ORDER BY connector, seq LIMIT 200) AS oldest) AS summed
  WHERE total <= $4 AND total - size < $5) RETURNING seq, length(hashes) / 16`
 
 // pruneIDs removes the ids that are far beyond the window. Where bridges share the store,

@@ -137,9 +137,10 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 	}
 	c.MaxConns = max(c.MaxConns, 8)
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		// Else the planner may take longer for each claim than the claim does. A server that
-		// does not know the setting plans as it likes.
-		_, _ = conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan`)
+		// One plan for all calls, that goes along an index: else planning may take longer than a claim,
+		// and a plan made for an empty table is not good for long. A server that does not know
+		// the settings plans as it likes.
+		_, _ = conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off`)
 		return nil
 	}
 	return c, nil
@@ -444,9 +445,12 @@ func (p *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 func (p *DB) ViewUnchecked(do func(sqldb.Tx) error) error { return p.View(context.Background(), do) }
 
 // claimRecords claims up to a number of records, which is part of the text: the planner
-// then knows that they are few.
+// then knows that they are few. Rows are compared, and not each column, so that one index
+// alone has this order. By what the planner knows of the columns it might take the primary
+// key instead, and walk over the records of other connectors.
 const claimRecords = `UPDATE record SET owner = $3 WHERE seq = ANY(ARRAY(SELECT seq FROM record
- WHERE connector = $1 AND backfilled = $4 AND seq > $2 AND pending > 0 AND owner = 0 ORDER BY seq LIMIT %d FOR UPDATE SKIP LOCKED)) RETURNING ` + sqldb.RecordColumns
+ WHERE (connector, backfilled, seq) > ($1, $4, $2) AND (connector, backfilled) <= ($1, $4) AND pending > 0 AND owner = 0
+ ORDER BY connector, backfilled, seq LIMIT %d FOR UPDATE SKIP LOCKED)) RETURNING ` + sqldb.RecordColumns
 
 func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit int, held func() []int64) ([]sqldb.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // the server may not answer any more
@@ -493,8 +497,7 @@ func (p *DB) raiseFloor(ctx context.Context, connector int64, c *claims) error {
 		return nil
 	}
 	var settled int64
-	err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT min(seq) - 1 FROM record WHERE connector = $1 AND pending > 0 AND seq > $2),
- (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, connector, c.floor.Load()).Scan(&settled)
+	err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT seq - 1`+sqldb.OldestPending+`), (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, connector, c.floor.Load()).Scan(&settled)
 	if err == nil {
 		c.floor.Store(max(c.floor.Load(), min(settled, c.next)))
 		c.next, c.since = settled, time.Now()
@@ -507,11 +510,13 @@ func (p *DB) raiseFloor(ctx context.Context, connector int64, c *claims) error {
 // or it was forgotten with the others of a row that another bridge had removed. No
 // other claim of the queue runs beside it.
 func (p *DB) freeUnknown(ctx context.Context, connector int64, held []int64) error {
-	_, err := p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE connector = $1 AND owner = $2 AND owner <> 0 AND seq > $3 AND pending > 0
- AND seq NOT IN (SELECT unnest($4::bigint[]))`,
-		connector, p.id.Load(), p.Floor(connector), held)
+	_, err := p.pool.Exec(ctx, freeRecords, connector, p.id.Load(), p.Floor(connector), held)
 	return err
 }
+
+// By owner, not by connector (+ 0): the floor is of use there.
+const freeRecords = `UPDATE record SET owner = 0 WHERE connector + 0 = $1 AND (owner, seq) > ($2, $3) AND owner <= $2 AND owner <> 0 AND pending > 0
+ AND seq NOT IN (SELECT unnest($4::bigint[]))`
 
 // beat keeps this bridge's claims and frees those of bridges that are gone.
 func (p *DB) beat() {
@@ -610,7 +615,7 @@ func (p *DB) Close(ctx context.Context) error {
 		for _, c := range p.claims.Range {
 			floor = min(floor, c.(*claims).floor.Load())
 		}
-		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE pending > 0 AND owner = $1 AND owner <> 0 AND seq > $2`, p.id.Load(), floor)
+		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE (owner, seq) > ($1, $2) AND owner <= $1 AND owner <> 0 AND pending > 0`, p.id.Load(), floor)
 	}
 	if err != nil {
 		p.Warn("claims could not be given back; other bridges take them over after ack_wait", "error", err)

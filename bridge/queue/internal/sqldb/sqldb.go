@@ -135,6 +135,11 @@ type Record struct {
 // RecordColumns are what ScanRecord reads.
 const RecordColumns = "seq, received, events, pending, size, stored, outcome, backfilled"
 
+// OldestPending is the rest of a query for the oldest record of the connector $1, beyond the
+// record $2, that has something pending. Rows are compared so that PostgreSQL takes the
+// index that has this order.
+const OldestPending = ` FROM record WHERE (connector, seq) > ($1, $2) AND connector <= $1 AND pending > 0 ORDER BY connector, seq LIMIT 1`
+
 // ScanRecord reads a row of record.
 func ScanRecord(r Row) (s Record, err error) {
 	err = r.Scan(&s.Seq, &s.Received, &s.Events, &s.Pending, &s.Size, &s.Stored, &s.Outcome, &s.Stream)
