@@ -137,10 +137,11 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 	}
 	c.MaxConns = max(c.MaxConns, 8)
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		// One plan for all calls, that goes along an index: else planning may take longer than a claim,
-		// and a plan made for an empty table is not good for long. A server that does not know
-		// the settings plans as it likes.
-		_, _ = conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off`)
+		// One plan for all calls, along an index, and not compiled (which its cost without an
+		// index would ask for): else planning may take longer than a claim, and a plan made for
+		// an empty table is not good for long. A server that does not know the settings plans as
+		// it likes.
+		_, _ = conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off`)
 		return nil
 	}
 	return c, nil
