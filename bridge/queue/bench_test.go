@@ -186,11 +186,11 @@ func TestBacklogCostsNothing(t *testing.T) {
 // A transaction that is held open elsewhere keeps PostgreSQL from removing what
 // settled records leave behind. Claims do not walk over it again and again: with
 // -long, over as many batches of one event as come in ten minutes at a thousand a
-// second. They are compared with those of another server, in turns.
+// second. Claims on a server without such a transaction are measured in turns with them.
 func TestOpenTransactionDoesNotSlowClaims(t *testing.T) {
 	held, turns, claims, atLeast := 5_000, 10, 100, 0.4
 	if *long {
-		held, turns, claims, atLeast = 600_000, 40, 1_000, 0.8 // some seconds: now and then a claim begins at the floor
+		held, turns, claims, atLeast = 600_000, 40, 1_000, 0.8 // some seconds: about once a second a claim begins at the floor
 	}
 	var kits [2]*kit
 	var queues [2]*queue.Queue

@@ -76,7 +76,7 @@ func (q *Queue) load(ctx context.Context) error {
 // readIDs puts the stored ids into the window, those beyond the record after, and
 // returns how many there were.
 func (q *Queue) readIDs(t sqldb.Tx, after int64) (n int64, err error) {
-	err = t.Query(`SELECT seq, hashes FROM ids WHERE connector = $1 AND seq > $2 ORDER BY seq`, func(r sqldb.Row) error {
+	err = t.Query(`SELECT seq, hashes FROM ids WHERE (connector, seq) > ($1, $2) AND connector <= $1 ORDER BY connector, seq`, func(r sqldb.Row) error {
 		var hashes []byte
 		err := r.Scan(&q.newest, &hashes)
 		q.remember(hashes)
@@ -181,7 +181,7 @@ func (q *Queue) readStatus() (any, error) {
 	defer cancel()
 	err := q.store.db.View(ctx, func(t sqldb.Tx) (err error) {
 		if totals, err = readLedger(t, q.id); err == nil {
-			oldest, err = sqldb.QueryInt(t, `SELECT received`+sqldb.OldestPending, q.id, q.store.db.Floor(q.id))
+			oldest, err = sqldb.QueryInt(t, `SELECT received FROM record WHERE `+sqldb.PendingInOrder+` LIMIT 1`, q.id, q.store.db.Floor(q.id))
 		}
 		return err
 	})

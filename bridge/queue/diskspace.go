@@ -220,12 +220,12 @@ func (s *Store) removeRecords(c *change, seqs []int64) error {
 	return err
 }
 
-// pruneSomeIDs removes a connector's oldest rows that come before a record: never more
-// than $4 bytes, and no further row once there are $5.
+// pruneSomeIDs removes a connector's oldest rows beyond the record $2 that come before the
+// record $3: never more than $4 bytes, and no further row once there are $5.
 const pruneSomeIDs = `DELETE FROM ids WHERE seq IN (SELECT seq FROM (
  SELECT seq, size, sum(size) OVER (ORDER BY seq) AS total
- FROM (SELECT seq, length(hashes) AS size FROM ids WHERE (connector, seq) > ($1, $2) AND connector <= $1 AND seq < $3
- ORDER BY connector, seq LIMIT 200) AS oldest) AS summed
+ FROM (SELECT seq, length(hashes) AS size FROM ids WHERE (connector, seq) > ($1, $2) AND connector <= $1
+ ORDER BY connector, seq LIMIT 200) AS oldest WHERE seq < $3) AS summed
  WHERE total <= $4 AND total - size < $5) RETURNING seq, length(hashes) / 16`
 
 // pruneIDs removes the ids that are far beyond the window. Where bridges share the store,
@@ -245,10 +245,11 @@ func (s *Store) pruneIDs(ctx context.Context, q *Queue, began time.Time) (err er
 	}
 	begin := int64(math.MaxInt64)
 	if s.shared {
-		begin, err = s.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY seq DESC) AS n FROM ids WHERE connector = $1) AS i WHERE n >= $2`,
+		begin, err = s.queryInt(ctx, `SELECT coalesce(max(seq), 0) FROM (SELECT seq, sum(length(hashes) / 16) OVER (ORDER BY connector DESC, seq DESC) AS n
+ FROM ids WHERE connector >= $1 AND connector <= $1) AS i WHERE n >= $2`,
 			q.id, int64(q.windowSize))
 	}
-	after := int64(0) // what was removed may take time to walk over
+	after := int64(0) // PostgreSQL walks over removed rows until it has vacuumed them
 	for some := true; some && err == nil; {
 		removed, last, step := int64(0), after, pruneStep(began, prunedIDs)
 		err = q.transact(ctx, func(c *change) error {

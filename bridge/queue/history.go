@@ -48,19 +48,20 @@ const bodiesAtOnce int64 = 50
 // oldest first, beyond the record after, with those events. It returns at most
 // limit events, but one record at least; none only at the end.
 func (q *Queue) Pending(ctx context.Context, after uint64, limit int) ([]*Record, error) {
-	return q.recordsWith(ctx, int64(after), " AND pending > 0", Limit{Events: limit, Bytes: letterBytes}, outPending)
+	return q.recordsWith(ctx, int64(after), sqldb.PendingInOrder, Limit{Events: limit, Bytes: letterBytes}, outPending)
 }
 
 // recordsWith reads records beyond the record after, and of them the events that have
-// the outcome. Damaged ones are left out. condition names its parameters from $3 on.
-func (q *Queue) recordsWith(ctx context.Context, after int64, condition string, limit Limit, outcome byte, args ...any) (records []*Record, err error) {
+// the outcome. Damaged ones are left out. chosen is a condition on the connector $1 and the
+// record $2, with an order; it names its parameters from $3 on.
+func (q *Queue) recordsWith(ctx context.Context, after int64, chosen string, limit Limit, outcome byte, args ...any) (records []*Record, err error) {
 	const page = 1000
 	for n := page; n == page && len(records) == 0; {
 		var list []claim
 		n = 0
 		left := limit
 		err := q.store.db.View(ctx, func(t sqldb.Tx) error {
-			return t.Query(`SELECT `+sqldb.RecordColumns+` FROM record WHERE connector = $1 AND seq > $2`+condition+` ORDER BY seq LIMIT `+strconv.Itoa(page), func(r sqldb.Row) error {
+			return t.Query(`SELECT `+sqldb.RecordColumns+` FROM record WHERE `+chosen+` LIMIT `+strconv.Itoa(page), func(r sqldb.Row) error {
 				s, err := sqldb.ScanRecord(r)
 				if err != nil {
 					return err
@@ -217,7 +218,8 @@ func (q *Queue) historyOf(ctx context.Context, replay Replay, limit Limit) ([]*R
 	if !replay.Order.Till.IsZero() {
 		till = microsUp(replay.Order.Till)
 	}
-	return q.recordsWith(ctx, int64(replay.Next)-1, ` AND received >= $3 AND received < $4 AND seq <= (SELECT last_seq FROM replay WHERE number = $5)`,
+	return q.recordsWith(ctx, int64(replay.Next)-1, `connector = $1 AND seq > $2 AND received >= $3 AND received < $4
+ AND seq <= (SELECT last_seq FROM replay WHERE number = $5) ORDER BY seq`,
 		limit, outDelivered, microsUp(replay.Order.From), till, int64(replay.Number))
 }
 
@@ -404,6 +406,9 @@ const (
 // where makes the condition of a filter.
 func (q *Queue) where(f LetterFilter) (string, []any) {
 	sql, args := " WHERE connector = $1", []any{q.id}
+	if f.Numbers != nil {
+		sql = " WHERE connector + 0 = $1" // not by an index that begins with it
+	}
 	add := func(wanted bool, condition string, value any) {
 		if wanted {
 			args = append(args, value)
@@ -557,7 +562,7 @@ func (q *Queue) move(ctx context.Context, numbers []uint64, how func(*change, []
 }
 
 func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
-	err = c.Query(`DELETE FROM letter WHERE number`+q.store.db.In("$1")+` AND connector = $2 AND events = 1 AND altered = 0 AND event IS NOT NULL RETURNING received, event`, func(r sqldb.Row) error {
+	err = c.Query(`DELETE FROM letter WHERE number`+q.store.db.In("$1")+` AND connector + 0 = $2 AND events = 1 AND altered = 0 AND event IS NOT NULL RETURNING received, event`, func(r sqldb.Row) error {
 		var received int64
 		var event []byte
 		if err := r.Scan(&received, &event); err != nil {
@@ -572,7 +577,7 @@ func (q *Queue) requeue(c *change, numbers []int64) (n int, err error) {
 }
 
 func (q *Queue) purge(c *change, numbers []int64) (int, error) {
-	n, err := sqldb.QueryInt(c, `DELETE FROM letter WHERE number`+q.store.db.In("$1")+` AND connector = $2 RETURNING events`, numbers, q.id)
+	n, err := sqldb.QueryInt(c, `DELETE FROM letter WHERE number`+q.store.db.In("$1")+` AND connector + 0 = $2 RETURNING events`, numbers, q.id)
 	c.of(q).sums.add(delta{dead: -n, purged: n})
 	return int(n), err
 }

@@ -137,11 +137,11 @@ func poolConfig(opts Options) (*pgxpool.Config, error) {
 	}
 	c.MaxConns = max(c.MaxConns, 8)
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		// One plan for all calls, along an index, and not compiled (which its cost without an
-		// index would ask for): else planning may take longer than a claim, and a plan made for
-		// an empty table is not good for long. A server that does not know the settings plans as
-		// it likes.
-		_, _ = conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off`)
+		// A generic plan serves all calls: else planning may take longer than a claim. Without
+		// scans of whole tables and without sorting, a plan that is made while a table is empty
+		// goes along an index as well. What has to scan a table then seems so dear that it would
+		// be compiled (JIT) each time. A server that does not know a setting plans as it likes.
+		_, _ = conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_sort = off; SET jit = off`)
 		return nil
 	}
 	return c, nil
@@ -446,12 +446,12 @@ func (p *DB) View(ctx context.Context, do func(sqldb.Tx) error) error {
 func (p *DB) ViewUnchecked(do func(sqldb.Tx) error) error { return p.View(context.Background(), do) }
 
 // claimRecords claims up to a number of records, which is part of the text: the planner
-// then knows that they are few. Rows are compared, and not each column, so that one index
-// alone has this order. By what the planner knows of the columns it might take the primary
-// key instead, and walk over the records of other connectors.
+// then knows that they are few. Only record_claim has the order by backfilled and seq. In
+// the order by seq alone the planner may take the primary key, and the claim walks over
+// the records of other connectors. The bound on backfilled ends it before the other stream.
 const claimRecords = `UPDATE record SET owner = $3 WHERE seq = ANY(ARRAY(SELECT seq FROM record
- WHERE (connector, backfilled, seq) > ($1, $4, $2) AND (connector, backfilled) <= ($1, $4) AND pending > 0 AND owner = 0
- ORDER BY connector, backfilled, seq LIMIT %d FOR UPDATE SKIP LOCKED)) RETURNING ` + sqldb.RecordColumns
+ WHERE connector = $1 AND (backfilled, seq) > ($4, $2) AND backfilled <= $4 AND pending > 0 AND owner = 0
+ ORDER BY backfilled, seq LIMIT %d FOR UPDATE SKIP LOCKED)) RETURNING ` + sqldb.RecordColumns
 
 func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit int, held func() []int64) ([]sqldb.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // the server may not answer any more
@@ -472,7 +472,7 @@ func (p *DB) Claim(ctx context.Context, connector, stream, after int64, limit in
 		after = min(after, c.floor.Load())
 	}
 	begin := time.Now()
-	claim := fmt.Sprintf(claimRecords, 1<<bits.Len(uint(limit-1))) // powers of two: few statements
+	claim := fmt.Sprintf(claimRecords, 1<<(bits.Len(uint(limit))-1)) // powers of two: few statements
 	list, err := sqldb.QueryRows(ctx, p, claim, sqldb.ScanRecord, connector, after, p.id.Load(), stream)
 	if err != nil {
 		return nil, err
@@ -498,7 +498,7 @@ func (p *DB) raiseFloor(ctx context.Context, connector int64, c *claims) error {
 		return nil
 	}
 	var settled int64
-	err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT seq - 1`+sqldb.OldestPending+`), (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, connector, c.floor.Load()).Scan(&settled)
+	err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT seq - 1 FROM record WHERE `+sqldb.PendingInOrder+` LIMIT 1), (SELECT max(last_seq) FROM ledger WHERE connector = $1))`, connector, c.floor.Load()).Scan(&settled)
 	if err == nil {
 		c.floor.Store(max(c.floor.Load(), min(settled, c.next)))
 		c.next, c.since = settled, time.Now()
@@ -515,9 +515,11 @@ func (p *DB) freeUnknown(ctx context.Context, connector int64, held []int64) err
 	return err
 }
 
-// By owner, not by connector (+ 0): the floor is of use there.
-const freeRecords = `UPDATE record SET owner = 0 WHERE connector + 0 = $1 AND (owner, seq) > ($2, $3) AND owner <= $2 AND owner <> 0 AND pending > 0
- AND seq NOT IN (SELECT unnest($4::bigint[]))`
+// freeRecords goes along record_owner, from the floor on: + 0 keeps the planner from an
+// index that begins with the connector.
+const freeRecords = `UPDATE record SET owner = 0 WHERE seq = ANY(ARRAY(SELECT seq FROM record
+ WHERE connector + 0 = $1 AND (owner, seq) > ($2, $3) AND owner <= $2 AND owner <> 0 AND pending > 0 AND seq NOT IN (SELECT unnest($4::bigint[]))
+ ORDER BY owner, seq FOR UPDATE))`
 
 // beat keeps this bridge's claims and frees those of bridges that are gone.
 func (p *DB) beat() {
@@ -562,8 +564,8 @@ func (p *DB) Renew(ctx context.Context, look bool) error {
 	if !look && gone.RowsAffected() == 0 {
 		return nil
 	}
-	tag, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE seq IN (SELECT seq FROM record
- WHERE pending > 0 AND owner <> 0 AND owner NOT IN (SELECT id FROM bridge) FOR UPDATE SKIP LOCKED)`)
+	tag, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE seq = ANY(ARRAY(SELECT seq FROM record
+ WHERE pending > 0 AND owner <> 0 AND owner NOT IN (SELECT id FROM bridge) ORDER BY owner, seq FOR UPDATE SKIP LOCKED))`)
 	if err == nil && tag.RowsAffected() > 0 {
 		p.Warn("claims of a bridge that is gone are free again", "records", tag.RowsAffected())
 	}
@@ -616,7 +618,8 @@ func (p *DB) Close(ctx context.Context) error {
 		for _, c := range p.claims.Range {
 			floor = min(floor, c.(*claims).floor.Load())
 		}
-		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE (owner, seq) > ($1, $2) AND owner <= $1 AND owner <> 0 AND pending > 0`, p.id.Load(), floor)
+		_, err = p.pool.Exec(ctx, `UPDATE record SET owner = 0 WHERE seq = ANY(ARRAY(SELECT seq FROM record
+ WHERE (owner, seq) > ($1, $2) AND owner <= $1 AND owner <> 0 AND pending > 0 ORDER BY owner, seq FOR UPDATE))`, p.id.Load(), floor)
 	}
 	if err != nil {
 		p.Warn("claims could not be given back; other bridges take them over after ack_wait", "error", err)

@@ -135,10 +135,11 @@ type Record struct {
 // RecordColumns are what ScanRecord reads.
 const RecordColumns = "seq, received, events, pending, size, stored, outcome, backfilled"
 
-// OldestPending is the rest of a query for the oldest record of the connector $1, beyond the
-// record $2, that has something pending. Rows are compared so that PostgreSQL takes the
-// index that has this order.
-const OldestPending = ` FROM record WHERE (connector, seq) > ($1, $2) AND connector <= $1 AND pending > 0 ORDER BY connector, seq LIMIT 1`
+// PendingInOrder chooses the records of the connector $1 beyond the record $2 that have
+// something pending, in their order. Row values are compared because only record_pending
+// has the order by connector and seq; the bound on connector ends the scan. In the order by
+// seq alone PostgreSQL may take the primary key, and walk over other connectors' records.
+const PendingInOrder = `(connector, seq) > ($1, $2) AND connector <= $1 AND pending > 0 ORDER BY connector, seq`
 
 // ScanRecord reads a row of record.
 func ScanRecord(r Row) (s Record, err error) {
